@@ -1,1 +1,2 @@
-//! balancer
+//! A worker's crash is not the client's problem.
+pub mod http;

@@ -1,0 +1,1 @@
+//! Node.js, spoken by a parent that is not Node.
