@@ -1,2 +1,44 @@
 //! A worker's crash is not the client's problem.
+//!
+//! The map: [`http`] is HTTP/1.1 as pure functions over bytes. [`Pool`] holds the workers behind one listener; who gets the
+//! next request is decided in `schedule.rs` with `pick.rs` and `window.rs`, what becomes of a failed one in `replay.rs` (all
+//! pure). [`Lanes`] are the threads that carry the traffic: `listener.rs` accepts, `connection.rs` serves one client,
+//! `exchange.rs` one request, `upstream.rs` keeps connections to workers, `tunnel.rs` carries what was upgraded, `direct.rs`
+//! hands whole connections over.
+//!
+//! This room knows no processes, restart policies or configuration files: it is told which endpoints there are.
+
+mod alarm;
+mod buffer;
+mod config;
+mod connection;
+mod direct;
+mod endpoint;
+mod exchange;
+mod frames;
+mod histogram;
 pub mod http;
+mod lane;
+mod listener;
+mod pick;
+mod pool;
+mod replay;
+mod request_body;
+mod respond;
+mod schedule;
+mod stats;
+mod stream;
+#[cfg(test)]
+mod testing;
+mod tunnel;
+mod upstream;
+mod window;
+
+pub use config::Config;
+pub use endpoint::{Death, Endpoint, EndpointId, Hand, Road};
+pub use histogram::Histogram;
+pub use lane::{Front, Lanes, Serving};
+pub use listener::{Address, Bound};
+pub use pick::Policy;
+pub use pool::{Pool, PoolEvent};
+pub use stats::{Counters, EndpointSnapshot, PoisonRecord, PoolSnapshot};

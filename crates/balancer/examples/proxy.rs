@@ -1,0 +1,54 @@
+//! The balancer alone in front of servers that run already, on one lane: for measuring what a proxied request costs.
+//!
+//! `cargo run --release -p stead-balancer --example proxy -- 127.0.0.1:8080 unix:/run/app.sock 127.0.0.1:9000`
+
+use std::time::Duration;
+
+use stead_balancer::http::Limits;
+use stead_balancer::{Address, Bound, Config, Endpoint, Front, Lanes, Policy, Pool, Road};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let listen = arguments.next().ok_or("usage: proxy LISTEN UPSTREAM...")?;
+    let (events, mut heard) = tokio::sync::mpsc::unbounded_channel();
+    let pool = Pool::new(config(), events);
+    for (id, upstream) in (1..).zip(arguments) {
+        let road = match upstream.strip_prefix("unix:") {
+            Some(path) => Road::Unix(path.into()),
+            None => Road::Tcp(upstream.parse()?),
+        };
+        pool.add(Endpoint::new(id, road));
+    }
+    let lanes = Lanes::start(std::env::var("LANES").map_or(Ok(1), |lanes| lanes.parse())?)?;
+    let _serving = lanes.serve(&Bound::bind(&Address::Tcp(listen.parse()?))?, &Front::Http(pool))?;
+    // Nothing ends these workers; the receiver waits for ever.
+    while heard.blocking_recv().is_some() {}
+    Ok(())
+}
+
+fn config() -> Config {
+    let minute = Duration::from_secs(60);
+    Config {
+        head: Limits { head_bytes_max: 16 * 1024, header_count_max: 100, target_bytes_max: 8 * 1024 },
+        body_bytes_max: 1 << 30,
+        replay_body_bytes_max: 64 * 1024,
+        small_answer_bytes_max: 64 * 1024,
+        header_timeout: minute,
+        body_timeout: minute,
+        idle_timeout: minute,
+        answer_timeout: minute,
+        connections_max: 10_000,
+        held_requests_max: 10_000,
+        hold_timeout: minute,
+        in_flight_max: 1024,
+        upstream_idle: Duration::from_secs(4),
+        untaken_max: std::env::var("UNTAKEN").map_or(64, |n| n.parse().unwrap_or(64)),
+        taken_within: Duration::from_millis(std::env::var("WITHIN").map_or(4, |n| n.parse().unwrap_or(4))),
+        move_after: Duration::from_secs(1),
+        wedged_after: minute,
+        poison_deaths_max: 3,
+        replays_max: 8,
+        trust_forwarded: false,
+        policy: Policy::LeastLoaded,
+    }
+}

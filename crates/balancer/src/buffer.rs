@@ -1,0 +1,80 @@
+//! Bytes read and not yet used, in one growing piece of memory that is given back when it stays empty.
+
+/// Room asked for before each read, in bytes.
+const READ_BYTES: usize = 16 * 1024;
+
+/// A queue of bytes: read at the end, used from the front.
+#[derive(Debug, Default)]
+pub(crate) struct Buffer {
+    bytes: Vec<u8>,
+    start: usize,
+}
+
+impl Buffer {
+    pub(crate) fn unused(&self) -> &[u8] {
+        &self.bytes[self.start..]
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len() - self.start
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.start == self.bytes.len()
+    }
+
+    /// The first `count` bytes have been used.
+    pub(crate) fn consume(&mut self, count: usize) {
+        self.start += count;
+        assert!(self.start <= self.bytes.len(), "only bytes that are there are used");
+        if self.is_empty() {
+            self.clear();
+        }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+        self.start = 0;
+    }
+
+    /// The memory to read into: spare room behind the unused bytes.
+    pub(crate) fn room(&mut self) -> &mut Vec<u8> {
+        if self.start > 0 && self.bytes.capacity() - self.bytes.len() < READ_BYTES {
+            self.bytes.drain(..self.start);
+            self.start = 0;
+        }
+        if self.bytes.capacity() - self.bytes.len() < READ_BYTES / 4 {
+            self.bytes.reserve(READ_BYTES);
+        }
+        &mut self.bytes
+    }
+
+    /// Gives the memory back; for connections that go idle. Unused bytes stay.
+    pub(crate) fn release(&mut self) {
+        if self.is_empty() {
+            *self = Self::default();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn used_bytes_make_room_and_unused_ones_stay() {
+        let mut buffer = Buffer::default();
+        buffer.room().extend_from_slice(b"hello world");
+        buffer.consume(6);
+        assert_eq!(buffer.unused(), b"world");
+        for _ in 0..10_000 {
+            buffer.room().extend_from_slice(b"0123456789");
+            buffer.consume(10);
+        }
+        assert_eq!(buffer.len(), 5);
+        assert!(buffer.room().capacity() < 4 * READ_BYTES, "memory does not grow with traffic");
+        buffer.consume(5);
+        buffer.release();
+        assert_eq!(buffer.bytes.capacity(), 0);
+    }
+}

@@ -1,0 +1,53 @@
+//! The limits and choices of one listener's traffic. No defaults here: they stand in the binary's defaults file.
+
+use std::time::Duration;
+
+use crate::http::Limits;
+use crate::pick::Policy;
+
+/// Everything that bounds or steers how requests reach workers.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Size limits of a request's head.
+    pub head: Limits,
+    /// Largest request body, in bytes; a larger one is answered 413.
+    pub body_bytes_max: u64,
+    /// Bodies up to this size are read whole before a worker is chosen, and kept for a replay.
+    pub replay_body_bytes_max: usize,
+    /// Answers of known length up to this size are read whole before the first byte goes to the client.
+    pub small_answer_bytes_max: usize,
+    /// Time a client has to send a request's head, from its first byte on.
+    pub header_timeout: Duration,
+    /// Longest pause between two reads of a request's body or two writes of an answer.
+    pub body_timeout: Duration,
+    /// Time a kept-alive client connection may stay without a request.
+    pub idle_timeout: Duration,
+    /// Time a worker has from the whole request to the head of its answer; then 504.
+    pub answer_timeout: Duration,
+    /// Client connections at a time over all listeners of the app; more wait in the kernel's backlog.
+    pub connections_max: usize,
+    /// Requests that may wait for a worker; more are answered 503.
+    pub held_requests_max: usize,
+    /// Longest wait for a worker; then 503.
+    pub hold_timeout: Duration,
+    /// Requests in flight per worker.
+    pub in_flight_max: u32,
+    /// Time an upstream connection is kept without a request, unless the worker announced a shorter one.
+    pub upstream_idle: Duration,
+    /// Upper bound of the window of requests a worker may hold without having read them.
+    pub untaken_max: u32,
+    /// A worker that takes requests within this time gets a larger window, one that does not a smaller one.
+    pub taken_within: Duration,
+    /// A safe request that its worker has not taken after this time goes to a free worker.
+    pub move_after: Duration,
+    /// A worker that has not taken a request for this long is wedged.
+    pub wedged_after: Duration,
+    /// Deaths a request may cause before it is poison; the last try is alone on its worker.
+    pub poison_deaths_max: u32,
+    /// Tries beyond the first, whatever the reasons of failure.
+    pub replays_max: u32,
+    /// Whether `X-Forwarded-*` and `Forwarded` of clients are believed and extended.
+    pub trust_forwarded: bool,
+    /// How a worker is chosen.
+    pub policy: Policy,
+}

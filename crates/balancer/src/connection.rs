@@ -1,0 +1,276 @@
+//! One client connection: reads request after request, and says what went wrong.
+//!
+//! One task drives the client's side and, in turn, the worker's side of each request (`exchange.rs`, `respond.rs`): no
+//! hand-over between tasks, and each byte written or not is known.
+
+use std::future::poll_fn;
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use crate::alarm::Alarm;
+use crate::buffer::Buffer;
+use crate::http::{
+    Answer, AnswerTo, ClientText, Forward, HeaderSpace, Reject, RequestMethodKind, Version, parse_request,
+};
+use crate::lane::{Lane, Service};
+use crate::pool::Pool;
+use crate::request_body::{RequestBody, Wire};
+use crate::stream::Stream;
+
+/// How long and how much is read from a client that is being refused, so that it can read why.
+const LINGER: Duration = Duration::from_millis(500);
+const LINGER_BYTES_MAX: usize = 256 * 1024;
+
+/// Whether the connection goes on after a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    Request,
+    Close,
+}
+
+/// What is remembered of a request once its head is on the wire.
+pub(crate) struct Request {
+    pub(crate) kind: RequestMethodKind,
+    pub(crate) safe: bool,
+    pub(crate) idempotent: bool,
+    pub(crate) version: Version,
+    pub(crate) keep_alive: bool,
+    pub(crate) expect_continue: bool,
+    pub(crate) websocket: bool,
+    pub(crate) body: RequestBody,
+    pub(crate) began: Instant,
+}
+
+/// Why there is no request.
+enum Refusal {
+    Rule(Reject),
+    /// It did not come in time.
+    Late,
+    /// The client is gone.
+    Gone,
+}
+
+/// A client connection and what its requests need, kept from one to the next.
+pub(crate) struct Connection<'s> {
+    pub(crate) lane: Rc<Lane>,
+    pub(crate) service: &'s Service,
+    pub(crate) pool: &'s Arc<Pool>,
+    pub(crate) client: Stream,
+    pub(crate) address: Option<SocketAddr>,
+    pub(crate) alarm: Alarm,
+    /// From the client, not used yet.
+    pub(crate) input: Buffer,
+    /// For the worker.
+    pub(crate) wire: Wire,
+    /// From the worker, not used yet.
+    pub(crate) answer: Buffer,
+    /// For the client.
+    pub(crate) output: Vec<u8>,
+    text: Option<ClientText>,
+}
+
+/// Serves a client until one side ends the connection.
+pub(crate) async fn serve(
+    lane: Rc<Lane>,
+    service: &Service,
+    pool: &Arc<Pool>,
+    (client, address): (Stream, Option<SocketAddr>),
+) {
+    let mut connection = Connection {
+        lane,
+        service,
+        pool,
+        client,
+        address,
+        alarm: Alarm::default(),
+        input: Buffer::default(),
+        wire: Wire::new(),
+        answer: Buffer::default(),
+        output: Vec::new(),
+        text: address.map(ClientText::new),
+    };
+    let mut wait = pool.config.header_timeout;
+    while connection.serve_request(wait).await == Next::Request {
+        wait = pool.config.idle_timeout;
+    }
+}
+
+impl Connection<'_> {
+    async fn serve_request(&mut self, wait: Duration) -> Next {
+        match self.read_head(wait).await {
+            Ok(mut request) => self.exchange(&mut request).await,
+            Err(Refusal::Rule(reject)) => self.reject(reject).await,
+            Err(Refusal::Late) => {
+                self.pool.count(|counters| counters.refused += 1);
+                self.say_and_close(Answer::request_timeout("the head of the request did not come in time"))
+                    .await
+            }
+            Err(Refusal::Gone) => Next::Close,
+        }
+    }
+
+    /// Reads up to the end of a head; what follows it stays in the input.
+    async fn read_head(&mut self, wait: Duration) -> Result<Request, Refusal> {
+        let mut deadline = Instant::now() + wait;
+        let mut begun = false;
+        loop {
+            if !self.input.is_empty() {
+                if let Some(request) = self.parse_head().map_err(Refusal::Rule)? {
+                    return Ok(request);
+                }
+                if !begun {
+                    begun = true;
+                    deadline = Instant::now() + self.pool.config.header_timeout;
+                }
+            }
+            match self.client.try_read(&mut self.input) {
+                Ok(0) => return Err(Refusal::Gone),
+                Ok(_) => continue,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => (),
+                Err(_) => return Err(Refusal::Gone),
+            }
+            if !begun {
+                self.input.release();
+                self.answer.release();
+            }
+            if self.readable_by(deadline).await.is_err() {
+                return Err(if begun { Refusal::Late } else { Refusal::Gone });
+            }
+        }
+    }
+
+    /// A whole head: written for the worker at once, and remembered in a few words.
+    fn parse_head(&mut self) -> Result<Option<Request>, Reject> {
+        let config = &self.pool.config;
+        let mut space = HeaderSpace::new();
+        let Some(head) = parse_request(self.input.unused(), &config.head, &mut space)? else {
+            return Ok(None);
+        };
+        let request = Request {
+            kind: head.kind(),
+            safe: head.method.is_safe(),
+            idempotent: head.method.is_idempotent() || head.idempotency_key,
+            version: head.version,
+            keep_alive: head.keep_alive,
+            expect_continue: head.expect_continue,
+            websocket: head.upgrade_websocket,
+            body: RequestBody::new(head.body, config.body_bytes_max)?,
+            began: Instant::now(),
+        };
+        let forward = Forward {
+            client: self.text.as_ref(),
+            scheme: self.service.scheme,
+            trust: config.trust_forwarded,
+            close: false,
+        };
+        self.wire.clear();
+        head.write_forward(&forward, &mut self.wire.bytes);
+        self.wire.head_bytes = self.wire.bytes.len();
+        let head_bytes = head.head_bytes;
+        self.input.consume(head_bytes);
+        Ok(Some(request))
+    }
+
+    /// Waits until there is something to read from the client.
+    pub(crate) async fn readable_by(&mut self, deadline: Instant) -> Result<(), Late> {
+        let (client, alarm) = (&self.client, &mut self.alarm);
+        poll_fn(|context| {
+            // An error is a kind of readiness: the read will tell it.
+            if client.poll_read_ready(context).is_ready() {
+                return Poll::Ready(Ok(()));
+            }
+            alarm.poll(context, deadline).map(|()| Err(Late))
+        })
+        .await
+    }
+
+    /// Writes all of the output to the client, as long as it takes some within the limit.
+    pub(crate) async fn flush(&mut self) -> Result<(), Late> {
+        let mut written = 0;
+        while written < self.output.len() {
+            match self.client.try_write(&self.output[written..]) {
+                Ok(count) => written += count,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.writable().await?,
+                Err(_) => return Err(Late),
+            }
+        }
+        self.output.clear();
+        Ok(())
+    }
+
+    async fn writable(&mut self) -> Result<(), Late> {
+        let deadline = Instant::now() + self.pool.config.body_timeout;
+        let (client, alarm) = (&self.client, &mut self.alarm);
+        poll_fn(|context| {
+            if client.poll_write_ready(context).is_ready() {
+                return Poll::Ready(Ok(()));
+            }
+            alarm.poll(context, deadline).map(|()| Err(Late))
+        })
+        .await
+    }
+
+    /// Refuses a request that breaks a rule.
+    pub(crate) async fn reject(&mut self, reject: Reject) -> Next {
+        self.pool.count(|counters| counters.refused += 1);
+        self.output.clear();
+        reject.write_response(&mut self.output);
+        self.close_after_flush().await
+    }
+
+    /// Answers in Stead's own name; the connection goes on if the whole request has been read.
+    pub(crate) async fn say(&mut self, answer: Answer<'_>, request: &Request) -> Next {
+        let keep_alive = request.keep_alive && request.body.is_done() && !self.is_closing();
+        self.output.clear();
+        let head = request.kind == RequestMethodKind::Head;
+        answer.write(&AnswerTo { head, version: request.version, keep_alive }, &mut self.output);
+        if !keep_alive {
+            return self.close_after_flush().await;
+        }
+        if self.flush().await.is_ok() { Next::Request } else { Next::Close }
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.service.closing.load(Ordering::Relaxed)
+    }
+
+    pub(crate) async fn say_and_close(&mut self, answer: Answer<'_>) -> Next {
+        self.output.clear();
+        answer
+            .write(&AnswerTo { head: false, version: Version::Http11, keep_alive: false }, &mut self.output);
+        self.close_after_flush().await
+    }
+
+    /// Closing at once while the client still sends would reset the connection and take the answer with it.
+    async fn close_after_flush(&mut self) -> Next {
+        if self.flush().await.is_err() {
+            return Next::Close;
+        }
+        self.client.finish_writing();
+        let deadline = Instant::now() + LINGER;
+        let mut read = 0;
+        while read < LINGER_BYTES_MAX {
+            self.input.clear();
+            match self.client.try_read(&mut self.input) {
+                Ok(0) => break,
+                Ok(count) => read += count,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    if self.readable_by(deadline).await.is_err() {
+                        break;
+                    }
+                }
+                Err(_) => break,
+            }
+        }
+        Next::Close
+    }
+}
+
+/// The other side did not do its part in time, or is gone: there is nobody to tell.
+#[derive(Debug)]
+pub(crate) struct Late;

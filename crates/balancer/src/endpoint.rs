@@ -1,0 +1,105 @@
+//! One place to send requests to: a worker's listener, and what is known of the worker's end.
+
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::{oneshot, watch};
+
+/// Names an endpoint; never reused within a pool.
+pub type EndpointId = u64;
+
+/// How a worker's end is judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Death {
+    /// It was killed from outside: no request is to blame.
+    pub outside: bool,
+}
+
+/// Gives a connection to a worker, over whatever channel it has.
+pub trait Hand: Send + Sync {
+    /// Passes `connection` on. The answer tells whether the worker accepted it; if it never comes, the worker is gone.
+    ///
+    /// # Errors
+    /// If the channel to the worker is closed or full; the connection was not passed.
+    fn give(
+        &self,
+        connection: OwnedFd,
+        client: Option<SocketAddr>,
+    ) -> std::io::Result<oneshot::Receiver<bool>>;
+}
+
+/// How an upstream connection to the worker comes about.
+#[derive(Clone)]
+pub enum Road {
+    /// One end of a socket pair is handed to the worker.
+    Handed(Arc<dyn Hand>),
+    /// The worker accepts on this Unix socket.
+    Unix(PathBuf),
+    /// The worker accepts on this loopback address.
+    Tcp(SocketAddr),
+}
+
+/// A worker as the balancer sees it.
+pub struct Endpoint {
+    pub(crate) id: EndpointId,
+    pub(crate) road: Road,
+    accepting: AtomicBool,
+    death: watch::Sender<Option<Death>>,
+    cut: watch::Sender<bool>,
+}
+
+impl Endpoint {
+    /// An endpoint that may be added to a pool.
+    pub fn new(id: EndpointId, road: Road) -> Self {
+        Self {
+            id,
+            road,
+            accepting: AtomicBool::new(true),
+            death: watch::Sender::new(None),
+            cut: watch::Sender::new(false),
+        }
+    }
+
+    /// Whether the kernel tells when the worker takes a request, and proves what it has not read (Unix sockets only).
+    pub(crate) fn tells_taken(&self) -> bool {
+        !matches!(self.road, Road::Tcp(_))
+    }
+
+    pub(crate) fn is_accepting(&self) -> bool {
+        self.accepting.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn stop_accepting(&self) {
+        self.accepting.store(false, Ordering::Relaxed);
+    }
+
+    pub(crate) fn die(&self, death: Death) {
+        self.stop_accepting();
+        self.death.send_replace(Some(death));
+    }
+
+    /// Waits for the worker's end; for ever if it lives.
+    pub(crate) async fn death(&self) -> Death {
+        let mut death = self.death.subscribe();
+        match death.wait_for(Option::is_some).await.map(|death| *death) {
+            Ok(Some(death)) => death,
+            _ => std::future::pending().await,
+        }
+    }
+
+    /// Ends what is still open: tunnels and streams that outlived the grace period.
+    pub(crate) fn cut(&self) {
+        self.cut.send_replace(true);
+    }
+
+    /// Waits until what is open is to be ended.
+    pub(crate) async fn cut_off(&self) {
+        let mut cut = self.cut.subscribe();
+        if cut.wait_for(|cut| *cut).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}

@@ -1,0 +1,414 @@
+//! One request: tries it on workers until one has answered, or until the rules of replay say that it may not be tried
+//! again. The driver of `replay.rs`; the way of an answer to the client is in `respond.rs`.
+
+use std::future::poll_fn;
+use std::io::ErrorKind;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use crate::connection::{Connection, Next, Request};
+use crate::endpoint::{Endpoint, Road};
+use crate::http::{Answer, Reject};
+use crate::pool::{Lease, NoWorker};
+use crate::replay::{Bounds, Death, Ending, History, Permission, Verdict};
+use crate::schedule::Ask;
+use crate::upstream::{self, Upstream};
+
+/// How long the news of a worker's death may come after the end of its connections.
+const VERDICT_WAIT: Duration = Duration::from_millis(500);
+/// How often a request that is stuck on a worker looks for a free one.
+const MOVE_AGAIN: Duration = Duration::from_millis(100);
+/// When to try again after a 503.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// Up to this size a request that went out in one write is read by a worker in one piece, so that an unread rest means an
+/// unread whole. Node.js reads 64 KiB at a time and the kernel splits above 32 KiB; of other programs only a page is assumed.
+const WHOLE_BYTES_MAX_HANDED: usize = 32 * 1024;
+const WHOLE_BYTES_MAX: usize = 4 * 1024;
+
+/// How a try ended.
+pub(crate) enum Try {
+    /// The client has its answer, or is gone.
+    Done(Next),
+    /// The worker failed it.
+    Failed(Failure),
+    /// The worker did not take it; a free one does.
+    Moved(Lease),
+    /// The rest of the request broke a rule.
+    Refused(Reject),
+    /// The worker did not answer in time.
+    AnswerLate,
+    /// The client did not send the rest in time.
+    BodyLate,
+}
+
+/// A failed try.
+pub(crate) struct Failure {
+    pub(crate) ending: Ending,
+    pub(crate) committed: bool,
+    reused: bool,
+    lease: Lease,
+}
+
+/// A try under way.
+pub(crate) struct Attempt {
+    pub(crate) lease: Lease,
+    pub(crate) upstream: Upstream,
+    write_failed: bool,
+    client_ended: bool,
+    progress_at: Instant,
+    move_at: Instant,
+}
+
+enum Woke {
+    /// The worker sent something, took something or can be sent more.
+    Worker,
+    Taken,
+    Client,
+    Deadline,
+}
+
+impl Attempt {
+    fn new(lease: Lease, upstream: Upstream, move_after: Duration) -> Self {
+        let since = lease.since();
+        let move_at = since + move_after;
+        Self { lease, upstream, write_failed: false, client_ended: false, progress_at: since, move_at }
+    }
+
+    pub(crate) fn failed(self, ending: Ending, committed: bool) -> Try {
+        Try::Failed(Failure { ending, committed, reused: self.upstream.reused, lease: self.lease })
+    }
+
+    pub(crate) fn client_has_ended(&self) -> bool {
+        self.client_ended
+    }
+
+    /// Ready once the worker has read everything. The socket tells by turning writable; each time it does, the kernel is
+    /// asked whether anything is left.
+    fn poll_taken(&self, context: &mut Context<'_>) -> Poll<()> {
+        while self.upstream.stream.poll_write_ready(context).is_ready() {
+            if self.upstream.stream.is_taken() {
+                return Poll::Ready(());
+            }
+            self.upstream.stream.forget_writable();
+        }
+        Poll::Pending
+    }
+}
+
+impl Connection<'_> {
+    /// Answers one request, whatever it takes.
+    pub(crate) async fn exchange(&mut self, request: &mut Request) -> Next {
+        match self.read_small_body(request).await {
+            Ok(()) => (),
+            Err(refused) => return self.conclude(refused, request).await,
+        }
+        let config = &self.pool.config;
+        let bounds = Bounds { poison_deaths_max: config.poison_deaths_max, replays_max: config.replays_max };
+        let mut history = History::new(bounds);
+        let mut deaths = Vec::new();
+        let mut ask = Ask::default();
+        loop {
+            let lease = match self.pool.lease(ask).await {
+                Ok(lease) => lease,
+                Err(reason) => return self.unavailable(reason, request).await,
+            };
+            let failure = match self.try_until_settled(lease, request, ask.replay).await {
+                Try::Failed(failure) => failure,
+                settled => return self.conclude(settled, request).await,
+            };
+            let (endpoint, death) = self.autopsy(&failure).await;
+            let permission = Permission {
+                idempotent: request.idempotent,
+                kept: self.wire.is_kept(),
+                committed: failure.committed,
+            };
+            let deaths_before = history.deaths();
+            let verdict = history.judge(failure.ending, death, permission);
+            if history.deaths() > deaths_before {
+                deaths.push(endpoint.id);
+            }
+            match verdict {
+                Verdict::Replay => ask = Ask { avoid: Some(endpoint.id), replay: true, lone: false },
+                Verdict::ReplayAlone => ask = Ask { lone: true, replay: true, avoid: None },
+                Verdict::Poison => {
+                    self.pool.poisoned(self.wire.head(), request.body.bytes(), deaths);
+                    let text = "this request made several workers die and is not tried again";
+                    return self.say(Answer::bad_gateway(text), request).await;
+                }
+                Verdict::Fail => return self.fail(request).await,
+                Verdict::Cut => {
+                    self.pool.count(|counters| counters.failed += 1);
+                    return Next::Close;
+                }
+            }
+        }
+    }
+
+    /// Bodies small enough to be kept are read before a worker is bothered: a slow client cannot hold one.
+    async fn read_small_body(&mut self, request: &mut Request) -> Result<(), Try> {
+        let kept_max = self.pool.config.replay_body_bytes_max as u64;
+        request.body.advance(&mut self.input, &mut self.wire).map_err(Try::Refused)?;
+        if request.expect_continue || request.body.known_rest().is_none_or(|rest| rest > kept_max) {
+            return Ok(());
+        }
+        while !request.body.is_done() {
+            match self.client.try_read(&mut self.input) {
+                Ok(0) => return Err(Try::Done(Next::Close)),
+                Ok(_) => request.body.advance(&mut self.input, &mut self.wire).map_err(Try::Refused)?,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    let deadline = Instant::now() + self.pool.config.body_timeout;
+                    self.readable_by(deadline).await.map_err(|_| Try::BodyLate)?;
+                }
+                Err(_) => return Err(Try::Done(Next::Close)),
+            }
+        }
+        Ok(())
+    }
+
+    async fn conclude(&mut self, settled: Try, request: &Request) -> Next {
+        match settled {
+            Try::Done(next) => next,
+            Try::Refused(reject) => self.reject(reject).await,
+            Try::BodyLate => {
+                self.pool.count(|counters| counters.refused += 1);
+                let text = "the body of the request did not come in time";
+                self.say_and_close(Answer::request_timeout(text)).await
+            }
+            Try::AnswerLate => {
+                self.pool.count(|counters| counters.failed += 1);
+                self.say(Answer::gateway_timeout("the worker did not answer in time"), request).await
+            }
+            Try::Failed(_) | Try::Moved(_) => unreachable!("these are not ends"),
+        }
+    }
+
+    async fn fail(&mut self, request: &Request) -> Next {
+        self.pool.count(|counters| counters.failed += 1);
+        let text = "the worker died or closed the connection, and the request may not be sent again";
+        self.say(Answer::bad_gateway(text), request).await
+    }
+
+    async fn unavailable(&mut self, reason: NoWorker, request: &Request) -> Next {
+        self.pool.count(|counters| counters.refused += 1);
+        let text = match reason {
+            NoWorker::Full => "too many requests wait for a worker",
+            NoWorker::Late => "no worker was ready in time",
+        };
+        self.say(Answer::unavailable(text, RETRY_AFTER), request).await
+    }
+
+    /// Learns whether the worker died, and how. A kept connection that the worker closed under an unread request is
+    /// nobody's failure.
+    async fn autopsy(&mut self, failure: &Failure) -> (Arc<Endpoint>, Death) {
+        let endpoint = Arc::clone(&failure.lease.endpoint);
+        if failure.reused && failure.ending != Ending::MaybeRead {
+            return (endpoint, Death::None);
+        }
+        let death = match tokio::time::timeout(VERDICT_WAIT, endpoint.death()).await {
+            Ok(death) if death.outside => Death::Outside,
+            Ok(_) => Death::OfItself,
+            Err(_) => Death::None,
+        };
+        (endpoint, death)
+    }
+
+    async fn try_until_settled(&mut self, lease: Lease, request: &mut Request, mut fresh: bool) -> Try {
+        let mut lease = lease;
+        loop {
+            match self.try_once(lease, request, fresh).await {
+                Try::Moved(other) => lease = other,
+                Try::Failed(mut failure) => {
+                    failure.lease.failed();
+                    return Try::Failed(failure);
+                }
+                settled => return settled,
+            }
+            fresh = true;
+        }
+    }
+
+    async fn try_once(&mut self, lease: Lease, request: &mut Request, fresh: bool) -> Try {
+        self.answer.clear();
+        self.wire.rewind();
+        // Where it cannot be proven that a request was not read, one that may not run twice gets a new connection.
+        let fresh = fresh || !(request.idempotent || lease.endpoint.tells_taken());
+        let kept = if fresh { None } else { self.lane.upstreams.take(&lease.endpoint, lease.since()) };
+        let upstream = match kept {
+            Some(upstream) => upstream,
+            None => match upstream::connect(&lease.endpoint, self.address).await {
+                Ok(upstream) => upstream,
+                Err(_) => {
+                    return Try::Failed(Failure {
+                        ending: Ending::NeverSent,
+                        committed: false,
+                        reused: false,
+                        lease,
+                    });
+                }
+            },
+        };
+        let attempt = Attempt::new(lease, upstream, self.pool.config.move_after);
+        self.go_on(attempt, request).await
+    }
+
+    /// Sends what there is to send until the worker answers.
+    pub(crate) async fn go_on(&mut self, mut attempt: Attempt, request: &mut Request) -> Try {
+        loop {
+            if let Err(reject) = request.body.advance(&mut self.input, &mut self.wire) {
+                return Try::Refused(reject);
+            }
+            if self.send(&mut attempt).is_err() {
+                return attempt.failed(Ending::NeverSent, false);
+            }
+            match attempt.upstream.stream.try_read(&mut self.answer) {
+                Ok(0) if attempt.client_ended => return Try::Done(Next::Close),
+                Ok(0) => return attempt.failed(Ending::MaybeRead, false),
+                Ok(_) => return self.respond(attempt, request).await,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => (),
+                Err(error) => {
+                    let ending = self.ending(&attempt, error.kind());
+                    return attempt.failed(ending, false);
+                }
+            }
+            attempt = match self.wait_for_answer(attempt, request).await {
+                Ok(attempt) => attempt,
+                Err(settled) => return settled,
+            };
+        }
+    }
+
+    /// Writes what the worker has not been sent. An error means that it got nothing at all; if it got a part, reading
+    /// will tell how that ended.
+    fn send(&mut self, attempt: &mut Attempt) -> Result<(), ()> {
+        while !attempt.write_failed && !self.wire.unsent().is_empty() {
+            match attempt.upstream.stream.try_write(self.wire.unsent()) {
+                Ok(count) => self.wire.wrote(count, self.pool.config.replay_body_bytes_max),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(_) if self.wire.is_untouched() => return Err(()),
+                Err(_) => attempt.write_failed = true,
+            }
+        }
+        if attempt.lease.endpoint.tells_taken() {
+            if !attempt.lease.is_taken() {
+                attempt.upstream.stream.forget_writable();
+            }
+        } else {
+            attempt.lease.taken();
+        }
+        Ok(())
+    }
+
+    /// What the end of an upstream connection without a byte of an answer proves.
+    fn ending(&self, attempt: &Attempt, error: ErrorKind) -> Ending {
+        let bytes_max = match attempt.lease.endpoint.road {
+            Road::Handed(_) => WHOLE_BYTES_MAX_HANDED,
+            Road::Unix(_) => WHOLE_BYTES_MAX,
+            Road::Tcp(_) => 0,
+        };
+        if error == ErrorKind::ConnectionReset && self.wire.went_whole(bytes_max) {
+            Ending::Unread
+        } else {
+            Ending::MaybeRead
+        }
+    }
+
+    /// Waits for something to happen, and does what follows from it.
+    async fn wait_for_answer(&mut self, mut attempt: Attempt, request: &mut Request) -> Result<Attempt, Try> {
+        let now_deadline = self.deadline(&attempt, request);
+        match self.wait(&attempt, request, now_deadline).await {
+            Woke::Worker => (),
+            Woke::Taken => attempt.lease.taken(),
+            Woke::Client => self.hear_client(&mut attempt, request)?,
+            Woke::Deadline => return self.pass_deadline(attempt, request),
+        }
+        Ok(attempt)
+    }
+
+    fn deadline(&self, attempt: &Attempt, request: &Request) -> Instant {
+        let config = &self.pool.config;
+        if !request.body.is_done() {
+            return attempt.progress_at + config.body_timeout;
+        }
+        let answer_by = attempt.progress_at + config.answer_timeout;
+        if self.may_move(attempt, request) { answer_by.min(attempt.move_at) } else { answer_by }
+    }
+
+    fn may_move(&self, attempt: &Attempt, request: &Request) -> bool {
+        request.safe && self.wire.is_kept() && !attempt.lease.is_taken()
+    }
+
+    async fn wait(&mut self, attempt: &Attempt, request: &Request, deadline: Instant) -> Woke {
+        let (client, alarm) = (&self.client, &mut self.alarm);
+        let upstream = &attempt.upstream.stream;
+        let unsent = !self.wire.unsent().is_empty() && !attempt.write_failed;
+        let hear_client = if request.body.is_done() {
+            !attempt.client_ended && self.input.len() < self.pool.config.head.head_bytes_max
+        } else {
+            self.wire.wants_more()
+        };
+        poll_fn(|context| {
+            if upstream.poll_read_ready(context).is_ready() {
+                return Poll::Ready(Woke::Worker);
+            }
+            if unsent {
+                if upstream.poll_write_ready(context).is_ready() {
+                    return Poll::Ready(Woke::Worker);
+                }
+            } else if !attempt.lease.is_taken() && attempt.poll_taken(context).is_ready() {
+                return Poll::Ready(Woke::Taken);
+            }
+            if hear_client && client.poll_read_ready(context).is_ready() {
+                return Poll::Ready(Woke::Client);
+            }
+            alarm.poll(context, deadline).map(|()| Woke::Deadline)
+        })
+        .await
+    }
+
+    /// More of the body, the next request in the pipeline, or the client's end, which is passed on: the worker then does
+    /// what it would do if the client were connected to it.
+    fn hear_client(&mut self, attempt: &mut Attempt, request: &Request) -> Result<(), Try> {
+        match self.client.try_read(&mut self.input) {
+            Ok(0) if request.body.is_done() => {
+                attempt.client_ended = true;
+                attempt.upstream.stream.finish_writing();
+            }
+            Ok(0) => return Err(Try::Done(Next::Close)),
+            Ok(_) => {
+                if !request.body.is_done() {
+                    attempt.progress_at = Instant::now();
+                }
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => (),
+            Err(_) => return Err(Try::Done(Next::Close)),
+        }
+        Ok(())
+    }
+
+    fn pass_deadline(&mut self, mut attempt: Attempt, request: &Request) -> Result<Attempt, Try> {
+        if !request.body.is_done() {
+            return Err(Try::BodyLate);
+        }
+        let now = Instant::now();
+        if now >= attempt.progress_at + self.pool.config.answer_timeout {
+            return Err(Try::AnswerLate);
+        }
+        let Some(other) = self.pool.lease_free(attempt.lease.endpoint.id) else {
+            attempt.move_at = now + MOVE_AGAIN;
+            return Ok(attempt);
+        };
+        tokio::task::spawn_local(outlast(attempt));
+        Err(Try::Moved(other))
+    }
+}
+
+/// Stays with a request that was moved away until the worker takes it or ends, so that the schedule knows how long this
+/// worker has been taking nothing.
+async fn outlast(mut attempt: Attempt) {
+    let endpoint = Arc::clone(&attempt.lease.endpoint);
+    tokio::select! {
+        () = poll_fn(|context| attempt.poll_taken(context)) => attempt.lease.taken(),
+        _ = endpoint.death() => (),
+    }
+}

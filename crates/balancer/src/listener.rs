@@ -1,0 +1,226 @@
+//! Listening sockets: bound once, accepted from on every lane.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Duration;
+
+use rustix::net::{
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, getsockname, listen, socket_with, sockopt,
+};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::watch;
+
+use crate::connection;
+use crate::direct;
+use crate::lane::{Front, Lane, Service};
+use crate::stream::Stream;
+
+/// Pause after an accept that failed for want of descriptors or memory; the connections wait in the backlog.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Connections the kernel keeps for us, as Node.js asks for.
+const BACKLOG: i32 = 511;
+
+/// Where to listen.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Address {
+    /// A TCP address; port 0 lets the kernel choose.
+    Tcp(SocketAddr),
+    /// A TCP port on all addresses: IPv6 and IPv4, or IPv4 alone where there is no IPv6.
+    Any(u16),
+    /// A path in the file system.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Tcp(address) => address.fmt(f),
+            Address::Any(port) => write!(f, "*:{port}"),
+            Address::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// A socket that listens.
+#[derive(Debug)]
+pub struct Bound {
+    socket: OwnedFd,
+    tcp: Option<SocketAddr>,
+}
+
+impl Bound {
+    /// Binds and listens.
+    ///
+    /// # Errors
+    /// As bind(2) and listen(2): `AddrInUse`, `PermissionDenied`, `AddrNotAvailable`.
+    pub fn bind(address: &Address) -> io::Result<Self> {
+        match address {
+            Address::Tcp(address) => Self::bind_tcp(*address, true),
+            Address::Any(port) => {
+                let any = |ip: IpAddr| SocketAddr::new(ip, *port);
+                match Self::bind_tcp(any(Ipv6Addr::UNSPECIFIED.into()), false) {
+                    Err(error) if is_without_ipv6(&error) => {
+                        Self::bind_tcp(any(Ipv4Addr::UNSPECIFIED.into()), false)
+                    }
+                    result => result,
+                }
+            }
+            Address::Unix(path) => Self::bind_unix(path),
+        }
+    }
+
+    /// Takes over a socket that listens already.
+    ///
+    /// # Errors
+    /// If it is not a socket.
+    pub fn adopt(socket: OwnedFd) -> io::Result<Self> {
+        let tcp = SocketAddr::try_from(getsockname(&socket)?).ok();
+        Ok(Self { socket, tcp })
+    }
+
+    /// The address bound, with the port the kernel chose; `None` for a Unix socket.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.tcp
+    }
+
+    /// Another descriptor of the same socket.
+    ///
+    /// # Errors
+    /// If descriptors are exhausted.
+    pub fn duplicate(&self) -> io::Result<Self> {
+        Ok(Self { socket: self.socket.try_clone()?, tcp: self.tcp })
+    }
+
+    fn bind_tcp(address: SocketAddr, only_v6: bool) -> io::Result<Self> {
+        let family = if address.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };
+        let socket = open(family)?;
+        sockopt::set_socket_reuseaddr(&socket, true)?;
+        if address.is_ipv6() {
+            sockopt::set_ipv6_v6only(&socket, only_v6)?;
+        }
+        bind(&socket, &address)?;
+        listen(&socket, BACKLOG)?;
+        Self::adopt(socket)
+    }
+
+    fn bind_unix(path: &Path) -> io::Result<Self> {
+        let socket = open(AddressFamily::UNIX)?;
+        let address = SocketAddrUnix::new(path)?;
+        if let Err(error) = bind(&socket, &address) {
+            // A file without a listener behind it was left by a program that was killed.
+            if error != rustix::io::Errno::ADDRINUSE || std::os::unix::net::UnixStream::connect(path).is_ok()
+            {
+                return Err(error.into());
+            }
+            std::fs::remove_file(path)?;
+            bind(&socket, &address)?;
+        }
+        listen(&socket, BACKLOG)?;
+        Ok(Self { socket, tcp: None })
+    }
+}
+
+impl AsFd for Bound {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+fn open(family: AddressFamily) -> io::Result<OwnedFd> {
+    Ok(socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)?)
+}
+
+fn is_without_ipv6(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let code = error.raw_os_error();
+    [Errno::AFNOSUPPORT, Errno::ADDRNOTAVAIL, Errno::INVAL]
+        .iter()
+        .any(|errno| code == Some(errno.raw_os_error()))
+}
+
+enum Accepting {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl Accepting {
+    fn new(bound: Bound) -> io::Result<Self> {
+        Ok(match bound.tcp {
+            Some(_) => Accepting::Tcp(TcpListener::from_std(bound.socket.into())?),
+            None => Accepting::Unix(UnixListener::from_std(bound.socket.into())?),
+        })
+    }
+
+    async fn accept(&self) -> io::Result<(Stream, Option<SocketAddr>)> {
+        match self {
+            Accepting::Tcp(listener) => {
+                let (stream, client) = listener.accept().await?;
+                // Only a connection that is gone already refuses the option.
+                drop(stream.set_nodelay(true));
+                Ok((Stream::Tcp(stream), Some(client)))
+            }
+            Accepting::Unix(listener) => Ok((Stream::Unix(listener.accept().await?.0), None)),
+        }
+    }
+}
+
+/// Accepts until told to stop.
+pub(crate) async fn accept(
+    lane: Rc<Lane>,
+    bound: Bound,
+    service: Service,
+    mut stop: watch::Receiver<bool>,
+) -> io::Result<()> {
+    let listener = Accepting::new(bound)?;
+    loop {
+        let Ok(permit) = std::sync::Arc::clone(&service.connections).acquire_owned().await else {
+            return Ok(());
+        };
+        let accepted = tokio::select! {
+            biased;
+            accepted = listener.accept() => accepted,
+            _ = stop.wait_for(|stop| *stop) => return Ok(()),
+        };
+        let Ok((stream, client)) = accepted else {
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        let (lane, service) = (Rc::clone(&lane), service.clone());
+        tokio::task::spawn_local(async move {
+            match &service.front {
+                Front::Http(pool) => connection::serve(lane, &service, pool, (stream, client)).await,
+                Front::Direct(pool) => direct::hand_over(pool, stream, client).await,
+            }
+            drop(permit);
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn port_zero_tells_the_port_and_a_taken_one_is_refused() {
+        let bound = Bound::bind(&Address::Any(0)).expect("some port is free");
+        let port = bound.address().expect("TCP has one").port();
+        assert_ne!(port, 0);
+        let again = Bound::bind(&Address::Any(port)).expect_err("it is taken");
+        assert_eq!(again.kind(), io::ErrorKind::AddrInUse);
+    }
+
+    #[test]
+    fn stale_socket_file_is_replaced_and_a_live_one_is_not() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let address = Address::Unix(folder.path().join("s"));
+        let bound = Bound::bind(&address).expect("a new path");
+        let taken = Bound::bind(&address).expect_err("somebody listens");
+        assert_eq!(taken.kind(), io::ErrorKind::AddrInUse);
+        drop(bound);
+        Bound::bind(&address).expect("nobody listens any more");
+    }
+}

@@ -1,0 +1,317 @@
+//! The workers behind one listener, shared by all lanes: the driver of `schedule.rs`.
+//!
+//! A [`Lease`] is the right to send one try to one worker. It is given back by being dropped, wherever that happens: an
+//! answer, a failure, a client that went away.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::endpoint::{Death, Endpoint, EndpointId};
+use crate::schedule::{Answer, Ask, Grant, Schedule, Ticket};
+use crate::stats::{EndpointSnapshot, PoisonRecord, PoolSnapshot, Stats};
+use crate::{Config, Counters};
+
+/// What a pool tells its owner.
+#[derive(Debug)]
+pub enum PoolEvent {
+    /// A draining worker has nothing in flight any more.
+    Drained(EndpointId),
+    /// A worker has not taken a request for longer than the limit.
+    Wedged(EndpointId),
+    /// Workers died of a request; it was given up.
+    Poisoned(PoisonRecord),
+}
+
+/// The workers behind one listener.
+pub struct Pool {
+    pub(crate) config: Config,
+    state: Mutex<State>,
+    events: mpsc::UnboundedSender<PoolEvent>,
+}
+
+struct State {
+    schedule: Schedule,
+    endpoints: HashMap<EndpointId, Arc<Endpoint>>,
+    waiters: HashMap<Ticket, oneshot::Sender<Grant>>,
+    stats: Stats,
+}
+
+/// Why no worker was got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoWorker {
+    /// Too many requests wait already.
+    Full,
+    /// None was free in time.
+    Late,
+}
+
+impl Pool {
+    /// An empty pool: requests are held until a worker is added.
+    pub fn new(config: Config, events: mpsc::UnboundedSender<PoolEvent>) -> Arc<Self> {
+        let state = State {
+            schedule: Schedule::new(&config),
+            endpoints: HashMap::new(),
+            waiters: HashMap::new(),
+            stats: Stats::new(),
+        };
+        Arc::new(Self { config, state: Mutex::new(state), events })
+    }
+
+    /// Requests may go to this worker from now on.
+    pub fn add(self: &Arc<Self>, endpoint: Endpoint) {
+        let id = endpoint.id;
+        self.change(|state| {
+            state.schedule.add(id);
+            state.endpoints.insert(id, Arc::new(endpoint));
+            state.stats.endpoints.insert(id, EndpointSnapshot { id, ..EndpointSnapshot::default() });
+        });
+    }
+
+    /// No new request goes to this worker; [`PoolEvent::Drained`] tells when it has none left.
+    pub fn drain(&self, id: EndpointId) {
+        let empty = self.change(|state| {
+            if let Some(endpoint) = state.endpoints.get(&id) {
+                endpoint.stop_accepting();
+            }
+            state.schedule.drain(id)
+        });
+        if empty {
+            self.tell(PoolEvent::Drained(id));
+        }
+    }
+
+    /// Ends tunnels and streams of this worker: its grace period is over.
+    pub fn cut(&self, id: EndpointId) {
+        if let Some(endpoint) = self.lock().endpoints.get(&id) {
+            endpoint.cut();
+        }
+    }
+
+    /// The worker is dead; what it had in flight is judged by how it died.
+    pub fn remove(&self, id: EndpointId, death: Death) {
+        self.change(|state| {
+            state.schedule.remove(id);
+            state.stats.endpoints.remove(&id);
+            if let Some(endpoint) = state.endpoints.remove(&id) {
+                endpoint.die(death);
+            }
+        });
+    }
+
+    /// Whether this worker is in the pool.
+    pub fn contains(&self, id: EndpointId) -> bool {
+        self.lock().endpoints.contains_key(&id)
+    }
+
+    /// Counts, loads and latencies now.
+    pub fn snapshot(&self) -> PoolSnapshot {
+        let state = self.lock();
+        let endpoint = |(id, endpoint): (&EndpointId, &EndpointSnapshot)| EndpointSnapshot {
+            in_flight: state.schedule.in_flight(*id),
+            ..*endpoint
+        };
+        PoolSnapshot {
+            counters: state.stats.counters,
+            waiting: state.schedule.waiting(),
+            accepting: state.schedule.accepting(),
+            latency: state.stats.latency.clone(),
+            endpoints: state.stats.endpoints.iter().map(endpoint).collect(),
+            poisoned: state.stats.poisoned.iter().cloned().collect(),
+        }
+    }
+
+    /// Reports workers that do not take their requests. To be called a few times per `wedged_after`.
+    pub fn look_for_wedged(&self) {
+        let wedged = self.lock().schedule.wedged(Instant::now());
+        wedged.into_iter().for_each(|id| self.tell(PoolEvent::Wedged(id)));
+    }
+
+    pub(crate) fn count(&self, count: impl FnOnce(&mut Counters)) {
+        count(&mut self.lock().stats.counters);
+    }
+
+    pub(crate) fn poisoned(&self, head: &[u8], body_bytes: u64, deaths: Vec<EndpointId>) {
+        let head = String::from_utf8_lossy(head).into_owned();
+        let record = PoisonRecord { at: SystemTime::now(), head, body_bytes, deaths };
+        self.lock().stats.poisoned(record.clone());
+        self.tell(PoolEvent::Poisoned(record));
+    }
+
+    /// A worker for one try; waits in the fair queue if there is none.
+    pub(crate) async fn lease(self: &Arc<Self>, ask: Ask) -> Result<Lease, NoWorker> {
+        let (ticket, grant) = {
+            let now = Instant::now();
+            let mut state = self.lock();
+            if ask.replay {
+                state.stats.counters.replayed += 1;
+            } else {
+                state.stats.counters.requests += 1;
+            }
+            match state.schedule.ask(now, ask) {
+                Answer::Granted(grant) => return Ok(self.leased(&mut state, grant)),
+                Answer::Full => return Err(NoWorker::Full),
+                Answer::Queued(ticket) => {
+                    let (sender, grant) = oneshot::channel();
+                    state.waiters.insert(ticket, sender);
+                    if state.schedule.accepting() == 0 {
+                        state.stats.counters.held += 1;
+                    } else {
+                        state.stats.counters.queued += 1;
+                    }
+                    (ticket, grant)
+                }
+            }
+        };
+        if ask.lone {
+            self.change(|_| ());
+        }
+        let waiter = Waiter { pool: self, ticket, grant };
+        tokio::time::timeout(self.config.hold_timeout, waiter.wait()).await.unwrap_or(Err(NoWorker::Late))
+    }
+
+    /// A worker that has taken everything, at once or not at all.
+    pub(crate) fn lease_free(self: &Arc<Self>, not: EndpointId) -> Option<Lease> {
+        let mut state = self.lock();
+        let grant = state.schedule.ask_free(Instant::now(), not)?;
+        state.stats.counters.moved += 1;
+        Some(self.leased(&mut state, grant))
+    }
+
+    /// Turns a grant into a lease, unless the worker died since.
+    fn accept(self: &Arc<Self>, grant: Grant) -> Option<Lease> {
+        let mut state = self.lock();
+        if state.endpoints.contains_key(&grant.endpoint) {
+            return Some(self.leased(&mut state, grant));
+        }
+        state.schedule.done(grant, None);
+        None
+    }
+
+    fn leased(self: &Arc<Self>, state: &mut State, grant: Grant) -> Lease {
+        state.stats.tried(grant.endpoint);
+        let endpoint = Arc::clone(&state.endpoints[&grant.endpoint]);
+        Lease { pool: Arc::clone(self), endpoint, grant, taken: false, sent: Instant::now(), latency: None }
+    }
+
+    /// Changes the schedule and hands out what became possible by it.
+    fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.lock();
+        let result = change(&mut state);
+        self.hand_out(&mut state);
+        result
+    }
+
+    fn hand_out(&self, state: &mut State) {
+        if state.waiters.is_empty() {
+            return;
+        }
+        let now = Instant::now();
+        while let Some(grant) = state.schedule.poll_grant(now) {
+            let waiter = state.waiters.remove(&grant.ticket).expect("who waits in the schedule waits here");
+            // The other end is gone only between its last poll and its withdrawal; then the grant goes back.
+            if waiter.send(grant).is_err() && state.schedule.done(grant, None) {
+                self.tell(PoolEvent::Drained(grant.endpoint));
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, event: PoolEvent) {
+        // Nobody listens only while the daemon ends.
+        drop(self.events.send(event));
+    }
+}
+
+/// A request in the queue; leaves it when dropped.
+struct Waiter<'p> {
+    pool: &'p Arc<Pool>,
+    ticket: Ticket,
+    grant: oneshot::Receiver<Grant>,
+}
+
+impl Waiter<'_> {
+    async fn wait(mut self) -> Result<Lease, NoWorker> {
+        let grant = (&mut self.grant).await.map_err(|_| NoWorker::Late)?;
+        if let Some(lease) = self.pool.accept(grant) {
+            return Ok(lease);
+        }
+        Box::pin(self.pool.lease(Ask { replay: true, ..Ask::default() })).await
+    }
+}
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        let (pool, ticket) = (self.pool, self.ticket);
+        self.grant.close();
+        let unused = self.grant.try_recv().ok();
+        pool.change(|state| {
+            state.waiters.remove(&ticket);
+            state.schedule.withdraw(ticket);
+            if let Some(grant) = unused
+                && state.schedule.done(grant, None)
+            {
+                pool.tell(PoolEvent::Drained(grant.endpoint));
+            }
+        });
+    }
+}
+
+/// The right to send one try to one worker.
+pub(crate) struct Lease {
+    pool: Arc<Pool>,
+    pub(crate) endpoint: Arc<Endpoint>,
+    grant: Grant,
+    taken: bool,
+    sent: Instant,
+    /// Of this try, and of the request with all its tries and waits.
+    latency: Option<(Duration, Duration)>,
+}
+
+impl Lease {
+    pub(crate) fn is_taken(&self) -> bool {
+        self.taken
+    }
+
+    /// When the lease was given.
+    pub(crate) fn since(&self) -> Instant {
+        self.sent
+    }
+
+    /// The worker has read the request.
+    pub(crate) fn taken(&mut self) {
+        if !self.taken {
+            self.taken = true;
+            self.pool.change(|state| state.schedule.taken(Instant::now(), self.grant));
+        }
+    }
+
+    /// The worker has answered a request that came at `began`.
+    pub(crate) fn answered(&mut self, now: Instant, began: Instant) {
+        self.latency = Some((now.saturating_duration_since(self.sent), now.saturating_duration_since(began)));
+    }
+
+    /// The worker failed this try.
+    pub(crate) fn failed(&mut self) {
+        self.pool.lock().stats.try_failed(self.grant.endpoint);
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let empty = self.pool.change(|state| {
+            if let Some((_, request)) = self.latency {
+                state.stats.answered(request);
+            }
+            state.schedule.done(self.grant, self.latency.map(|(this_try, _)| this_try))
+        });
+        if empty {
+            self.pool.tell(PoolEvent::Drained(self.grant.endpoint));
+        }
+    }
+}

@@ -1,0 +1,339 @@
+//! Brings a worker's answer to the client.
+//!
+//! A small answer of known length is read whole before its first byte goes out, so that a worker's death in the middle of
+//! it can still be made good by another, and so that a slow client does not hold the worker. Streams pass as they come.
+
+use std::future::poll_fn;
+use std::io::ErrorKind;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use crate::connection::{Connection, Next, Request};
+use crate::exchange::{Attempt, Try};
+use crate::http::{
+    BadResponse, CHUNK_END, ChunkedReader, Downstream, Framing, HeaderSpace, LAST_CHUNK, Piece, PieceKind,
+    ResponseBody, Version, parse_response, write_chunk_head,
+};
+use crate::replay::Ending;
+use crate::tunnel;
+use crate::upstream::keep_for;
+
+/// The head of an answer, once it is written for the client.
+struct Head {
+    status: u16,
+    body: ResponseBody,
+    framing: Framing,
+    /// The client's connection goes on.
+    keep_client: bool,
+    /// The worker's connection goes on.
+    keep_worker: bool,
+    keep_alive_timeout: Option<Duration>,
+}
+
+enum Begin {
+    Informational(u16),
+    Upgrade,
+    Final(Head),
+}
+
+/// What came of reading from a worker in the middle of an answer.
+enum Read {
+    Some,
+    End,
+    Broken,
+    ClientGone,
+    Cut,
+    Late,
+}
+
+impl Connection<'_> {
+    /// The worker has begun to answer.
+    pub(crate) async fn respond(&mut self, mut attempt: Attempt, request: &mut Request) -> Try {
+        attempt.lease.taken();
+        loop {
+            match self.begin(request) {
+                Ok(Some(Begin::Final(head))) => return self.finish(attempt, request, head).await,
+                Ok(Some(Begin::Upgrade)) => return self.upgrade(attempt, request).await,
+                Ok(Some(Begin::Informational(status))) => {
+                    let wanted = status != 100 || request.expect_continue;
+                    if wanted && request.version == Version::Http11 && self.flush().await.is_err() {
+                        return Try::Done(Next::Close);
+                    }
+                    self.output.clear();
+                    if !request.body.is_done() && self.answer.is_empty() {
+                        // The client waited for this before it sends the body.
+                        return Box::pin(self.go_on(attempt, request)).await;
+                    }
+                }
+                Ok(None) => match self.read_worker(&attempt, false).await {
+                    Read::Some => (),
+                    Read::Late => return Try::AnswerLate,
+                    _ => return attempt.failed(Ending::MaybeRead, false),
+                },
+                Err(_) => return self.bad_answer(request).await,
+            }
+        }
+    }
+
+    /// Writes the head for the client if it is whole.
+    fn begin(&mut self, request: &Request) -> Result<Option<Begin>, BadResponse> {
+        let closing = self.is_closing();
+        let mut space = HeaderSpace::new();
+        let limits = &self.pool.config.head;
+        let Some(head) = parse_response(self.answer.unused(), limits, request.kind, &mut space)? else {
+            return Ok(None);
+        };
+        let framing = Framing::for_stream(head.body, request.version);
+        let keep_client =
+            request.keep_alive && request.body.is_done() && !closing && framing != Framing::CloseDelimited;
+        let informational = head.informational || head.upgrade;
+        let context =
+            Downstream { client: request.version, keep_alive: keep_client || informational, framing };
+        self.output.clear();
+        head.write_downstream(&context, &mut self.output);
+        let begin = if head.upgrade {
+            Begin::Upgrade
+        } else if head.informational {
+            Begin::Informational(head.status)
+        } else {
+            Begin::Final(Head {
+                status: head.status,
+                body: head.body,
+                framing,
+                keep_client,
+                keep_worker: head.keep_alive && request.body.is_done(),
+                keep_alive_timeout: head.keep_alive_timeout,
+            })
+        };
+        let head_bytes = head.head_bytes;
+        self.answer.consume(head_bytes);
+        Ok(Some(begin))
+    }
+
+    async fn finish(&mut self, attempt: Attempt, request: &Request, head: Head) -> Try {
+        let length = match head.body {
+            ResponseBody::None => Some(0),
+            ResponseBody::Length(length) => usize::try_from(length).ok(),
+            ResponseBody::Chunked | ResponseBody::UntilClose => None,
+        };
+        match length {
+            Some(length) if length <= self.pool.config.small_answer_bytes_max => {
+                self.finish_small(attempt, request, (head, length)).await
+            }
+            _ => self.stream(attempt, request, head).await,
+        }
+    }
+
+    async fn finish_small(
+        &mut self,
+        attempt: Attempt,
+        request: &Request,
+        (head, length): (Head, usize),
+    ) -> Try {
+        while self.answer.len() < length {
+            match self.read_worker(&attempt, false).await {
+                Read::Some => (),
+                Read::Late => return Try::AnswerLate,
+                _ => return attempt.failed(Ending::MaybeRead, false),
+            }
+        }
+        self.output.extend_from_slice(&self.answer.unused()[..length]);
+        self.answer.consume(length);
+        self.release(attempt, request, &head);
+        match self.flush().await {
+            Ok(()) => Try::Done(self.after(&head)),
+            Err(_) => Try::Done(Next::Close),
+        }
+    }
+
+    /// Passes a long or endless body on as it comes.
+    async fn stream(&mut self, attempt: Attempt, request: &Request, head: Head) -> Try {
+        let mut body = Streamed::new(head.body, head.framing);
+        loop {
+            match body.advance(&mut self.answer, &mut self.output) {
+                Ok(done) => {
+                    if done {
+                        self.release(attempt, request, &head);
+                        let flushed = self.flush().await;
+                        return Try::Done(if flushed.is_ok() { self.after(&head) } else { Next::Close });
+                    }
+                }
+                Err(_) => return attempt.failed(Ending::MaybeRead, true),
+            }
+            if self.flush().await.is_err() {
+                return Try::Done(Next::Close);
+            }
+            match self.read_worker(&attempt, true).await {
+                Read::Some => (),
+                Read::End if head.body == ResponseBody::UntilClose => body.end(&mut self.output),
+                Read::ClientGone => return Try::Done(Next::Close),
+                Read::End | Read::Broken | Read::Cut | Read::Late => {
+                    return attempt.failed(Ending::MaybeRead, true);
+                }
+            }
+        }
+    }
+
+    fn after(&self, head: &Head) -> Next {
+        if head.keep_client { Next::Request } else { Next::Close }
+    }
+
+    /// The worker is done with this request.
+    fn release(&mut self, mut attempt: Attempt, request: &Request, head: &Head) {
+        let now = Instant::now();
+        attempt.lease.answered(now, request.began);
+        // Bytes beyond the answer belong to nothing that was asked.
+        let clean = self.answer.is_empty() && !attempt.client_has_ended();
+        self.answer.clear();
+        if head.keep_worker && clean && head.body != ResponseBody::UntilClose && head.status != 101 {
+            let for_time = keep_for(head.keep_alive_timeout, self.pool.config.upstream_idle);
+            let endpoint = std::sync::Arc::clone(&attempt.lease.endpoint);
+            self.lane.upstreams.keep(&endpoint, attempt.upstream, now + for_time);
+        }
+    }
+
+    async fn bad_answer(&mut self, request: &Request) -> Try {
+        self.pool.count(|counters| counters.failed += 1);
+        let text = "the worker's answer is not valid HTTP/1.1";
+        let next = self.say(crate::http::Answer::bad_gateway(text), request).await;
+        Try::Done(next)
+    }
+
+    async fn upgrade(&mut self, attempt: Attempt, request: &Request) -> Try {
+        if self.flush().await.is_err() {
+            return Try::Done(Next::Close);
+        }
+        tunnel::carry(self, attempt, request.websocket).await;
+        Try::Done(Next::Close)
+    }
+
+    /// Reads more from the worker. While a stream passes, the client's end is heard, and the end of the worker's grace.
+    async fn read_worker(&mut self, attempt: &Attempt, streaming: bool) -> Read {
+        let deadline = Instant::now() + self.pool.config.answer_timeout;
+        let worker = &attempt.upstream.stream;
+        let cut = attempt.lease.endpoint.cut_off();
+        tokio::pin!(cut);
+        loop {
+            match worker.try_read(&mut self.answer) {
+                Ok(0) => return Read::End,
+                Ok(_) => return Read::Some,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => (),
+                Err(_) => return Read::Broken,
+            }
+            let (client, alarm, input) = (&self.client, &mut self.alarm, &mut self.input);
+            let hear_client = streaming && input.len() < self.pool.config.head.head_bytes_max;
+            let woke = poll_fn(|context| {
+                if worker.poll_read_ready(context).is_ready() {
+                    return Poll::Ready(None);
+                }
+                if hear_client && client.poll_read_ready(context).is_ready() {
+                    match client.try_read(input) {
+                        Ok(0) => return Poll::Ready(Some(Read::ClientGone)),
+                        Err(error) if error.kind() != ErrorKind::WouldBlock => {
+                            return Poll::Ready(Some(Read::ClientGone));
+                        }
+                        _ => context.waker().wake_by_ref(),
+                    }
+                }
+                if streaming {
+                    return cut.as_mut().poll(context).map(|()| Some(Read::Cut));
+                }
+                alarm.poll(context, deadline).map(|()| Some(Read::Late))
+            })
+            .await;
+            if let Some(read) = woke {
+                return read;
+            }
+        }
+    }
+}
+
+/// A body on its way through.
+struct Streamed {
+    state: State,
+    framing: Framing,
+}
+
+enum State {
+    Length(u64),
+    Chunked { reader: ChunkedReader, trailers: Vec<u8> },
+    UntilClose { ended: bool },
+}
+
+impl Streamed {
+    fn new(body: ResponseBody, framing: Framing) -> Self {
+        let state = match body {
+            ResponseBody::None => State::Length(0),
+            ResponseBody::Length(length) => State::Length(length),
+            ResponseBody::Chunked => State::Chunked { reader: ChunkedReader::new(), trailers: Vec::new() },
+            ResponseBody::UntilClose => State::UntilClose { ended: false },
+        };
+        Self { state, framing }
+    }
+
+    /// The worker has closed, which is how this body ends.
+    fn end(&mut self, output: &mut Vec<u8>) {
+        if let State::UntilClose { ended } = &mut self.state {
+            *ended = true;
+            if self.framing == Framing::Chunked {
+                output.extend_from_slice(LAST_CHUNK);
+            }
+        }
+    }
+
+    /// Moves what has come to the client's bytes. `true`: that was all.
+    fn advance(
+        &mut self,
+        answer: &mut crate::buffer::Buffer,
+        output: &mut Vec<u8>,
+    ) -> Result<bool, crate::http::ChunkedError> {
+        match &mut self.state {
+            State::Length(rest) => {
+                let length = answer.len().min(usize::try_from(*rest).unwrap_or(usize::MAX));
+                output.extend_from_slice(&answer.unused()[..length]);
+                answer.consume(length);
+                *rest -= length as u64;
+                Ok(*rest == 0)
+            }
+            State::UntilClose { ended } => {
+                if !answer.is_empty() {
+                    put(self.framing, answer.unused(), output);
+                    answer.clear();
+                }
+                Ok(*ended)
+            }
+            State::Chunked { reader, trailers } => loop {
+                let Piece { consumed, kind } = reader.next(answer.unused(), trailers)?;
+                let more = match kind {
+                    PieceKind::Data(range) => {
+                        put(self.framing, &answer.unused()[range], output);
+                        None
+                    }
+                    PieceKind::NeedMore => Some(false),
+                    PieceKind::End => {
+                        if self.framing == Framing::Chunked {
+                            output.extend_from_slice(&LAST_CHUNK[..3]);
+                            output.extend_from_slice(trailers);
+                            output.extend_from_slice(CHUNK_END);
+                        }
+                        Some(true)
+                    }
+                };
+                answer.consume(consumed);
+                if let Some(done) = more {
+                    return Ok(done);
+                }
+            },
+        }
+    }
+}
+
+fn put(framing: Framing, data: &[u8], output: &mut Vec<u8>) {
+    if framing == Framing::Chunked {
+        write_chunk_head(data.len(), output);
+        output.extend_from_slice(data);
+        output.extend_from_slice(CHUNK_END);
+    } else {
+        output.extend_from_slice(data);
+    }
+}

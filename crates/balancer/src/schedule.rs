@@ -1,0 +1,322 @@
+//! Who serves the next request: the loads of all workers of one listener and the one fair queue in front of them.
+//!
+//! Pure: `pool.rs` asks and tells, this file decides; `now` is an argument. A request is given to a worker that has taken
+//! what it was given before, within a window that sets itself (`window.rs`). While no worker may be given one, requests
+//! wait here in the order they came. Lone requests (suspected poison) wait in a line of their own: one at a time, a
+//! worker is reserved for them and gets nothing else until they are done.
+//!
+//! It does not know connections, bytes or why a request is asked for again.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crate::pick::{Candidate, PeakEwma, Picker};
+use crate::window::Window;
+use crate::{Config, EndpointId};
+
+/// One try of one request.
+pub(crate) type Ticket = u64;
+
+/// A try may go to this endpoint now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Grant {
+    pub(crate) ticket: Ticket,
+    pub(crate) endpoint: EndpointId,
+}
+
+/// What a request asks for.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Ask {
+    /// Alone on its worker.
+    pub(crate) lone: bool,
+    /// Not this one if there is another: it just failed this request.
+    pub(crate) avoid: Option<EndpointId>,
+    /// Not the first try of its request.
+    pub(crate) replay: bool,
+}
+
+/// The answer to [`Schedule::ask`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Granted(Grant),
+    Queued(Ticket),
+    /// The queue is at its limit.
+    Full,
+}
+
+#[derive(Debug)]
+struct Untaken {
+    ticket: Ticket,
+    since: Instant,
+    was_limit: bool,
+}
+
+#[derive(Debug)]
+struct Load {
+    id: EndpointId,
+    accepting: bool,
+    in_flight: u32,
+    untaken: VecDeque<Untaken>,
+    window: Window,
+    latency: PeakEwma,
+    wedge_reported: bool,
+}
+
+#[derive(Debug)]
+struct Reservation {
+    ticket: Ticket,
+    endpoint: EndpointId,
+    granted: bool,
+}
+
+/// The loads and the queue.
+#[derive(Debug)]
+pub(crate) struct Schedule {
+    loads: Vec<Load>,
+    waiting: VecDeque<(Ticket, Ask)>,
+    lone: VecDeque<Ticket>,
+    reservation: Option<Reservation>,
+    picker: Picker,
+    limits: Limits,
+    next_ticket: Ticket,
+}
+
+#[derive(Debug, Clone)]
+struct Limits {
+    waiting_max: usize,
+    in_flight_max: u32,
+    untaken_max: u32,
+    taken_within: Duration,
+    stalled_after: Duration,
+    wedged_after: Duration,
+}
+
+impl Schedule {
+    pub(crate) fn new(config: &Config) -> Self {
+        let limits = Limits {
+            waiting_max: config.held_requests_max,
+            in_flight_max: config.in_flight_max,
+            untaken_max: config.untaken_max,
+            taken_within: config.taken_within,
+            stalled_after: config.move_after,
+            wedged_after: config.wedged_after,
+        };
+        Self {
+            loads: Vec::new(),
+            waiting: VecDeque::new(),
+            lone: VecDeque::new(),
+            reservation: None,
+            picker: Picker::new(config.policy),
+            limits,
+            next_ticket: 0,
+        }
+    }
+
+    /// A new worker, ready for requests.
+    pub(crate) fn add(&mut self, id: EndpointId) {
+        assert!(self.load(id).is_none(), "an endpoint is added once");
+        self.loads.push(Load {
+            id,
+            accepting: true,
+            in_flight: 0,
+            untaken: VecDeque::new(),
+            window: Window::new(self.limits.untaken_max, self.limits.taken_within),
+            latency: PeakEwma::default(),
+            wedge_reported: false,
+        });
+    }
+
+    /// No further request goes to this worker. Tells whether it has nothing in flight.
+    pub(crate) fn drain(&mut self, id: EndpointId) -> bool {
+        if self.reservation.as_ref().is_some_and(|r| r.endpoint == id && !r.granted) {
+            let reservation = self.reservation.take().expect("just seen");
+            self.lone.push_front(reservation.ticket);
+        }
+        let Some(load) = self.load_mut(id) else { return true };
+        load.accepting = false;
+        load.in_flight == 0
+    }
+
+    /// The worker is gone. What it had in flight ends by [`Schedule::done`] all the same.
+    pub(crate) fn remove(&mut self, id: EndpointId) {
+        self.drain(id);
+        self.loads.retain(|load| load.id != id);
+    }
+
+    /// Asks for a worker. The ticket must end in [`Schedule::done`] if granted, else in [`Schedule::withdraw`].
+    pub(crate) fn ask(&mut self, now: Instant, ask: Ask) -> Answer {
+        let ticket = self.next_ticket;
+        self.next_ticket += 1;
+        if ask.lone {
+            self.lone.push_back(ticket);
+            return Answer::Queued(ticket);
+        }
+        if self.waiting.is_empty()
+            && let Some(index) = self.pick(now, ask.avoid)
+        {
+            return Answer::Granted(self.grant(now, index, ticket));
+        }
+        if self.waiting.len() >= self.limits.waiting_max {
+            return Answer::Full;
+        }
+        self.waiting.push_back((ticket, ask));
+        Answer::Queued(ticket)
+    }
+
+    /// A worker that has taken everything and is not `not`, for a request that is stuck; never queues.
+    pub(crate) fn ask_free(&mut self, now: Instant, not: EndpointId) -> Option<Grant> {
+        if !self.waiting.is_empty() {
+            return None;
+        }
+        let index = self.pick_where(now, |load| load.id != not && load.untaken.is_empty())?;
+        let ticket = self.next_ticket;
+        self.next_ticket += 1;
+        Some(self.grant(now, index, ticket))
+    }
+
+    /// A queued request gives up.
+    pub(crate) fn withdraw(&mut self, ticket: Ticket) {
+        self.waiting.retain(|(waiting, _)| *waiting != ticket);
+        self.lone.retain(|waiting| *waiting != ticket);
+        self.reservation.take_if(|r| r.ticket == ticket && !r.granted);
+    }
+
+    /// The worker has read the request.
+    pub(crate) fn taken(&mut self, now: Instant, grant: Grant) {
+        let Some(load) = self.load_mut(grant.endpoint) else { return };
+        if let Some(position) = load.untaken.iter().position(|untaken| untaken.ticket == grant.ticket)
+            && let Some(untaken) = load.untaken.remove(position)
+        {
+            load.window.taken(now.saturating_duration_since(untaken.since), untaken.was_limit);
+            load.wedge_reported = false;
+        }
+    }
+
+    /// The try is over, `latency` after it was sent if it was answered. Tells whether a draining worker became empty.
+    pub(crate) fn done(&mut self, grant: Grant, latency: Option<Duration>) -> bool {
+        self.reservation.take_if(|r| r.ticket == grant.ticket);
+        let Some(load) = self.load_mut(grant.endpoint) else { return false };
+        load.untaken.retain(|untaken| untaken.ticket != grant.ticket);
+        load.in_flight -= 1;
+        if let Some(latency) = latency {
+            load.latency.observe(latency);
+        }
+        !load.accepting && load.in_flight == 0
+    }
+
+    /// The next waiting request that may go now. To be called until `None` after every change.
+    pub(crate) fn poll_grant(&mut self, now: Instant) -> Option<Grant> {
+        if let Some(grant) = self.poll_lone(now) {
+            return Some(grant);
+        }
+        let (_, ask) = *self.waiting.front()?;
+        let index = self.pick(now, ask.avoid)?;
+        let (ticket, _) = self.waiting.pop_front().expect("just seen");
+        Some(self.grant(now, index, ticket))
+    }
+
+    /// Workers that have not taken a request for longer than the limit, each reported once.
+    pub(crate) fn wedged(&mut self, now: Instant) -> Vec<EndpointId> {
+        let limit = self.limits.wedged_after;
+        let wedged = |load: &&mut Load| !load.wedge_reported && load.untaken_for(now) > limit;
+        self.loads
+            .iter_mut()
+            .filter(wedged)
+            .map(|load| {
+                load.wedge_reported = true;
+                load.id
+            })
+            .collect()
+    }
+
+    /// Requests in flight on a worker.
+    pub(crate) fn in_flight(&self, id: EndpointId) -> u32 {
+        self.load(id).map_or(0, |load| load.in_flight)
+    }
+
+    /// Workers that are given requests.
+    pub(crate) fn accepting(&self) -> usize {
+        self.loads.iter().filter(|load| load.accepting).count()
+    }
+
+    /// Requests that wait for a worker.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.len() + self.lone.len()
+    }
+
+    fn poll_lone(&mut self, now: Instant) -> Option<Grant> {
+        if self.reservation.is_none() {
+            let load = self.loads.iter().filter(|load| load.accepting).min_by_key(|load| load.in_flight)?;
+            let (endpoint, ticket) = (load.id, self.lone.pop_front()?);
+            self.reservation = Some(Reservation { ticket, endpoint, granted: false });
+        }
+        let reservation = self.reservation.as_mut().expect("just made");
+        if reservation.granted {
+            return None;
+        }
+        let (endpoint, ticket) = (reservation.endpoint, reservation.ticket);
+        let index = self.loads.iter().position(|load| load.id == endpoint && load.in_flight == 0)?;
+        reservation.granted = true;
+        Some(self.grant(now, index, ticket))
+    }
+
+    fn grant(&mut self, now: Instant, index: usize, ticket: Ticket) -> Grant {
+        let load = &mut self.loads[index];
+        load.in_flight += 1;
+        let was_limit = load.untaken.len() as u32 + 1 >= load.window.size();
+        load.untaken.push_back(Untaken { ticket, since: now, was_limit });
+        Grant { ticket, endpoint: load.id }
+    }
+
+    fn pick(&mut self, now: Instant, avoid: Option<EndpointId>) -> Option<usize> {
+        if let Some(avoid) = avoid
+            && let Some(index) = self.pick_where(now, |load| load.id != avoid)
+        {
+            return Some(index);
+        }
+        self.pick_where(now, |_| true)
+    }
+
+    fn pick_where(&mut self, now: Instant, allowed: impl Fn(&Load) -> bool) -> Option<usize> {
+        let reserved = self.reservation.as_ref().map(|r| r.endpoint);
+        let limits = &self.limits;
+        let candidates = self
+            .loads
+            .iter()
+            .enumerate()
+            .filter(|(_, load)| reserved != Some(load.id) && load.may_get(now, limits) && allowed(load))
+            .map(|(index, load)| Candidate {
+                index,
+                untaken: load.untaken.len() as u32,
+                in_flight: load.in_flight,
+                latency: load.latency.value(),
+            });
+        self.picker.pick(candidates)
+    }
+
+    fn load(&self, id: EndpointId) -> Option<&Load> {
+        self.loads.iter().find(|load| load.id == id)
+    }
+
+    fn load_mut(&mut self, id: EndpointId) -> Option<&mut Load> {
+        self.loads.iter_mut().find(|load| load.id == id)
+    }
+}
+
+impl Load {
+    /// A worker that sits on an unread request for long gets no other until it shows life.
+    fn may_get(&self, now: Instant, limits: &Limits) -> bool {
+        self.accepting
+            && self.in_flight < limits.in_flight_max
+            && (self.untaken.len() as u32) < self.window.size()
+            && self.untaken_for(now) < limits.stalled_after
+    }
+
+    fn untaken_for(&self, now: Instant) -> Duration {
+        self.untaken.front().map_or(Duration::ZERO, |oldest| now.saturating_duration_since(oldest.since))
+    }
+}
+
+#[cfg(test)]
+#[path = "schedule_tests.rs"]
+mod tests;

@@ -1,0 +1,215 @@
+//! Tests of the schedule: tables for each rule, and a seeded simulation that checks the invariants after every step.
+
+use super::*;
+use crate::pick::Policy;
+use crate::testing::config;
+
+struct Bench {
+    schedule: Schedule,
+    start: Instant,
+}
+
+impl Bench {
+    fn new(workers: u64) -> Self {
+        let mut schedule = Schedule::new(&Config { untaken_max: 4, policy: Policy::LeastLoaded, ..config() });
+        (1..=workers).for_each(|id| schedule.add(id));
+        Self { schedule, start: Instant::now() }
+    }
+
+    fn at(&self, millis: u64) -> Instant {
+        self.start + Duration::from_millis(millis)
+    }
+
+    fn ask(&mut self) -> Answer {
+        let now = self.at(0);
+        self.schedule.ask(now, Ask::default())
+    }
+
+    fn granted(&mut self) -> Grant {
+        match self.ask() {
+            Answer::Granted(grant) => grant,
+            other => panic!("expected a grant, got {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn busy_workers_get_one_unread_request_each_and_the_rest_waits_in_order() {
+    let mut bench = Bench::new(2);
+    let first = bench.granted();
+    let second = bench.granted();
+    assert_ne!(first.endpoint, second.endpoint);
+    let Answer::Queued(third) = bench.ask() else { panic!("no worker has taken anything") };
+    let Answer::Queued(_fourth) = bench.ask() else { panic!("no worker has taken anything") };
+    assert_eq!(bench.schedule.poll_grant(bench.at(1)), None);
+    bench.schedule.taken(bench.at(30), second);
+    let next = bench.schedule.poll_grant(bench.at(30));
+    assert_eq!(next, Some(Grant { ticket: third, endpoint: second.endpoint }));
+    assert_eq!(bench.schedule.poll_grant(bench.at(30)), None);
+}
+
+#[test]
+fn worker_that_takes_at_once_gets_any_number() {
+    let mut bench = Bench::new(1);
+    for _ in 0..50 {
+        let grant = bench.granted();
+        bench.schedule.taken(bench.at(0), grant);
+    }
+    assert_eq!(bench.schedule.in_flight(1), 50);
+}
+
+#[test]
+fn newcomers_do_not_overtake_the_queue() {
+    let mut bench = Bench::new(1);
+    let first = bench.granted();
+    let Answer::Queued(second) = bench.ask() else { panic!("the worker has not taken the first") };
+    bench.schedule.taken(bench.at(50), first);
+    assert!(matches!(bench.ask(), Answer::Queued(_)), "the second one comes first");
+    assert_eq!(bench.schedule.poll_grant(bench.at(50)).map(|grant| grant.ticket), Some(second));
+}
+
+#[test]
+fn draining_worker_gets_nothing_and_is_empty_when_the_last_is_done() {
+    let mut bench = Bench::new(1);
+    let grant = bench.granted();
+    assert!(!bench.schedule.drain(1));
+    assert!(matches!(bench.ask(), Answer::Queued(_)));
+    assert!(bench.schedule.done(grant, None));
+}
+
+#[test]
+fn lone_request_waits_for_an_empty_worker_and_keeps_it_to_itself() {
+    let mut bench = Bench::new(2);
+    let (first, second) = (bench.granted(), bench.granted());
+    bench.schedule.taken(bench.at(0), first);
+    bench.schedule.taken(bench.at(0), second);
+    let Answer::Queued(lone) = bench.schedule.ask(bench.at(0), Ask { lone: true, ..Ask::default() }) else {
+        panic!("lone requests wait")
+    };
+    assert_eq!(bench.schedule.poll_grant(bench.at(0)), None, "both workers are in use");
+    let other = bench.granted();
+    assert_eq!(other.endpoint, second.endpoint, "the reserved worker gets nothing new");
+    bench.schedule.done(first, None);
+    let grant = bench.schedule.poll_grant(bench.at(0)).expect("the reserved worker is empty");
+    assert_eq!(grant, Grant { ticket: lone, endpoint: first.endpoint });
+    bench.schedule.taken(bench.at(0), grant);
+    bench.schedule.taken(bench.at(0), other);
+    assert_eq!(bench.granted().endpoint, second.endpoint);
+    bench.schedule.done(grant, None);
+    assert_eq!(bench.granted().endpoint, first.endpoint, "free for everybody again");
+}
+
+#[test]
+fn lone_request_survives_the_death_of_its_reserved_worker() {
+    let mut bench = Bench::new(1);
+    let busy = bench.granted();
+    bench.schedule.ask(bench.at(0), Ask { lone: true, ..Ask::default() });
+    assert_eq!(bench.schedule.poll_grant(bench.at(0)), None);
+    bench.schedule.remove(1);
+    bench.schedule.done(busy, None);
+    bench.schedule.add(2);
+    assert_eq!(bench.schedule.poll_grant(bench.at(0)).map(|grant| grant.endpoint), Some(2));
+}
+
+#[test]
+fn wedged_worker_is_reported_once_and_gets_nothing() {
+    let mut bench = Bench::new(2);
+    let stuck = bench.granted();
+    let later = bench.at(config().wedged_after.as_millis() as u64 + 1);
+    assert_eq!(bench.schedule.wedged(later), [stuck.endpoint]);
+    assert!(bench.schedule.wedged(later).is_empty());
+    let free = bench.schedule.ask_free(later, stuck.endpoint).expect("the other worker is free");
+    assert_ne!(free.endpoint, stuck.endpoint);
+}
+
+#[test]
+fn full_queue_refuses() {
+    let mut schedule = Schedule::new(&Config { held_requests_max: 1, ..config() });
+    let now = Instant::now();
+    assert!(matches!(schedule.ask(now, Ask::default()), Answer::Queued(_)));
+    assert_eq!(schedule.ask(now, Ask::default()), Answer::Full);
+}
+
+#[test]
+fn failed_endpoint_is_avoided_while_there_is_another() {
+    let mut bench = Bench::new(2);
+    let now = bench.at(0);
+    for avoid in [1, 2, 1, 2] {
+        let Answer::Granted(grant) = bench.schedule.ask(now, Ask { avoid: Some(avoid), ..Ask::default() })
+        else {
+            panic!("a worker is free")
+        };
+        assert_ne!(grant.endpoint, avoid);
+        bench.schedule.done(grant, None);
+    }
+}
+
+/// A small generator (SplitMix64), so that a failure is repeated by its seed.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % bound
+    }
+}
+
+#[test]
+fn simulation_every_request_is_granted_once_in_order_and_nothing_leaks() {
+    for seed in 0..200 {
+        simulate(seed);
+    }
+}
+
+fn simulate(seed: u64) {
+    let mut random = Random(seed);
+    let mut bench = Bench::new(0);
+    let (mut live, mut queued, mut workers): (Vec<Grant>, VecDeque<Ticket>, Vec<EndpointId>) =
+        Default::default();
+    let mut next_worker = 1;
+    for step in 0..400 {
+        let now = bench.at(step);
+        match random.below(9) {
+            0 if workers.len() < 4 => {
+                bench.schedule.add(next_worker);
+                workers.push(next_worker);
+                next_worker += 1;
+            }
+            1 if !workers.is_empty() => {
+                let id = workers.swap_remove(random.below(workers.len() as u64) as usize);
+                bench.schedule.remove(id);
+            }
+            2..=4 => match bench.schedule.ask(now, Ask::default()) {
+                Answer::Granted(grant) => live.push(grant),
+                Answer::Queued(ticket) => queued.push_back(ticket),
+                Answer::Full => panic!("seed {seed}: the queue is not that full"),
+            },
+            5 if !queued.is_empty() => {
+                let ticket = queued.remove(random.below(queued.len() as u64) as usize).expect("in range");
+                bench.schedule.withdraw(ticket);
+            }
+            6 if !live.is_empty() => {
+                let grant = live[random.below(live.len() as u64) as usize];
+                bench.schedule.taken(now, grant);
+            }
+            _ if !live.is_empty() => {
+                let grant = live.swap_remove(random.below(live.len() as u64) as usize);
+                bench.schedule.done(grant, Some(Duration::from_millis(1)));
+            }
+            _ => (),
+        }
+        while let Some(grant) = bench.schedule.poll_grant(now) {
+            assert_eq!(Some(grant.ticket), queued.pop_front(), "seed {seed}: first come, first served");
+            assert!(workers.contains(&grant.endpoint), "seed {seed}: granted to a worker that is gone");
+            live.push(grant);
+        }
+        for id in &workers {
+            let in_flight = live.iter().filter(|grant| grant.endpoint == *id).count();
+            assert_eq!(bench.schedule.in_flight(*id) as usize, in_flight, "seed {seed}: in flight of {id}");
+        }
+        assert_eq!(bench.schedule.waiting(), queued.len(), "seed {seed}: the queue");
+    }
+}

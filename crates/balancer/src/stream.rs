@@ -1,0 +1,93 @@
+//! A connection, to a client or to a worker, over TCP or a Unix socket; non-blocking, read and written in place.
+
+use std::future::poll_fn;
+use std::io::{self, ErrorKind};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::task::{Context, Poll};
+
+use rustix::net::Shutdown;
+use tokio::io::Interest;
+use tokio::net::{TcpStream, UnixStream};
+
+use crate::buffer::Buffer;
+
+/// A connection.
+#[derive(Debug)]
+pub(crate) enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+macro_rules! either {
+    ($self:ident, $stream:ident => $body:expr) => {
+        match $self {
+            Stream::Tcp($stream) => $body,
+            Stream::Unix($stream) => $body,
+        }
+    };
+}
+
+impl Stream {
+    /// Reads what is there into the buffer; `Ok(0)` is the end, `WouldBlock` nothing yet.
+    pub(crate) fn try_read(&self, buffer: &mut Buffer) -> io::Result<usize> {
+        let room = buffer.room();
+        either!(self, stream => stream.try_read_buf(room))
+    }
+
+    pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        either!(self, stream => stream.try_write(bytes))
+    }
+
+    pub(crate) fn poll_read_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        either!(self, stream => stream.poll_read_ready(context))
+    }
+
+    pub(crate) fn poll_write_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        either!(self, stream => stream.poll_write_ready(context))
+    }
+
+    pub(crate) async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match self.try_write(bytes) {
+                Ok(written) => bytes = &bytes[written..],
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    poll_fn(|context| self.poll_write_ready(context)).await?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets that the socket was writable, so that the next readiness is a new edge from the kernel: on a Unix socket
+    /// that edge comes when the peer has read something (`unix_write_space`).
+    pub(crate) fn forget_writable(&self) {
+        let nothing = || Err::<(), _>(ErrorKind::WouldBlock.into());
+        // The error is the point: it clears the readiness.
+        drop(either!(self, stream => stream.try_io(Interest::WRITABLE, nothing)));
+    }
+
+    /// Whether the peer has read everything that was written (Unix sockets only).
+    pub(crate) fn is_taken(&self) -> bool {
+        stead_process::socket::unread_bytes(self.as_fd()).is_ok_and(|bytes| bytes == 0)
+    }
+
+    /// Ends our direction; the peer reads end-of-file.
+    pub(crate) fn finish_writing(&self) {
+        // The only failure is a peer that is gone already, which needs no end.
+        let _gone = rustix::net::shutdown(self.as_fd(), Shutdown::Write);
+    }
+
+    pub(crate) fn into_descriptor(self) -> io::Result<OwnedFd> {
+        match self {
+            Stream::Tcp(stream) => stream.into_std().map(OwnedFd::from),
+            Stream::Unix(stream) => stream.into_std().map(OwnedFd::from),
+        }
+    }
+}
+
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        either!(self, stream => stream.as_fd())
+    }
+}

@@ -1,0 +1,154 @@
+//! Carries an upgraded connection: bytes both ways until both sides have ended, or the worker's grace period is over.
+
+use std::future::poll_fn;
+use std::io::{self, ErrorKind};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use crate::buffer::Buffer;
+use crate::connection::Connection;
+use crate::exchange::Attempt;
+use crate::frames::{Frames, GOING_AWAY};
+use crate::stream::Stream;
+
+/// Bytes that may wait for a slow reader before no more is read for it.
+const WAITING_BYTES_MAX: usize = 64 * 1024;
+/// How long both sides have to end by themselves after the goodbye.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// One direction.
+struct Way<'t> {
+    from: &'t Stream,
+    to: &'t Stream,
+    waiting: Buffer,
+    ended: bool,
+    finished: bool,
+    frames: Option<Frames>,
+}
+
+/// Carries until the end. What was read already on either side goes first.
+pub(crate) async fn carry(connection: &mut Connection<'_>, attempt: Attempt, websocket: bool) {
+    let (client, worker) = (&connection.client, &attempt.upstream.stream);
+    let upward = std::mem::take(&mut connection.input);
+    let downward = std::mem::take(&mut connection.answer);
+    let mut up = Way::new(client, worker, upward, None);
+    let mut down = Way::new(worker, client, downward, websocket.then(Frames::default));
+    let endpoint = std::sync::Arc::clone(&attempt.lease.endpoint);
+    let cut = endpoint.cut_off();
+    tokio::pin!(cut);
+    let was_cut = poll_fn(|context| {
+        if poll_both(&mut up, &mut down, context).is_ready() {
+            return Poll::Ready(false);
+        }
+        cut.as_mut().poll(context).map(|()| true)
+    })
+    .await;
+    if was_cut {
+        say_goodbye(&mut up, &mut down, connection).await;
+    }
+}
+
+/// A WebSocket client is told that the server goes away; anything else can only be closed.
+async fn say_goodbye(up: &mut Way<'_>, down: &mut Way<'_>, connection: &Connection<'_>) {
+    if down.frames.is_none() {
+        return;
+    }
+    let deadline = tokio::time::Instant::from_std(Instant::now() + GOODBYE);
+    let told = tokio::time::timeout_at(deadline, async {
+        poll_fn(|context| {
+            if poll_both(up, down, context).is_ready() {
+                return Poll::Ready(false);
+            }
+            if down.may_add() { Poll::Ready(true) } else { Poll::Pending }
+        })
+        .await
+    });
+    if !matches!(told.await, Ok(true)) {
+        return;
+    }
+    if connection.client.write_all(GOING_AWAY).await.is_ok() {
+        connection.client.finish_writing();
+        down.finished = true;
+        down.ended = true;
+        // The client's own close frame, and then its end.
+        let rest = poll_fn(|context| up.poll(context));
+        drop(tokio::time::timeout_at(deadline, rest).await);
+    }
+}
+
+fn poll_both(up: &mut Way<'_>, down: &mut Way<'_>, context: &mut Context<'_>) -> Poll<()> {
+    let (up, down) = (up.poll(context), down.poll(context));
+    match (up, down) {
+        (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => Poll::Ready(()),
+        // A side that is broken ends both.
+        (Poll::Ready(Err(_)), _) | (_, Poll::Ready(Err(_))) => Poll::Ready(()),
+        _ => Poll::Pending,
+    }
+}
+
+impl<'t> Way<'t> {
+    fn new(from: &'t Stream, to: &'t Stream, waiting: Buffer, frames: Option<Frames>) -> Self {
+        Self { from, to, waiting, ended: false, finished: false, frames }
+    }
+
+    fn may_add(&self) -> bool {
+        self.waiting.is_empty() && self.frames.as_ref().is_some_and(Frames::may_add)
+    }
+
+    /// Moves what can be moved. Ready when this direction has ended and its end was passed on.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            let wrote = self.write(context)?;
+            let read = self.read(context)?;
+            if self.ended && self.waiting.is_empty() {
+                if !self.finished {
+                    self.finished = true;
+                    self.to.finish_writing();
+                }
+                return Poll::Ready(Ok(()));
+            }
+            if !wrote && !read {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    fn write(&mut self, context: &mut Context<'_>) -> io::Result<bool> {
+        let mut any = false;
+        while !self.waiting.is_empty() {
+            match self.to.try_write(self.waiting.unused()) {
+                Ok(count) => {
+                    if let Some(frames) = &mut self.frames {
+                        frames.pass(&self.waiting.unused()[..count]);
+                    }
+                    self.waiting.consume(count);
+                    any = true;
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    if self.to.poll_write_ready(context)?.is_pending() {
+                        break;
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(any)
+    }
+
+    fn read(&mut self, context: &mut Context<'_>) -> io::Result<bool> {
+        while !self.ended && self.waiting.len() < WAITING_BYTES_MAX {
+            match self.from.try_read(&mut self.waiting) {
+                Ok(0) => self.ended = true,
+                Ok(_) => return Ok(true),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    if self.from.poll_read_ready(context)?.is_pending() {
+                        self.waiting.release();
+                        break;
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(false)
+    }
+}
