@@ -79,6 +79,15 @@ impl Attempt {
         Try::Failed(Failure { ending, committed, reused: self.upstream.reused, lease: self.lease })
     }
 
+    /// From now on it counts when the worker reads, if that can be known.
+    fn wrote(&mut self) {
+        if !self.lease.endpoint.tells_taken() {
+            self.lease.taken();
+        } else if !self.lease.is_taken() {
+            self.upstream.stream.forget_writable();
+        }
+    }
+
     pub(crate) fn client_has_ended(&self) -> bool {
         self.client_ended
     }
@@ -283,18 +292,14 @@ impl Connection<'_> {
     fn send(&mut self, attempt: &mut Attempt) -> Result<(), ()> {
         while !attempt.write_failed && !self.wire.unsent().is_empty() {
             match attempt.upstream.stream.try_write(self.wire.unsent()) {
-                Ok(count) => self.wire.wrote(count, self.pool.config.replay_body_bytes_max),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Ok(count) => {
+                    self.wire.wrote(count, self.pool.config.replay_body_bytes_max);
+                    attempt.wrote();
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(_) if self.wire.is_untouched() => return Err(()),
                 Err(_) => attempt.write_failed = true,
             }
-        }
-        if attempt.lease.endpoint.tells_taken() {
-            if !attempt.lease.is_taken() {
-                attempt.upstream.stream.forget_writable();
-            }
-        } else {
-            attempt.lease.taken();
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::task::{Context, Poll};
 
-use rustix::net::Shutdown;
+use rustix::net::{SendFlags, Shutdown};
 use tokio::io::Interest;
 use tokio::net::{TcpStream, UnixStream};
 
@@ -34,8 +34,16 @@ impl Stream {
         either!(self, stream => stream.try_read_buf(room))
     }
 
+    /// Writes what the kernel takes now. It is asked even if the event loop does not know the socket to be writable: a new
+    /// one nearly always is, and on a worker's we forget that it was (see [`Stream::forget_writable`]).
     pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        either!(self, stream => stream.try_write(bytes))
+        let write = || rustix::net::send(self, bytes, SendFlags::NOSIGNAL).map_err(io::Error::from);
+        match write() {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                either!(self, stream => stream.try_io(Interest::WRITABLE, write))
+            }
+            result => result,
+        }
     }
 
     pub(crate) fn poll_read_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -105,7 +105,7 @@ async fn connect_unix(path: &Path) -> io::Result<UnixStream> {
     for _ in 0..BACKLOG_FULL_TRIES {
         match UnixStream::connect(path).await {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                tokio::time::sleep(BACKLOG_FULL_PAUSE).await
+                tokio::time::sleep(BACKLOG_FULL_PAUSE).await;
             }
             result => return result,
         }

@@ -6,7 +6,7 @@
 //!
 //! | file | decides |
 //! |---|---|
-//! | `request`, `target`, `method` | what the client asks, or why that is refused |
+//! | `head`, `request`, `target`, `method` | what the client asks, or why that is refused |
 //! | `response` | what the worker answered, or why that cannot be passed on |
 //! | `framing`, `chunked` | where a body ends |
 //! | `connection`, `field` | which header fields belong to one hop only |
@@ -24,6 +24,7 @@ mod forward;
 #[cfg(test)]
 mod forward_tests;
 mod framing;
+mod head;
 mod limits;
 mod method;
 #[cfg(test)]

@@ -1,19 +1,15 @@
 //! Reads the head of a request, or says why it is refused.
 //!
-//! The end of the head is found first, by line ends alone. That settles that every line ends with CR LF (httparse would
-//! take a bare LF), and it keeps a head that comes byte by byte from being parsed again with every byte.
+//! `head.rs` finds the whole head, httparse takes it apart, this file judges what it means.
 
 use httparse::Header;
-use memchr::{memchr, memchr_iter};
 
 use super::connection::{Connection, TooManyOptions, list};
 use super::field::Field;
 use super::framing::RequestFraming;
+use super::head::{self, Extent};
 use super::target::is_host;
 use super::{Body, HeaderSpace, Limits, Method, Reject, RequestMethodKind, Target};
-
-/// Empty lines that are skipped before a request (RFC 9112 §2.2).
-const EMPTY_LINES_MAX: usize = 2;
 
 /// The version in a start line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,22 +82,13 @@ pub fn parse_request<'h, 'b>(
     limits: &Limits,
     space: &'h mut HeaderSpace<'b>,
 ) -> Result<Option<Request<'h, 'b>>, Reject> {
-    let Some(start) = skip_empty_lines(bytes)? else { return Ok(None) };
-    if is_binary(bytes[start]) {
-        return Err(Reject::NotHttp);
-    }
-    let within = &bytes[..bytes.len().min(limits.head_bytes_max)];
-    let Some(end) = find_head_end(within, start)? else {
-        check_beginning(within.get(start..).unwrap_or_default(), limits)?;
-        let full = bytes.len() >= limits.head_bytes_max;
-        return if full { Err(Reject::HeadTooLarge) } else { Ok(None) };
-    };
+    let Some(Extent { start, end }) = head::find(bytes, limits)? else { return Ok(None) };
     let head = &bytes[start..end];
     let mut parsed = httparse::Request::new(&mut []);
     match parsed.parse_with_uninit_headers(head, space.within(limits)) {
         Ok(httparse::Status::Complete(length)) if length == head.len() => (),
         Ok(_) => return Err(Reject::RequestLine),
-        Err(error) => return Err(grammar(error, head)),
+        Err(error) => return Err(head::refusal(error, head)),
     }
     let (Some(method), Some(target), Some(minor)) = (parsed.method, parsed.path, parsed.version) else {
         return Err(Reject::RequestLine);
@@ -232,91 +219,5 @@ impl Offer {
 
     fn may_pass(&self) -> bool {
         self.any && !self.http
-    }
-}
-
-/// Where the request line begins; `None` if only empty lines are there yet.
-fn skip_empty_lines(bytes: &[u8]) -> Result<Option<usize>, Reject> {
-    let mut start = 0;
-    loop {
-        match &bytes[start..] {
-            [] | [b'\r'] => return Ok(None),
-            [b'\r', b'\n', ..] if start == EMPTY_LINES_MAX * 2 => return Err(Reject::EmptyLines),
-            [b'\r', b'\n', ..] => start += 2,
-            [b'\r' | b'\n', ..] => return Err(Reject::LineEnd),
-            _ => return Ok(Some(start)),
-        }
-    }
-}
-
-/// The index behind the empty line that ends the head.
-fn find_head_end(bytes: &[u8], start: usize) -> Result<Option<usize>, Reject> {
-    let mut line = start;
-    for end in memchr_iter(b'\n', &bytes[start.min(bytes.len())..]) {
-        let end = start + end;
-        if end == line || bytes[end - 1] != b'\r' {
-            return Err(Reject::LineEnd);
-        }
-        if end - line == 1 {
-            return Ok(Some(end + 1));
-        }
-        line = end + 1;
-    }
-    Ok(None)
-}
-
-/// Refuses a head that is not whole yet, if its first line shows that it will never be accepted.
-fn check_beginning(bytes: &[u8], limits: &Limits) -> Result<(), Reject> {
-    if let Some(end) = memchr(b'\n', bytes) {
-        let line = &bytes[..=end];
-        return match httparse::Request::new(&mut []).parse(line) {
-            Ok(_) => Ok(()),
-            Err(error) => Err(grammar(error, line)),
-        };
-    }
-    let method_end = memchr(b' ', bytes).unwrap_or(bytes.len());
-    if !bytes[..method_end].iter().all(|byte| is_token_byte(*byte)) {
-        return Err(Reject::RequestLine);
-    }
-    let target = bytes.get(method_end + 1..).unwrap_or_default();
-    let target_bytes = memchr(b' ', target).unwrap_or(target.len());
-    if target_bytes > limits.target_bytes_max { Err(Reject::TargetTooLong) } else { Ok(()) }
-}
-
-/// Whether a request cannot begin like this but the first message of another protocol can.
-fn is_binary(byte: u8) -> bool {
-    !byte.is_ascii_graphic() && byte != b' ' && byte != b'\t'
-}
-
-fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
-}
-
-/// Translates what httparse found.
-#[cold]
-fn grammar(error: httparse::Error, head: &[u8]) -> Reject {
-    match error {
-        httparse::Error::HeaderName => Reject::HeaderName,
-        httparse::Error::HeaderValue => Reject::HeaderValue,
-        httparse::Error::TooManyHeaders => Reject::TooManyHeaders,
-        httparse::Error::NewLine => Reject::LineEnd,
-        httparse::Error::Version => version(head),
-        httparse::Error::Token | httparse::Error::Status => Reject::RequestLine,
-    }
-}
-
-/// Tells a version that is not spoken from something that is no version at all.
-fn version(head: &[u8]) -> Reject {
-    if head.starts_with(b"PRI * HTTP/2.0\r\n") {
-        return Reject::Http2;
-    }
-    let line = &head[..memchr(b'\r', head).unwrap_or(head.len())];
-    match line.split(|byte| *byte == b' ').nth(2) {
-        Some([b'H', b'T', b'T', b'P', b'/', major, b'.', minor])
-            if major.is_ascii_digit() && minor.is_ascii_digit() =>
-        {
-            Reject::Version
-        }
-        _ => Reject::RequestLine,
     }
 }

@@ -24,7 +24,7 @@ fn check(lines: &str, kind: RequestMethodKind, body: ResponseBody, keep_alive: b
     let head = format!("{lines}\n\n").replace('\n', "\r\n");
     for end in 0..head.len() {
         parse(&head.as_bytes()[..end], kind, |result| {
-            assert!(matches!(result, Ok(None)), "{lines:?} cut at {end}")
+            assert!(matches!(result, Ok(None)), "{lines:?} cut at {end}");
         });
     }
     let with_more = format!("{head}rest\r\n\r\n");
