@@ -1,1 +1,36 @@
-//! control
+//! Everything that can be seen and done on the command line can be seen and done over the API.
+//!
+//! An HTTP/JSON API on a Unix socket that only its owner may open, with server-sent events for what takes time and
+//! metrics as OpenMetrics text. This room knows no other room: what there is to see is plain data (`status`,
+//! `progress`), what there is to do is the trait [`Operator`], and the binary joins both to the rooms that do the work.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `status.rs` | what an instance looks like at one moment |
+//! | `progress.rs` | what a rolling reload reports, and the events of an instance |
+//! | `operator.rs` | the trait the binary implements, and how it refuses |
+//! | `server.rs`, `sse.rs`, `metrics.rs` | the API itself |
+//! | `client.rs` | the other end, for the command line and for tests |
+//! | `socket.rs`, `runtime.rs` | the socket file, and how running instances are found |
+
+mod client;
+mod metrics;
+mod operator;
+mod progress;
+mod runtime;
+mod server;
+mod socket;
+mod sse;
+mod status;
+mod time;
+
+pub use client::{Client, ClientError, Stream};
+pub use operator::{Operator, Refusal, RefusalKind, StopRequest};
+pub use progress::{Death, Event, PoisonedRequest, Progress};
+pub use runtime::{Found, RuntimeDirectory, RuntimeDirectoryError};
+pub use server::Server;
+pub use socket::{SocketError, bind};
+pub use status::{
+    AppStatus, Bucket, Counters, ExitReport, Instances, Latency, ListenStatus, Mode, ReloadStatus, Status,
+    WorkerState, WorkerStatus,
+};

@@ -1,1 +1,23 @@
-//! The parent of everything.
+//! The parent of everything, and the daemon's way to talk to it.
+//!
+//! The keeper starts the daemon and, on its request, workers; holds duplicates of descriptors that must outlive the
+//! daemon; reaps, and reports exits. It is a single thread that waits in one `poll`. It knows no application and no
+//! policy but its own: a daemon that dies is started again.
+//!
+//! The map: [`run`] is the foreground process; [`Keeper::connect`] is what the daemon calls. `policy.rs` decides (pure),
+//! `server.rs` performs, with `children.rs`, `connection.rs`, `signals.rs` and `memory.rs` as its hands; `protocol.rs` and
+//! `frame.rs` are what both sides say; `client.rs` is the daemon's side, on tokio.
+
+mod children;
+mod client;
+mod connection;
+mod frame;
+mod memory;
+mod policy;
+mod protocol;
+mod server;
+mod signals;
+
+pub use client::{Child, ConnectError, Event, Events, Keeper, Welcome};
+pub use protocol::{ChildId, Exit, FD_VARIABLE, HELD_MAX, Signal, VERSION_VARIABLE};
+pub use server::{DaemonCommand, run};

@@ -1,0 +1,266 @@
+//! The other end of the API: one connection per request, over the socket file.
+
+use crate::operator::{Refusal, StopRequest};
+use crate::sse::Parser;
+use crate::{Event, PoisonedRequest, Progress, Status};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::http1::handshake;
+use hyper::{Method, Request, Response, header};
+use hyper_util::rt::TokioIo;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use std::io;
+use std::marker::PhantomData;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::net::UnixStream;
+use tokio::time::timeout;
+
+/// For an answer to begin. The daemon answers from memory; one that does not in this time hangs.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Talks to one instance. Must be used inside a tokio runtime.
+#[derive(Clone, Debug)]
+pub struct Client {
+    socket: PathBuf,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Nobody listens there.
+    #[error("failed to connect to `{}`", socket.display())]
+    NotRunning {
+        /// The socket file.
+        socket: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The connection broke; the instance may have ended or its daemon died.
+    #[error("the connection to the instance broke")]
+    Broken(#[source] hyper::Error),
+    /// The stream ended before its last event.
+    #[error("the instance ended before it was done")]
+    Ended,
+    /// No answer within ten seconds.
+    #[error("the instance does not answer")]
+    Silent,
+    /// The instance says no.
+    #[error(transparent)]
+    Refused(Refusal),
+    /// The answer is not what this version understands.
+    #[error("the instance gave an answer that is not understood (status {status})")]
+    NotUnderstood {
+        /// HTTP status.
+        status: u16,
+        /// Why.
+        source: serde_json::Error,
+    },
+}
+
+impl Client {
+    /// A client for the instance with this socket; connects with the first request.
+    pub fn new(socket: impl Into<PathBuf>) -> Client {
+        Client { socket: socket.into() }
+    }
+
+    /// The socket file.
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// The instance at this moment.
+    ///
+    /// # Errors
+    /// See [`ClientError`]; the same for all methods.
+    pub async fn status(&self) -> Result<Status, ClientError> {
+        read(self.send(Method::GET, "/v1/status", None).await?).await
+    }
+
+    /// Starts a rolling reload of one app, or of all.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn reload(&self, app: Option<&str>) -> Result<Stream<Progress>, ClientError> {
+        Ok(Stream::new(self.send(Method::POST, &path(app, "reload"), None).await?))
+    }
+
+    /// Changes the number of workers of an app.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn scale(&self, app: &str, instances: u32) -> Result<(), ClientError> {
+        let body = json!({ "instances": instances });
+        self.send(Method::POST, &path(Some(app), "scale"), Some(body)).await.map(|_| ())
+    }
+
+    /// Stops one app, or the instance.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn stop(&self, request: &StopRequest) -> Result<(), ClientError> {
+        let body = json!({ "now": request.now });
+        self.send(Method::POST, &path(request.app.as_deref(), "stop"), Some(body)).await.map(|_| ())
+    }
+
+    /// Sends a message to each Node.js worker of an app; returns how many got it.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn send_message(&self, app: &str, message: Value) -> Result<u32, ClientError> {
+        #[derive(Deserialize)]
+        struct Sent {
+            workers: u32,
+        }
+        let answer = self.send(Method::POST, &path(Some(app), "messages"), Some(message)).await?;
+        Ok(read::<Sent>(answer).await?.workers)
+    }
+
+    /// Everything that happens from now on.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn events(&self) -> Result<Stream<Event>, ClientError> {
+        Ok(Stream::new(self.send(Method::GET, "/v1/events", None).await?))
+    }
+
+    /// Requests that killed workers.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn poisoned(&self) -> Result<Vec<PoisonedRequest>, ClientError> {
+        read(self.send(Method::GET, "/v1/poisoned", None).await?).await
+    }
+
+    /// OpenMetrics text.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn metrics(&self) -> Result<String, ClientError> {
+        let body = collect(self.send(Method::GET, "/metrics", None).await?).await?;
+        Ok(String::from_utf8_lossy(&body).into_owned())
+    }
+
+    /// The answer, when it is not an error.
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<Response<Incoming>, ClientError> {
+        let answer = timeout(ANSWER_TIMEOUT, self.exchange(method, path, body));
+        let answer = answer.await.map_err(|_| ClientError::Silent)??;
+        if answer.status().is_success() {
+            return Ok(answer);
+        }
+        #[derive(Deserialize)]
+        struct Failure {
+            error: Refusal,
+        }
+        Err(ClientError::Refused(read::<Failure>(answer).await?.error))
+    }
+
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<Response<Incoming>, ClientError> {
+        let stream = UnixStream::connect(&self.socket).await;
+        let stream =
+            stream.map_err(|source| ClientError::NotRunning { socket: self.socket.clone(), source })?;
+        let (mut sender, connection) = handshake(TokioIo::new(stream)).await.map_err(ClientError::Broken)?;
+        // Its end is seen by whoever reads the answer, with the reason.
+        tokio::spawn(connection);
+        let body = body.map(|body| body.to_string()).unwrap_or_default();
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, "stead")
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Full::new(Bytes::from(body)))
+            .expect("a path of this file is a URI: names are escaped");
+        sender.send_request(request).await.map_err(ClientError::Broken)
+    }
+}
+
+/// Values that come one after the other.
+#[derive(Debug)]
+pub struct Stream<T> {
+    body: Incoming,
+    parser: Parser,
+    status: u16,
+    of: PhantomData<T>,
+}
+
+impl<T: DeserializeOwned> Stream<T> {
+    fn new(answer: Response<Incoming>) -> Stream<T> {
+        let status = answer.status().as_u16();
+        Stream { body: answer.into_body(), parser: Parser::default(), status, of: PhantomData }
+    }
+
+    /// The next value; nothing at the end.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn next(&mut self) -> Result<Option<T>, ClientError> {
+        loop {
+            if let Some(data) = self.parser.next() {
+                let value = serde_json::from_str(&data);
+                return value
+                    .map(Some)
+                    .map_err(|source| ClientError::NotUnderstood { status: self.status, source });
+            }
+            match self.body.frame().await {
+                None => return Ok(None),
+                Some(Err(error)) => return Err(ClientError::Broken(error)),
+                Some(Ok(frame)) => {
+                    if let Some(data) = frame.data_ref() {
+                        self.parser.push(data);
+                    }
+                }
+            }
+        }
+    }
+}
+
+async fn read<T: DeserializeOwned>(answer: Response<Incoming>) -> Result<T, ClientError> {
+    let status = answer.status().as_u16();
+    let body = collect(answer).await?;
+    serde_json::from_slice(&body).map_err(|source| ClientError::NotUnderstood { status, source })
+}
+
+async fn collect(answer: Response<Incoming>) -> Result<Bytes, ClientError> {
+    let body =
+        timeout(ANSWER_TIMEOUT, answer.into_body().collect()).await.map_err(|_| ClientError::Silent)?;
+    Ok(body.map_err(ClientError::Broken)?.to_bytes())
+}
+
+fn path(app: Option<&str>, verb: &str) -> String {
+    match app {
+        Some(app) => format!("/v1/apps/{}/{verb}", escape(app)),
+        None => format!("/v1/{verb}"),
+    }
+}
+
+/// For one segment of a path.
+fn escape(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+    text.bytes()
+        .map(|byte| if plain(byte) { (byte as char).to_string() } else { format!("%{byte:02X}") })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_escaped_in_paths() {
+        assert_eq!(path(Some("shop"), "reload"), "/v1/apps/shop/reload");
+        assert_eq!(path(Some("a/b ü"), "stop"), "/v1/apps/a%2Fb%20%C3%BC/stop");
+        assert_eq!(path(None, "stop"), "/v1/stop");
+    }
+}

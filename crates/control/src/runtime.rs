@@ -1,0 +1,258 @@
+//! Where running instances leave their sockets, and how they are found there.
+//!
+//! One directory per user holds `<keeper pid>.sock` for each instance. Its owner and mode are checked, because in `/tmp`
+//! anybody could have made it first.
+
+use crate::socket::answers;
+use std::ffi::OsString;
+use std::fs::{DirBuilder, Metadata};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Linux counts process times in this unit on every machine it runs on, whatever its clock does.
+const TICKS_PER_SECOND: u64 = 100;
+
+/// The directory with the sockets of this user's instances.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuntimeDirectory {
+    path: PathBuf,
+}
+
+/// A running instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Names the instance.
+    pub keeper_pid: u32,
+    /// Where its API is. It may refuse for a moment while its daemon is started again.
+    pub socket: PathBuf,
+}
+
+/// Why the runtime directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RuntimeDirectoryError {
+    /// It cannot be made or read.
+    #[error("failed to use the runtime directory `{}`", path.display())]
+    Refused {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Somebody else could put sockets there.
+    #[error("the runtime directory `{}` belongs to another user or is writable by others", path.display())]
+    Unsafe {
+        /// The directory.
+        path: PathBuf,
+    },
+}
+
+impl RuntimeDirectory {
+    /// `$STEAD_RUNTIME_DIR`, else `$XDG_RUNTIME_DIR/stead`, else `/run/stead` for root, else `/tmp/stead-<uid>`.
+    pub fn of(variable: impl Fn(&str) -> Option<OsString>) -> RuntimeDirectory {
+        let variable = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let user = rustix::process::geteuid();
+        let path = if let Some(path) = variable("STEAD_RUNTIME_DIR") {
+            path
+        } else if let Some(path) = variable("XDG_RUNTIME_DIR").filter(|path| path.is_dir()) {
+            path.join("stead")
+        } else if user.is_root() {
+            PathBuf::from("/run/stead")
+        } else {
+            PathBuf::from(format!("/tmp/stead-{}", user.as_raw()))
+        };
+        RuntimeDirectory { path }
+    }
+
+    /// That of this process's environment.
+    pub fn here() -> RuntimeDirectory {
+        RuntimeDirectory::of(|name| std::env::var_os(name))
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Makes it, if it is not there, for this user alone.
+    ///
+    /// # Errors
+    /// When it cannot be made, or others could put files there.
+    pub fn create(&self) -> Result<(), RuntimeDirectoryError> {
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&self.path);
+        made.map_err(|source| self.refused(source))?;
+        self.check().map(|_| ())
+    }
+
+    /// The socket of an instance.
+    pub fn socket(&self, keeper_pid: u32) -> PathBuf {
+        self.path.join(format!("{keeper_pid}.sock"))
+    }
+
+    /// The instances that run now, by the pid of their keeper.
+    ///
+    /// # Errors
+    /// When the directory is there and cannot be trusted or read.
+    pub fn running(&self) -> Result<Vec<Found>, RuntimeDirectoryError> {
+        Ok(self.sockets()?.into_iter().filter(is_alive).collect())
+    }
+
+    /// Removes sockets whose instance is gone; returns how many.
+    ///
+    /// # Errors
+    /// As [`Self::running`].
+    pub fn sweep(&self) -> Result<usize, RuntimeDirectoryError> {
+        let stale = self.sockets()?.into_iter().filter(|found| !is_alive(found));
+        Ok(stale.filter(|found| std::fs::remove_file(&found.socket).is_ok()).count())
+    }
+
+    fn sockets(&self) -> Result<Vec<Found>, RuntimeDirectoryError> {
+        if !self.check()? {
+            return Ok(Vec::new());
+        }
+        let entries = std::fs::read_dir(&self.path).map_err(|source| self.refused(source))?;
+        let mut found: Vec<Found> = entries
+            .filter_map(|entry| {
+                let socket = entry.ok()?.path();
+                let name = socket.file_name()?.to_str()?.strip_suffix(".sock")?;
+                Some(Found { keeper_pid: name.parse().ok()?, socket })
+            })
+            .collect();
+        found.sort_by_key(|found| found.keeper_pid);
+        Ok(found)
+    }
+
+    /// False when there is no directory yet.
+    fn check(&self) -> Result<bool, RuntimeDirectoryError> {
+        match self.path.symlink_metadata() {
+            Ok(metadata) if is_safe(&metadata) => Ok(true),
+            // A link is followed only if the user asked for it by name; never the one in /tmp.
+            Ok(metadata) if metadata.is_symlink() && !self.path.starts_with("/tmp/") => {
+                match self.path.metadata() {
+                    Ok(metadata) if is_safe(&metadata) => Ok(true),
+                    _ => Err(RuntimeDirectoryError::Unsafe { path: self.path.clone() }),
+                }
+            }
+            Ok(_) => Err(RuntimeDirectoryError::Unsafe { path: self.path.clone() }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(source) => Err(self.refused(source)),
+        }
+    }
+
+    fn refused(&self, source: io::Error) -> RuntimeDirectoryError {
+        RuntimeDirectoryError::Refused { path: self.path.clone(), source }
+    }
+}
+
+fn is_safe(metadata: &Metadata) -> bool {
+    let writable_by_others = metadata.mode() & 0o022 != 0;
+    metadata.is_dir() && metadata.uid() == rustix::process::geteuid().as_raw() && !writable_by_others
+}
+
+/// A keeper whose daemon died is alive although nobody answers: the daemon is being started again. The pid of a keeper that
+/// is gone may be another process's by now; that one is younger than the socket.
+fn is_alive(found: &Found) -> bool {
+    if answers(&found.socket) {
+        return true;
+    }
+    let Some(started) = start_of(found.keeper_pid) else { return false };
+    let made = found.socket.symlink_metadata().and_then(|metadata| metadata.modified());
+    // Starts are known to the second only.
+    made.is_ok_and(|made| started <= made + Duration::from_secs(1))
+}
+
+/// When a process was started; nothing when there is none, or only its remains.
+fn start_of(pid: u32) -> Option<SystemTime> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The second field is a name in parentheses that may hold anything.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    if matches!(fields.next()?, "Z" | "X") {
+        return None;
+    }
+    let ticks: u64 = fields.nth(18)?.parse().ok()?;
+    let boot = std::fs::read_to_string("/proc/stat").ok()?;
+    let boot: u64 = boot.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()?;
+    Some(UNIX_EPOCH + Duration::from_secs(boot + ticks / TICKS_PER_SECOND))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bind;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn the_directory_follows_the_environment() {
+        let folder = tempfile::tempdir().unwrap();
+        let existing = folder.path().to_str().unwrap().to_owned();
+        let check = |variables: &[(&str, &str)], expected: &str| {
+            let directory = RuntimeDirectory::of(|name| {
+                variables.iter().find(|(key, _)| *key == name).map(|(_, value)| value.into())
+            });
+            assert_eq!(directory.path(), Path::new(expected), "{variables:?}");
+        };
+        let user = rustix::process::geteuid();
+        let last =
+            if user.is_root() { "/run/stead".to_owned() } else { format!("/tmp/stead-{}", user.as_raw()) };
+        check(&[("STEAD_RUNTIME_DIR", "/a"), ("XDG_RUNTIME_DIR", &existing)], "/a");
+        check(&[("XDG_RUNTIME_DIR", &existing)], &format!("{existing}/stead"));
+        check(&[("XDG_RUNTIME_DIR", "/nonexistent")], &last);
+        check(&[("STEAD_RUNTIME_DIR", "")], &last);
+        check(&[], &last);
+    }
+
+    fn directory() -> (tempfile::TempDir, RuntimeDirectory) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/stead");
+        (folder, RuntimeDirectory { path })
+    }
+
+    #[test]
+    fn a_directory_that_is_not_there_holds_no_instance() {
+        let (_folder, directory) = directory();
+        assert_eq!(directory.running().unwrap(), []);
+        assert_eq!(directory.sweep().unwrap(), 0);
+    }
+
+    #[test]
+    fn a_directory_that_others_can_write_to_is_refused() {
+        let (_folder, directory) = directory();
+        directory.create().unwrap();
+        assert_eq!(directory.path().metadata().unwrap().permissions().mode() & 0o777, 0o700);
+        std::fs::set_permissions(directory.path(), PermissionsExt::from_mode(0o777)).unwrap();
+        assert!(matches!(directory.create(), Err(RuntimeDirectoryError::Unsafe { .. })));
+        assert!(matches!(directory.running(), Err(RuntimeDirectoryError::Unsafe { .. })));
+    }
+
+    #[test]
+    fn running_instances_are_found_and_stale_sockets_are_swept() {
+        let (_folder, directory) = directory();
+        directory.create().unwrap();
+        // No process has this number: the largest that Linux allows is 4194304.
+        let stale = directory.socket(4_194_305);
+        drop(bind(&stale).unwrap());
+        let _listener = bind(&directory.socket(4_194_306)).unwrap();
+        std::fs::write(directory.path().join("notes.txt"), "").unwrap();
+        // Nobody answers there, but the keeper lives: this very process.
+        let own = directory.socket(std::process::id());
+        drop(bind(&own).unwrap());
+
+        let pids = || directory.running().unwrap().iter().map(|found| found.keeper_pid).collect::<Vec<_>>();
+        assert_eq!(pids(), [std::process::id(), 4_194_306]);
+        assert_eq!(directory.sweep().unwrap(), 1);
+        assert!(!stale.exists() && own.exists());
+    }
+
+    #[test]
+    fn a_socket_older_than_the_process_of_its_number_is_stale() {
+        let (_folder, directory) = directory();
+        directory.create().unwrap();
+        let own = directory.socket(std::process::id());
+        drop(bind(&own).unwrap());
+        let long_ago = rustix::fs::Timespec { tv_sec: 1_000_000, tv_nsec: 0 };
+        let times = rustix::fs::Timestamps { last_access: long_ago, last_modification: long_ago };
+        rustix::fs::utimensat(rustix::fs::CWD, &own, &times, rustix::fs::AtFlags::empty()).unwrap();
+        assert_eq!(directory.running().unwrap(), []);
+    }
+}

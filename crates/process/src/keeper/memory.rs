@@ -1,0 +1,98 @@
+//! Tells a child killed for want of memory from one killed by somebody.
+//!
+//! Both die of SIGKILL; only the kernel's counter of such kills tells them apart. It is raised before the signal is sent,
+//! so it is already there when the child is reaped. The counter of the keeper's own control group is preferred, because
+//! the machine's (`/proc/vmstat`) also counts strangers.
+
+use std::fs;
+use std::path::PathBuf;
+
+const MACHINE: &str = "/proc/vmstat";
+
+/// Reads the counter. Unreadable means 0: then nothing is ever called out of memory.
+#[derive(Debug)]
+pub(super) struct MemoryKills {
+    file: PathBuf,
+    account: Account,
+}
+
+impl MemoryKills {
+    pub(super) fn new() -> Self {
+        let group = fs::read_to_string("/proc/self/cgroup").ok().and_then(|text| events_file(&text));
+        let file = group.filter(|file| count(file).is_some()).unwrap_or_else(|| MACHINE.into());
+        Self { file, account: Account::default() }
+    }
+
+    /// The counter now; to be remembered with a child that is about to be spawned.
+    pub(super) fn now(&self) -> u64 {
+        count(&self.file).unwrap_or(0)
+    }
+
+    /// Whether a child that was spawned at `since` and just died of SIGKILL may be called out of memory.
+    pub(super) fn explains_kill(&mut self, since: u64) -> bool {
+        let now = self.now();
+        self.account.explains_kill(since, now)
+    }
+}
+
+/// Each kill the kernel counted explains one death.
+#[derive(Debug, Default)]
+struct Account {
+    explained: u64,
+}
+
+impl Account {
+    fn explains_kill(&mut self, since: u64, now: u64) -> bool {
+        let known = self.explained.max(since);
+        if now > known {
+            self.explained = known + 1;
+        }
+        now > known
+    }
+}
+
+fn events_file(own_groups: &str) -> Option<PathBuf> {
+    let path = own_groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
+    Some(PathBuf::from("/sys/fs/cgroup").join(path).join("memory.events"))
+}
+
+fn count(file: &PathBuf) -> Option<u64> {
+    find_count(&fs::read_to_string(file).ok()?)
+}
+
+fn find_count(text: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix("oom_kill "))?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_counted_kill_explains_one_death() {
+        let mut account = Account::default();
+        assert!(!account.explains_kill(7, 7), "somebody else killed it");
+        assert!(account.explains_kill(7, 9), "two were counted");
+        assert!(account.explains_kill(7, 9), "the second of them");
+        assert!(!account.explains_kill(7, 9), "there was no third");
+        assert!(!account.explains_kill(12, 12), "kills from before the spawn explain nothing");
+        assert!(account.explains_kill(12, 13));
+    }
+
+    #[test]
+    fn the_counter_is_found_in_both_files() {
+        let check = |text, expected| assert_eq!(find_count(text), expected, "{text}");
+        check("low 0\noom 3\noom_kill 2\noom_group_kill 1\n", Some(2));
+        check("pgfault 9\noom_kill 4\n", Some(4));
+        check("oom_kill many\n", None);
+        check("", None);
+    }
+
+    #[test]
+    fn the_own_group_is_found_in_the_unified_hierarchy() {
+        let check = |text, expected: Option<&str>| assert_eq!(events_file(text), expected.map(PathBuf::from));
+        check("0::/user.slice/a.scope\n", Some("/sys/fs/cgroup/user.slice/a.scope/memory.events"));
+        check("4:memory:/x\n0::/\n", Some("/sys/fs/cgroup/memory.events"));
+        check("4:memory:/x\n", None);
+    }
+}

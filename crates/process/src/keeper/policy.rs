@@ -1,0 +1,363 @@
+//! Decides what the keeper does about its daemon.
+//!
+//! Pure: no clock, no process. `server.rs` feeds it and performs.
+//!
+//! | state | means | leaves on |
+//! |---|---|---|
+//! | waiting | no daemon; one is due at a moment | started -> running, stop signal -> ending |
+//! | running | the daemon is alive | its death -> waiting (or ending if it had been asked to stop), `finish` -> finishing |
+//! | finishing | it said `finish` and is about to exit | its death or too long a wait -> ending |
+//! | ending | everything that is left is being ended | nothing is left, or too long a wait -> over |
+//! | over | the keeper exits | |
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::protocol::Signal;
+
+/// Delay before the first restart of the daemon; doubles with each.
+const BACKOFF_FIRST: Duration = Duration::from_millis(50);
+const BACKOFF_MAX: Duration = Duration::from_secs(5);
+
+/// A daemon that lived this long is no longer crash-looping.
+const STABLE_AFTER: Duration = Duration::from_secs(10);
+
+/// How long a daemon may take to exit after `finish`.
+const FINISH_WAIT: Duration = Duration::from_secs(5);
+
+/// How long the keeper waits for the last children. Longer than `children::TERMINATE_WAIT`; what survives SIGKILL until
+/// then hangs in the kernel, and dies when that lets go of it.
+const END_WAIT: Duration = Duration::from_secs(5);
+
+/// The code when the daemon cannot be started at all.
+const EXIT_NO_DAEMON: u8 = 1;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Input {
+    Started,
+    NotStarted,
+    /// The daemon is dead and reaped.
+    Gone,
+    /// It is alive, but its connection is closed, garbled or stuck.
+    Mute,
+    Finish(u8),
+    /// `reads`: the daemon has read everything it was sent so far.
+    Signal {
+        signal: Signal,
+        reads: bool,
+    },
+    /// Neither daemon nor workers are left.
+    NothingLeft,
+    Timeout,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Action {
+    Start,
+    Forward(Signal),
+    KillDaemon,
+    /// SIGTERM now, SIGKILL after a while.
+    EndWorkers,
+    KillWorkers,
+    /// Tell the user.
+    Restarting(Duration),
+    Exit(u8),
+}
+
+#[derive(Debug)]
+enum State {
+    Waiting { start_at: Instant },
+    Running { since: Instant, stop: Option<Signal> },
+    Finishing { code: u8, kill_at: Instant },
+    Ending { code: u8, give_up_at: Instant },
+    Over,
+}
+
+#[derive(Debug)]
+pub(super) struct Policy {
+    state: State,
+    backoff: Duration,
+    ever_started: bool,
+    /// Signals for the next daemon, each at most once.
+    kept: Vec<Signal>,
+    actions: VecDeque<Action>,
+}
+
+impl Policy {
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            state: State::Waiting { start_at: now },
+            backoff: BACKOFF_FIRST,
+            ever_started: false,
+            kept: Vec::new(),
+            actions: VecDeque::new(),
+        }
+    }
+
+    pub(super) fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        match self.state {
+            State::Waiting { start_at } => Some(start_at),
+            State::Finishing { kill_at, .. } => Some(kill_at),
+            State::Ending { give_up_at, .. } => Some(give_up_at),
+            State::Running { .. } | State::Over => None,
+        }
+    }
+
+    pub(super) fn handle(&mut self, now: Instant, input: Input) {
+        match (&mut self.state, input) {
+            // ## Waiting => (Waiting | Running | Ending)
+            (State::Waiting { start_at }, Input::Timeout) if *start_at <= now => self.act(Action::Start),
+            (State::Waiting { .. }, Input::Started) => self.run(now),
+            (State::Waiting { .. }, Input::NotStarted) if self.ever_started => self.wait(now),
+            (State::Waiting { .. }, Input::NotStarted) => self.end(now, EXIT_NO_DAEMON, Action::KillWorkers),
+            (State::Waiting { .. }, Input::Signal { signal, .. }) if signal.asks_to_stop() => {
+                self.end(now, stopped_by(signal), Action::EndWorkers);
+            }
+            (State::Waiting { .. }, Input::Signal { signal, .. }) => self.keep(signal),
+
+            // ## Running => (Running | Finishing | Waiting | Ending)
+            // It crashed while it was stopping; to start the service again would be the opposite of what was asked.
+            (State::Running { stop: Some(signal), .. }, Input::Gone) => {
+                let code = stopped_by(*signal);
+                self.end(now, code, Action::EndWorkers);
+            }
+            (State::Running { since, stop: None }, Input::Gone) => {
+                if now.duration_since(*since) >= STABLE_AFTER {
+                    self.backoff = BACKOFF_FIRST;
+                }
+                self.act(Action::EndWorkers);
+                self.wait(now);
+            }
+            (State::Running { .. }, Input::Mute) => self.act(Action::KillDaemon),
+            (State::Running { .. }, Input::Finish(code)) => {
+                self.state = State::Finishing { code, kill_at: now + FINISH_WAIT };
+            }
+            // Asked again, and it has not even read the first request: it is stuck.
+            (State::Running { stop: Some(_), .. }, Input::Signal { signal, reads: false })
+                if signal.asks_to_stop() =>
+            {
+                self.act(Action::KillDaemon);
+            }
+            (State::Running { stop, .. }, Input::Signal { signal, .. }) => {
+                if signal.asks_to_stop() {
+                    *stop = Some(signal);
+                }
+                self.act(Action::Forward(signal));
+            }
+
+            // ## Finishing => (Finishing | Ending)
+            (State::Finishing { code, .. }, Input::Gone) => {
+                let code = *code;
+                self.end(now, code, Action::KillWorkers);
+            }
+            (State::Finishing { code, kill_at }, Input::Timeout) if *kill_at <= now => {
+                let code = *code;
+                self.act(Action::KillDaemon);
+                self.end(now, code, Action::KillWorkers);
+            }
+            (State::Finishing { .. }, Input::Signal { signal, .. }) if signal.asks_to_stop() => {
+                self.act(Action::KillDaemon);
+            }
+
+            // ## Ending => (Ending | Over)
+            (State::Ending { code, .. }, Input::NothingLeft) => {
+                let code = *code;
+                self.exit(code);
+            }
+            (State::Ending { code, give_up_at }, Input::Timeout) if *give_up_at <= now => {
+                let code = *code;
+                self.exit(code);
+            }
+            (State::Ending { .. }, Input::Signal { signal, .. }) if signal.asks_to_stop() => {
+                self.act(Action::KillWorkers);
+            }
+
+            // The daemon closes its connection before it exits; a reload or a hang-up has nobody to go to any more.
+            (State::Finishing { .. }, Input::Mute | Input::Finish(_) | Input::Signal { .. })
+            | (State::Ending { .. }, Input::Gone | Input::Mute | Input::Finish(_) | Input::Signal { .. }) => (),
+            // Not yet.
+            (_, Input::Timeout | Input::NothingLeft) => (),
+            (State::Over, _) => (),
+            // Without a daemon nothing of it can be heard, and a running one is not started.
+            (State::Waiting { .. }, Input::Gone | Input::Mute | Input::Finish(_))
+            | (State::Running { .. }, Input::Started | Input::NotStarted)
+            | (State::Finishing { .. } | State::Ending { .. }, Input::Started | Input::NotStarted) => (),
+        }
+    }
+
+    fn act(&mut self, action: Action) {
+        self.actions.push_back(action);
+    }
+
+    fn run(&mut self, now: Instant) {
+        self.ever_started = true;
+        self.state = State::Running { since: now, stop: None };
+        self.actions.extend(self.kept.drain(..).map(Action::Forward));
+    }
+
+    fn wait(&mut self, now: Instant) {
+        self.act(Action::Restarting(self.backoff));
+        self.state = State::Waiting { start_at: now + self.backoff };
+        self.backoff = (self.backoff * 2).min(BACKOFF_MAX);
+    }
+
+    fn keep(&mut self, signal: Signal) {
+        if !self.kept.contains(&signal) {
+            self.kept.push(signal);
+        }
+    }
+
+    fn end(&mut self, now: Instant, code: u8, how: Action) {
+        self.act(how);
+        self.state = State::Ending { code, give_up_at: now + END_WAIT };
+    }
+
+    fn exit(&mut self, code: u8) {
+        self.state = State::Over;
+        self.act(Action::Exit(code));
+    }
+}
+
+/// As a shell reports it.
+fn stopped_by(signal: Signal) -> u8 {
+    128 + u8::try_from(signal.number()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Action::*;
+
+    const fn ms(milliseconds: u64) -> Duration {
+        Duration::from_millis(milliseconds)
+    }
+
+    const INT: Input = Input::Signal { signal: Signal::INT, reads: true };
+    const INT_UNREAD: Input = Input::Signal { signal: Signal::INT, reads: false };
+    const HUP: Input = Input::Signal { signal: Signal::HUP, reads: true };
+
+    /// Each input with the milliseconds since the one before; the actions of all of them.
+    #[track_caller]
+    fn check(inputs: &[(u64, Input)], expected: &[Action]) {
+        let mut now = Instant::now();
+        let mut policy = Policy::new(now);
+        let mut actions = Vec::new();
+        for &(wait, input) in inputs {
+            now += ms(wait);
+            policy.handle(now, input);
+            actions.extend(std::iter::from_fn(|| policy.poll_action()));
+        }
+        assert_eq!(actions, expected);
+    }
+
+    const BEGIN: [(u64, Input); 2] = [(0, Input::Timeout), (0, Input::Started)];
+
+    #[track_caller]
+    fn check_running(inputs: &[(u64, Input)], expected: &[Action]) {
+        check(&[&BEGIN, inputs].concat(), &[&[Start], expected].concat());
+    }
+
+    #[test]
+    fn a_dead_daemon_is_started_again_later_each_time() {
+        let death = [(0, Input::Gone), (5000, Input::Timeout), (0, Input::Started)];
+        let expected = |wait| [EndWorkers, Restarting(ms(wait)), Start];
+        let mut inputs = Vec::new();
+        let mut actions = Vec::new();
+        for wait in [50, 100, 200, 400, 800, 1600, 3200, 5000, 5000] {
+            inputs.extend(death);
+            actions.extend(expected(wait));
+        }
+        inputs.extend([(9999, Input::Gone), (5000, Input::Timeout), (0, Input::Started), (10_000, Input::Gone)]);
+        actions.extend(expected(5000));
+        actions.extend([EndWorkers, Restarting(ms(50))]);
+        check_running(&inputs, &actions);
+    }
+
+    #[test]
+    fn it_is_not_started_before_its_time() {
+        check_running(
+            &[(0, Input::Gone), (49, Input::Timeout), (1, Input::Timeout)],
+            &[EndWorkers, Restarting(ms(50)), Start],
+        );
+    }
+
+    #[test]
+    fn a_daemon_that_never_started_ends_the_keeper() {
+        check(
+            &[(0, Input::Timeout), (0, Input::NotStarted), (0, Input::NothingLeft)],
+            &[Start, KillWorkers, Exit(EXIT_NO_DAEMON)],
+        );
+    }
+
+    #[test]
+    fn a_daemon_that_started_once_is_tried_for_ever() {
+        check_running(
+            &[(0, Input::Gone), (50, Input::Timeout), (0, Input::NotStarted), (100, Input::Timeout)],
+            &[EndWorkers, Restarting(ms(50)), Start, Restarting(ms(100)), Start],
+        );
+    }
+
+    #[test]
+    fn finish_ends_the_keeper_with_its_code() {
+        check_running(
+            &[(0, Input::Finish(7)), (0, Input::Mute), (1, Input::Gone), (1, Input::NothingLeft)],
+            &[KillWorkers, Exit(7)],
+        );
+    }
+
+    #[test]
+    fn a_daemon_that_does_not_exit_after_finish_is_killed() {
+        check_running(
+            &[(0, Input::Finish(7)), (4999, Input::Timeout), (1, Input::Timeout), (1, Input::NothingLeft)],
+            &[KillDaemon, KillWorkers, Exit(7)],
+        );
+    }
+
+    #[test]
+    fn signals_are_forwarded_and_kept_while_there_is_no_daemon() {
+        check_running(
+            &[(0, HUP), (0, Input::Gone), (1, HUP), (1, HUP), (48, Input::Timeout), (0, Input::Started)],
+            &[Forward(Signal::HUP), EndWorkers, Restarting(ms(50)), Start, Forward(Signal::HUP)],
+        );
+    }
+
+    #[test]
+    fn a_stop_signal_ends_a_keeper_whose_daemon_crash_loops() {
+        check_running(
+            &[(0, Input::Gone), (1, INT), (1, INT), (1, Input::NothingLeft)],
+            &[EndWorkers, Restarting(ms(50)), EndWorkers, KillWorkers, Exit(130)],
+        );
+    }
+
+    #[test]
+    fn a_daemon_that_dies_while_stopping_is_not_started_again() {
+        check_running(
+            &[(0, INT), (1, Input::Gone), (1, Input::NothingLeft)],
+            &[Forward(Signal::INT), EndWorkers, Exit(130)],
+        );
+    }
+
+    #[test]
+    fn a_second_stop_reaches_a_daemon_that_reads_and_kills_one_that_does_not() {
+        check_running(&[(0, INT), (1, INT)], &[Forward(Signal::INT), Forward(Signal::INT)]);
+        check_running(&[(0, INT), (1, INT_UNREAD)], &[Forward(Signal::INT), KillDaemon]);
+        check_running(&[(0, INT_UNREAD)], &[Forward(Signal::INT)]);
+    }
+
+    #[test]
+    fn a_mute_daemon_is_killed() {
+        check_running(&[(0, Input::Mute)], &[KillDaemon]);
+    }
+
+    #[test]
+    fn what_hangs_in_the_kernel_does_not_hold_the_keeper() {
+        check_running(
+            &[(0, Input::Finish(0)), (0, Input::Gone), (4999, Input::Timeout), (1, Input::Timeout)],
+            &[KillWorkers, Exit(0)],
+        );
+    }
+}

@@ -1,0 +1,341 @@
+//! The IPC channel of one Node.js child: messages and descriptors, both ways.
+//!
+//! One task reads, answers what Node.js expects to be answered at once, and writes what could not be written directly. Sending never
+//! waits: a message goes out from the caller's own thread if nothing is queued, because a connection handed over is a client
+//! waiting. A child that does not read fills a bounded queue; a parent that does not take what it received stops reading.
+//!
+//! It does not know what the messages are for. In particular nobody here answers a worker's questions: see `cluster.rs`.
+
+mod handle;
+mod outgoing;
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::net::Shutdown;
+use serde_json::{Value, json};
+use tokio::io::unix::AsyncFd;
+use tokio::sync::{Notify, mpsc};
+
+use self::outgoing::{Frame, Handle, Order, Outgoing};
+use super::cluster::{self, ClusterMessage, FromWorker};
+use super::frame::{Decoder, FrameError, Serialization, encode};
+use crate::descriptors;
+
+/// The `cmd` of a message that carries a descriptor.
+const HANDLE: &str = "NODE_HANDLE";
+/// Messages read that nobody took yet; then reading stops and the child's own writes back up.
+const RECEIVED_MAX: usize = 256;
+/// Descriptors that arrived before their message was whole. Node.js sends one at a time.
+const DESCRIPTORS_AHEAD_MAX: usize = 16;
+/// What is read in one system call, the same as Node.js does.
+const READ_BYTES: usize = 64 * 1024;
+
+/// A message was not sent.
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    /// The child has closed its end, or is gone.
+    #[error("channel is closed")]
+    Closed,
+    /// The child does not read, and too much is queued.
+    #[error("channel is full because the program does not read its messages")]
+    Full,
+    /// The descriptor is none that can be passed.
+    #[error("descriptor cannot be passed")]
+    Descriptor(#[source] io::Error),
+}
+
+/// What came from the child.
+#[derive(Debug)]
+pub enum Received {
+    /// `process.send(message)`.
+    Message(Value),
+    /// `process.send(message, handle)`. It has been confirmed already.
+    Handle {
+        /// The message.
+        message: Value,
+        /// What came with it.
+        descriptor: OwnedFd,
+    },
+    /// The worker speaks to its primary.
+    Cluster(FromWorker),
+    /// A message that could not be read; it was skipped.
+    Malformed(FrameError),
+    /// A message of ours with a descriptor that the child could not take, after several tries. (A connection is told as not
+    /// accepted instead.)
+    Undelivered(Value),
+}
+
+/// The sending half. Clones send to the same child.
+#[derive(Debug, Clone)]
+pub struct Channel {
+    shared: Arc<Shared>,
+}
+
+/// The receiving half. Dropping it ends the channel.
+#[derive(Debug)]
+pub struct Receiver {
+    received: mpsc::Receiver<Received>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    socket: AsyncFd<OwnedFd>,
+    serialization: Serialization,
+    outgoing: Mutex<Outgoing>,
+    /// Rung when the task has something to write or to tell.
+    wake: Notify,
+    seq: AtomicU64,
+}
+
+impl Channel {
+    /// Starts to speak over `socket`, our end of the pair whose other end the child has. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// The runtime cannot watch the descriptor.
+    pub fn open(socket: OwnedFd, serialization: Serialization) -> io::Result<(Self, Receiver)> {
+        fcntl_setfl(&socket, fcntl_getfl(&socket)? | OFlags::NONBLOCK)?;
+        let shared = Arc::new(Shared {
+            socket: AsyncFd::new(socket)?,
+            serialization,
+            outgoing: Mutex::default(),
+            wake: Notify::new(),
+            seq: AtomicU64::new(0),
+        });
+        let (sender, received) = mpsc::channel(RECEIVED_MAX);
+        tokio::spawn(run(Arc::clone(&shared), sender));
+        Ok((Self { shared }, Receiver { received }))
+    }
+
+    /// Sends what the program gets in its `message` event, in the order of the calls.
+    ///
+    /// # Errors
+    /// See [`SendError`].
+    pub fn send(&self, message: &Value) -> Result<(), SendError> {
+        self.shared.push(message, None, Order::Program)
+    }
+
+    /// Sends a socket along; the program gets it as a `net.Socket`, `net.Server` or `dgram.Socket`, whichever it is. Our copy is
+    /// closed when it has arrived.
+    ///
+    /// # Errors
+    /// See [`SendError`].
+    pub fn send_handle(&self, message: Value, handle: OwnedFd) -> Result<(), SendError> {
+        let frame = handle::program(message, &handle).map_err(SendError::Descriptor)?;
+        self.shared.push(&frame, Some(Handle::new(handle, None)), Order::Program)
+    }
+
+    /// Sends a primary's message and returns its number, which a connection's answer refers to.
+    ///
+    /// Our copy of a connection's descriptor is closed when it has arrived, which is before it is accepted: to be able to give it to
+    /// another worker keep a duplicate. When the channel ends, those not accepted yet are not told one by one.
+    ///
+    /// # Errors
+    /// See [`SendError`].
+    pub fn cluster(&self, message: ClusterMessage, handle: Option<OwnedFd>) -> Result<u64, SendError> {
+        let seq = self.shared.seq.fetch_add(1, Ordering::Relaxed);
+        let order = if message == ClusterMessage::Disconnect { Order::Last } else { Order::Free };
+        let connection = matches!(message, ClusterMessage::NewConnection { .. });
+        let message = message.build(seq, handle.is_some());
+        let Some(descriptor) = handle else {
+            self.shared.push(&message, None, order)?;
+            return Ok(seq);
+        };
+        let frame = handle::native(message, &descriptor, !connection).map_err(SendError::Descriptor)?;
+        self.shared.push(&frame, Some(Handle::new(descriptor, connection.then_some(seq))), order)?;
+        Ok(seq)
+    }
+
+    /// Ends the channel in both directions, whoever else has a duplicate of the descriptor. A cluster worker exits at once, what it
+    /// was doing is lost; another program gets its `disconnect` event.
+    pub fn close(&self) {
+        self.shared.outgoing().close();
+        // Fails only if the child has closed its end already.
+        let _ = rustix::net::shutdown(self.shared.socket.get_ref(), Shutdown::Both);
+    }
+}
+
+impl Receiver {
+    /// The next thing from the child; `None` when it has closed its end or is gone. May be cancelled without loss.
+    pub async fn next(&mut self) -> Option<Received> {
+        self.received.recv().await
+    }
+}
+
+impl Shared {
+    fn outgoing(&self) -> MutexGuard<'_, Outgoing> {
+        self.outgoing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, message: &Value, handle: Option<Handle>, order: Order) -> Result<(), SendError> {
+        let mut bytes = Vec::with_capacity(256);
+        encode(message, self.serialization, &mut bytes);
+        let mut outgoing = self.outgoing();
+        let behind_others = outgoing.has_work();
+        outgoing.push(Frame::new(bytes, handle), order)?;
+        if behind_others {
+            return Ok(());
+        }
+        match self.flush(&mut outgoing) {
+            Ok(()) if outgoing.has_work() => self.wake.notify_one(),
+            Ok(()) => (),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wake.notify_one(),
+            Err(_) => return Err(SendError::Closed),
+        }
+        Ok(())
+    }
+
+    fn flush(&self, outgoing: &mut Outgoing) -> io::Result<()> {
+        outgoing.flush(|bytes, handles| descriptors::send(self.socket.get_ref(), bytes, handles))
+    }
+
+    /// Answers at once. A child that asks and asks and never reads the answers has lost its channel.
+    fn answer(&self, message: &Value) {
+        if matches!(self.push(message, None, Order::Free), Err(SendError::Full)) {
+            self.outgoing().close();
+        }
+    }
+
+    fn confirm(&self, arrived: bool) {
+        let mut outgoing = self.outgoing();
+        outgoing.confirm(arrived);
+        if outgoing.has_work() {
+            self.wake.notify_one();
+        }
+    }
+}
+
+/// Reads and writes until the child closes its end or nobody wants to hear it any more.
+async fn run(shared: Arc<Shared>, sender: mpsc::Sender<Received>) {
+    // None of the ways to end needs to be told: the receiver sees the end itself.
+    tokio::select! {
+        _ = read(&shared, &sender) => (),
+        _ = write(&shared, &sender) => (),
+        () = sender.closed() => (),
+    }
+    shared.outgoing().close();
+}
+
+type Ended = Option<()>;
+
+/// Writes whenever the socket has room again. Returns when nobody listens or the child is gone; then reading would see the
+/// same, but what the child had said before must still be read.
+async fn write(shared: &Shared, sender: &mpsc::Sender<Received>) -> Ended {
+    loop {
+        shared.wake.notified().await;
+        loop {
+            let lost = shared.outgoing().take_lost();
+            for frame in lost {
+                sender.send(undelivered(&frame, shared.serialization)).await.ok()?;
+            }
+            if !shared.outgoing().has_work() {
+                break;
+            }
+            let Ok(mut ready) = shared.socket.writable().await else { break };
+            // A failed write has closed the way out. The reader finds the end of the stream, behind what was said before.
+            let _ = ready.try_io(|_| shared.flush(&mut shared.outgoing()));
+        }
+    }
+}
+
+fn undelivered(frame: &Frame, serialization: Serialization) -> Received {
+    if let Some(ack) = frame.handle.as_ref().and_then(|handle| handle.connection) {
+        return Received::Cluster(FromWorker::Accepted { ack, accepted: false });
+    }
+    let mut decoder = Decoder::new(serialization);
+    decoder.push(&frame.bytes);
+    let message = decoder.next_message().and_then(Result::ok).map(|mut frame| frame["msg"].take());
+    Received::Undelivered(message.unwrap_or_default())
+}
+
+async fn read(shared: &Shared, sender: &mpsc::Sender<Received>) -> Ended {
+    let mut buffer = vec![0; READ_BYTES];
+    let mut incoming = Incoming { decoder: Decoder::new(shared.serialization), descriptors: VecDeque::new() };
+    let mut arrived = Vec::new();
+    loop {
+        let mut ready = shared.socket.readable().await.ok()?;
+        let received = ready.try_io(|socket| {
+            descriptors::receive_noting_loss(socket.get_ref(), &mut buffer, &mut arrived)
+        });
+        let received = match received {
+            Err(_would_block) => continue,
+            // A child that died with unread messages leaves a reset instead of an end.
+            Ok(Err(_)) => return None,
+            Ok(Ok(received)) if received.bytes == 0 => return None,
+            Ok(Ok(received)) => received,
+        };
+        incoming.take_descriptors(&mut arrived, received.descriptors_lost);
+        incoming.decoder.push(&buffer[..received.bytes]);
+        while let Some(message) = incoming.decoder.next_message() {
+            if let Some(received) = incoming.handle(shared, message) {
+                sender.send(received).await.ok()?;
+            }
+        }
+    }
+}
+
+struct Incoming {
+    decoder: Decoder,
+    /// In the order of their messages; `None` is one that got lost on the way.
+    descriptors: VecDeque<Option<OwnedFd>>,
+}
+
+impl Incoming {
+    fn take_descriptors(&mut self, arrived: &mut Vec<OwnedFd>, lost: bool) {
+        self.descriptors.extend(arrived.drain(..).map(Some));
+        if lost {
+            self.descriptors.push_back(None);
+        }
+        self.descriptors.truncate(DESCRIPTORS_AHEAD_MAX);
+    }
+
+    /// Answers what Node.js expects to be answered; gives out the rest.
+    fn handle(&mut self, shared: &Shared, message: Result<Value, FrameError>) -> Option<Received> {
+        let mut message = match message {
+            Ok(message) => message,
+            Err(error) => {
+                // It may have been one with a descriptor, and Node.js sends nothing else before that is answered.
+                if !self.descriptors.is_empty() {
+                    self.descriptors.clear();
+                    shared.answer(&json!({ "cmd": "NODE_HANDLE_NACK" }));
+                }
+                return Some(Received::Malformed(error));
+            }
+        };
+        let Some(command) = internal_command(&message) else { return Some(Received::Message(message)) };
+        match command {
+            HANDLE => {
+                let descriptor = self.descriptors.pop_front().flatten();
+                let answer = if descriptor.is_some() { "NODE_HANDLE_ACK" } else { "NODE_HANDLE_NACK" };
+                shared.answer(&json!({ "cmd": answer }));
+                let message = message["msg"].take();
+                return descriptor.map(|descriptor| Received::Handle { message, descriptor });
+            }
+            "NODE_HANDLE_ACK" => shared.confirm(true),
+            "NODE_HANDLE_NACK" => shared.confirm(false),
+            cluster::COMMAND => return Some(Received::Cluster(FromWorker::parse(message))),
+            // A worker that passed a connection to us does not leave before it hears what became of it. Here it became ours.
+            "NODE_SOCKET_NOTIFY_CLOSE" => {
+                shared.answer(&json!({ "cmd": "NODE_SOCKET_ALL_CLOSED", "key": message["key"] }));
+            }
+            "NODE_SOCKET_GET_COUNT" => {
+                shared.answer(&json!({ "cmd": "NODE_SOCKET_COUNT", "key": message["key"], "count": 0 }));
+            }
+            // Words between other parts of Node.js, such as NODE_DEBUG_ENABLED, want nothing of us.
+            _ => (),
+        }
+        None
+    }
+}
+
+/// The command of a message that is Node.js's own and not the program's.
+fn internal_command(message: &Value) -> Option<&str> {
+    message.as_object()?.get("cmd")?.as_str().filter(|command| command.len() > 5 && command.starts_with("NODE_"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,355 @@
+//! What waits to be written to a child, and what was written and not confirmed.
+//!
+//! Pure but for the writing itself, which is a parameter. The rules, all Node.js's own:
+//!
+//! - One descriptor goes with the first byte of its frame. It is kept here until the child says that it arrived, because a child that
+//!   has no room for it asks for it again.
+//! - A descriptor's message reaches the program one turn of its loop *after* a plain message behind it. So a message that must
+//!   not overtake descriptors is *held* until they have been confirmed.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::io::Errno;
+
+use super::SendError;
+
+/// Bytes that may wait for a child that does not read. One message of any size is always taken.
+pub(super) const QUEUE_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Descriptors that may be on their way to one child; each counts against our own limit of open files.
+pub(super) const HANDLES_MAX: usize = 256;
+/// How often a descriptor is sent again, as Node.js does it.
+const RETRIES_MAX: u8 = 3;
+
+/// A message ready to be written.
+#[derive(Debug)]
+pub(super) struct Frame {
+    pub(super) bytes: Vec<u8>,
+    pub(super) handle: Option<Handle>,
+    written: usize,
+}
+
+/// The descriptor that goes along.
+#[derive(Debug)]
+pub(super) struct Handle {
+    pub(super) descriptor: OwnedFd,
+    /// The `seq` of a `newconn`, so that its loss can be told as a refusal.
+    pub(super) connection: Option<u64>,
+    number: u64,
+    retries: u8,
+}
+
+/// Where a message may stand among the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    /// Anywhere.
+    Free,
+    /// Behind the program's own earlier messages and descriptors.
+    Program,
+    /// Behind every descriptor sent before.
+    Last,
+}
+
+#[derive(Debug)]
+struct Held {
+    frame: Frame,
+    /// Waits for all descriptors up to this number.
+    after: u64,
+}
+
+/// The way out to one child.
+#[derive(Debug, Default)]
+pub(super) struct Outgoing {
+    /// May be written now; the first may be written in part.
+    queue: VecDeque<Frame>,
+    held: VecDeque<Held>,
+    /// Written whole; answers come in this order.
+    unconfirmed: VecDeque<Frame>,
+    /// Given up; waits to be told.
+    lost: Vec<Frame>,
+    /// Of `queue` and `held`.
+    waiting_bytes: usize,
+    handles: usize,
+    handle_last: u64,
+    handle_last_program: u64,
+    closed: bool,
+}
+
+impl Frame {
+    pub(super) const fn new(bytes: Vec<u8>, handle: Option<Handle>) -> Self {
+        Self { bytes, handle, written: 0 }
+    }
+
+    fn number(&self) -> Option<u64> {
+        self.handle.as_ref().map(|handle| handle.number)
+    }
+}
+
+impl Handle {
+    pub(super) const fn new(descriptor: OwnedFd, connection: Option<u64>) -> Self {
+        Self { descriptor, connection, number: 0, retries: 0 }
+    }
+}
+
+impl Outgoing {
+    /// Takes a message. Call [`Self::flush`] next.
+    pub(super) fn push(&mut self, mut frame: Frame, order: Order) -> Result<(), SendError> {
+        if self.closed {
+            return Err(SendError::Closed);
+        }
+        let too_many = frame.handle.is_some() && self.handles >= HANDLES_MAX;
+        if too_many || (self.waiting_bytes > 0 && self.waiting_bytes + frame.bytes.len() > QUEUE_BYTES_MAX) {
+            return Err(SendError::Full);
+        }
+        self.waiting_bytes += frame.bytes.len();
+        let after = match order {
+            Order::Free => 0,
+            Order::Program => self.handle_last_program,
+            Order::Last => self.handle_last,
+        };
+        if let Some(handle) = &mut frame.handle {
+            self.handles += 1;
+            self.handle_last += 1;
+            handle.number = self.handle_last;
+            if order == Order::Program {
+                self.handle_last_program = self.handle_last;
+            }
+        }
+        if order == Order::Free {
+            self.queue.push_back(frame);
+        } else {
+            self.held.push_back(Held { frame, after });
+            self.release();
+        }
+        Ok(())
+    }
+
+    /// Lets go what waits for nothing any more.
+    fn release(&mut self) {
+        while let Some(first) = self.held.front() {
+            let on_the_way = self.queue.iter().chain(&self.unconfirmed).filter_map(Frame::number).min();
+            if on_the_way.is_some_and(|number| number <= first.after) {
+                return;
+            }
+            self.queue.extend(self.held.pop_front().map(|held| held.frame));
+        }
+    }
+
+    /// Whether anything can be written, or has to be told.
+    pub(super) fn has_work(&self) -> bool {
+        !self.queue.is_empty() || !self.lost.is_empty()
+    }
+
+    /// Writes as much as `send` takes: all (`Ok`), or until it would block (`WouldBlock`).
+    ///
+    /// # Errors
+    /// `WouldBlock`. Any other error closes the way out.
+    pub(super) fn flush(
+        &mut self,
+        mut send: impl FnMut(&[u8], &[BorrowedFd<'_>]) -> io::Result<usize>,
+    ) -> io::Result<()> {
+        while let Some(frame) = self.queue.front_mut() {
+            let first = frame.handle.as_ref().filter(|_| frame.written == 0);
+            let descriptors: Vec<BorrowedFd<'_>> = first.iter().map(|handle| handle.descriptor.as_fd()).collect();
+            match send(&frame.bytes[frame.written..], &descriptors) {
+                Ok(count) => {
+                    frame.written += count;
+                    self.waiting_bytes -= count;
+                    if frame.written == frame.bytes.len() {
+                        self.unconfirmed.extend(self.queue.pop_front().filter(|frame| frame.handle.is_some()));
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
+                // The kernel has too many descriptors in flight; nothing of the frame was sent.
+                Err(error) if Errno::from_io_error(&error) == Some(Errno::TOOMANYREFS) => {
+                    let frame = self.queue.pop_front().expect("it was just there");
+                    self.waiting_bytes -= frame.bytes.len();
+                    self.give_up(frame);
+                }
+                Err(error) => {
+                    self.close();
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The child says whether the next unconfirmed descriptor arrived.
+    pub(super) fn confirm(&mut self, arrived: bool) {
+        let Some(mut frame) = self.unconfirmed.pop_front() else { return };
+        let retries = frame.handle.as_mut().map(|handle| &mut handle.retries);
+        match retries.filter(|retries| !arrived && **retries < RETRIES_MAX) {
+            Some(retries) => {
+                *retries += 1;
+                frame.written = 0;
+                self.waiting_bytes += frame.bytes.len();
+                self.queue.push_back(frame);
+            }
+            None if arrived => {
+                self.handles -= 1;
+                self.release();
+            }
+            None => self.give_up(frame),
+        }
+    }
+
+    fn give_up(&mut self, frame: Frame) {
+        self.handles -= 1;
+        self.lost.push(frame);
+        self.release();
+    }
+
+    /// What will never arrive, since the last call.
+    pub(super) fn take_lost(&mut self) -> Vec<Frame> {
+        std::mem::take(&mut self.lost)
+    }
+
+    /// Drops everything, descriptors too: whoever is at their other ends must see that the child is gone.
+    pub(super) fn close(&mut self) {
+        *self = Self { closed: true, ..Self::default() };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sends `b"h"`-like frames: an upper-case letter is a frame with a descriptor.
+    fn frame(name: u8) -> Frame {
+        let handle = name.is_ascii_uppercase().then(|| {
+            let (descriptor, _) = crate::socket::pair().unwrap();
+            Handle::new(descriptor, Some(u64::from(name)))
+        });
+        Frame::new(vec![name], handle)
+    }
+
+    fn flush(outgoing: &mut Outgoing) -> String {
+        let mut written = String::new();
+        outgoing
+            .flush(|bytes, descriptors| {
+                assert_eq!(bytes[0].is_ascii_uppercase(), !descriptors.is_empty());
+                written.push(char::from(bytes[0]));
+                Ok(1)
+            })
+            .unwrap();
+        written
+    }
+
+    /// Each step: what is pushed (`.` free, `>` program, `|` last in front of the name) or answered (`+`, `-`), and what is written.
+    fn check(steps: &[(&str, &str)]) {
+        let mut outgoing = Outgoing::default();
+        for (step, written) in steps {
+            match step.as_bytes() {
+                b"+" => outgoing.confirm(true),
+                b"-" => outgoing.confirm(false),
+                [order, name] => {
+                    let order = match order {
+                        b'.' => Order::Free,
+                        b'>' => Order::Program,
+                        _ => Order::Last,
+                    };
+                    outgoing.push(frame(*name), order).unwrap();
+                }
+                _ => panic!("{step}"),
+            }
+            assert_eq!(flush(&mut outgoing), *written, "after {step} of {steps:?}");
+        }
+        assert_eq!(outgoing.waiting_bytes, outgoing.held.iter().map(|held| held.frame.bytes.len()).sum::<usize>());
+    }
+
+    #[test]
+    fn the_last_message_waits_for_every_descriptor() {
+        check(&[(".A", "A"), (".B", "B"), ("|x", ""), (".c", "c"), ("+", ""), (".D", "D"), ("+", "x"), ("+", "")]);
+        check(&[("|x", "x")]);
+    }
+
+    #[test]
+    fn a_program_s_messages_keep_their_order() {
+        check(&[(">a", "a"), (">B", "B"), (">c", ""), (">D", ""), (">e", ""), ("+", "cD"), (".F", "F"), ("+", "e")]);
+    }
+
+    #[test]
+    fn a_program_s_messages_do_not_wait_for_connections() {
+        check(&[(".A", "A"), (">b", "b"), (">C", "C"), (">d", ""), ("+", ""), ("+", "d")]);
+    }
+
+    #[test]
+    fn a_descriptor_that_did_not_arrive_is_sent_again() {
+        check(&[(".A", "A"), ("|x", ""), ("-", "A"), ("-", "A"), ("-", "A"), ("-", "x")]);
+        check(&[(".A", "A"), (".B", "B"), ("|x", ""), ("-", "A"), ("+", ""), ("+", "x")]);
+        check(&[("+", ""), ("-", ""), (".a", "a")]);
+    }
+
+    #[test]
+    fn a_descriptor_that_never_arrives_is_told() {
+        let mut outgoing = Outgoing::default();
+        outgoing.push(frame(b'A'), Order::Free).unwrap();
+        for _ in 0..4 {
+            assert_eq!(flush(&mut outgoing), "A");
+            assert!(outgoing.take_lost().is_empty());
+            outgoing.confirm(false);
+        }
+        assert!(outgoing.has_work());
+        let lost = outgoing.take_lost();
+        assert_eq!(lost[0].handle.as_ref().unwrap().connection, Some(u64::from(b'A')));
+        assert_eq!(outgoing.handles, 0);
+    }
+
+    #[test]
+    fn a_frame_written_in_parts_carries_its_descriptor_once() {
+        let mut outgoing = Outgoing::default();
+        let mut long = frame(b'A');
+        long.bytes = vec![b'A'; 10];
+        outgoing.push(long, Order::Free).unwrap();
+        let mut calls = Vec::new();
+        let mut room = [3, 0, 7].into_iter();
+        let mut send = |bytes: &[u8], descriptors: &[BorrowedFd<'_>]| {
+            calls.push((bytes.len(), descriptors.len()));
+            match room.next() {
+                Some(0) | None => Err(io::ErrorKind::WouldBlock.into()),
+                Some(count) => Ok(count),
+            }
+        };
+        outgoing.flush(&mut send).unwrap_err();
+        outgoing.flush(&mut send).unwrap();
+        assert_eq!(calls, [(10, 1), (7, 0), (7, 0)]);
+        assert_eq!((outgoing.waiting_bytes, outgoing.unconfirmed.len()), (0, 1));
+    }
+
+    #[test]
+    fn what_waits_is_bounded() {
+        let mut outgoing = Outgoing::default();
+        outgoing.push(Frame::new(vec![b'a'; QUEUE_BYTES_MAX + 1], None), Order::Free).unwrap();
+        assert!(matches!(outgoing.push(frame(b'b'), Order::Free), Err(SendError::Full)));
+        let mut outgoing = Outgoing::default();
+        for _ in 0..HANDLES_MAX {
+            outgoing.push(frame(b'A'), Order::Free).unwrap();
+        }
+        assert!(matches!(outgoing.push(frame(b'A'), Order::Free), Err(SendError::Full)));
+        outgoing.push(frame(b'a'), Order::Free).unwrap();
+    }
+
+    #[test]
+    fn a_broken_way_out_drops_everything() {
+        let mut outgoing = Outgoing::default();
+        outgoing.push(frame(b'A'), Order::Free).unwrap();
+        flush(&mut outgoing);
+        outgoing.push(frame(b'b'), Order::Free).unwrap();
+        outgoing.flush(|_, _| Err(io::ErrorKind::BrokenPipe.into())).unwrap_err();
+        assert!(!outgoing.has_work() && outgoing.unconfirmed.is_empty());
+        assert!(matches!(outgoing.push(frame(b'c'), Order::Free), Err(SendError::Closed)));
+    }
+
+    #[test]
+    fn too_many_descriptors_in_flight_loses_only_that_one() {
+        let mut outgoing = Outgoing::default();
+        outgoing.push(frame(b'A'), Order::Free).unwrap();
+        outgoing.push(frame(b'b'), Order::Free).unwrap();
+        let mut full = true;
+        let result = outgoing.flush(|_, _| if std::mem::take(&mut full) { Err(Errno::TOOMANYREFS.into()) } else { Ok(1) });
+        result.unwrap();
+        assert_eq!((outgoing.take_lost().len(), outgoing.handles, outgoing.waiting_bytes), (1, 0, 0));
+    }
+}

@@ -1,0 +1,197 @@
+//! Everything a new process needs, laid out before it exists.
+//!
+//! After `fork` nothing may be allocated, so all strings, pointers and lists are made here, and requests that make no
+//! sense are refused here.
+
+use std::ffi::{CString, OsStr, OsString, c_char};
+use std::io::{self, Write};
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::ptr;
+
+use rustix::process::{Resource, getrlimit};
+
+use super::{DESCRIPTOR_NUMBER_MAX, Kind, Launch, SpawnFailure, SpawnSpec, Step};
+
+/// Used when the environment has no `PATH`, as a shell would.
+const PATH_DEFAULT: &[u8] = b"/usr/local/bin:/usr/bin:/bin";
+
+const LISTEN_PID: &[u8] = b"LISTEN_PID=";
+
+/// What `child.rs` carries out, in the order of its fields.
+pub(super) struct Plan {
+    /// Signals the program starts with ignored; all others get their default.
+    pub(super) ignored_signals: &'static [i32],
+    /// The parent whose death kills the child, if it does.
+    pub(super) dies_with: Option<i32>,
+    /// Descriptors and the numbers they go to.
+    pub(super) moves: Vec<(RawFd, RawFd)>,
+    /// Above every number in `moves`: safe from being overwritten.
+    pub(super) free_from: RawFd,
+    pub(super) open_files: Option<libc::rlimit>,
+    pub(super) directory: Option<CString>,
+    pub(super) listen_pid: Option<ListenPid>,
+    /// Paths to try in turn.
+    pub(super) candidates: Vec<CString>,
+    /// The candidates come from `PATH`, so one that is missing is no error yet.
+    pub(super) searched: bool,
+    pub(super) arguments: Strings,
+    pub(super) environment: Strings,
+}
+
+/// Room for `LISTEN_PID=<pid>`, which only the child can fill in.
+pub(super) struct ListenPid {
+    text: [u8; 32],
+    /// Its place in the environment.
+    pub(super) slot: usize,
+}
+
+/// A list of C strings that ends with a null pointer.
+pub(super) struct Strings {
+    pub(super) pointers: Vec<*const c_char>,
+    // Keeps alive what the pointers point to.
+    _texts: Vec<CString>,
+}
+
+impl Plan {
+    pub(super) fn new(launch: &Launch<'_>) -> Result<Self, SpawnFailure> {
+        let spec = launch.spec;
+        let moves = moves(launch).map_err(|errno| SpawnFailure { step: Step::Descriptors, errno })?;
+        let free_from = moves.iter().map(|(_, target)| target + 1).max().unwrap_or(3);
+        let candidates = candidates(spec).map_err(|error| SpawnFailure::preparing(&error))?;
+        let texts = || -> io::Result<_> {
+            let name = launch.argument_zero.unwrap_or(&spec.program);
+            let arguments = std::iter::once(name).chain(spec.arguments.iter().map(OsString::as_os_str));
+            let directory = spec.directory.as_ref().map(|path| c_string(path.as_os_str().as_bytes()));
+            Ok((Strings::new(arguments.map(OsStr::as_bytes), 0)?, environment(spec)?, directory.transpose()?))
+        };
+        let (arguments, environment, directory) = texts().map_err(|error| SpawnFailure::preparing(&error))?;
+        let listen_pid = spec.listen_pid.then(|| ListenPid::new(environment.pointers.len() - 2));
+        Ok(Self {
+            ignored_signals: launch.kind.ignored_signals(),
+            dies_with: (launch.kind == Kind::Worker)
+                .then(|| rustix::process::getpid().as_raw_nonzero().get()),
+            moves,
+            free_from,
+            open_files: open_files(spec.open_files_max.or(launch.open_files_default)),
+            directory,
+            listen_pid,
+            candidates,
+            searched: !spec.program.as_bytes().contains(&b'/'),
+            arguments,
+            environment,
+        })
+    }
+}
+
+impl ListenPid {
+    fn new(slot: usize) -> Self {
+        Self { text: [0; 32], slot }
+    }
+
+    /// Writes the pid without allocating, and returns the whole variable.
+    pub(super) fn fill(&mut self, pid: i32) -> *const c_char {
+        let mut rest = self.text.as_mut_slice();
+        // 11 bytes of name and at most 10 digits leave the last of the 32 bytes zero, so neither write can fail.
+        let _ = rest.write_all(LISTEN_PID).and_then(|()| write!(rest, "{pid}"));
+        self.text.as_ptr().cast()
+    }
+}
+
+impl Strings {
+    /// `spare` null pointers are kept free before the one that ends the list.
+    fn new<'a>(texts: impl Iterator<Item = &'a [u8]>, spare: usize) -> io::Result<Self> {
+        let texts = texts.map(c_string).collect::<io::Result<Vec<_>>>()?;
+        let ends = std::iter::repeat_n(ptr::null(), spare + 1);
+        let pointers = texts.iter().map(|text| text.as_ptr()).chain(ends).collect();
+        Ok(Self { pointers, _texts: texts })
+    }
+}
+
+fn c_string(bytes: &[u8]) -> io::Result<CString> {
+    CString::new(bytes).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))
+}
+
+fn moves(launch: &Launch<'_>) -> Result<Vec<(RawFd, RawFd)>, i32> {
+    let targets = &launch.spec.descriptors;
+    if targets.len() != launch.descriptors.len() {
+        return Err(libc::EINVAL);
+    }
+    let mut moves = Vec::with_capacity(targets.len() + 3);
+    for (descriptor, &target) in launch.descriptors.iter().zip(targets) {
+        let taken = moves.iter().any(|&(_, other)| other == target);
+        if taken || !(0..=DESCRIPTOR_NUMBER_MAX).contains(&target) {
+            return Err(libc::EINVAL);
+        }
+        moves.push((descriptor.as_raw_fd(), target));
+    }
+    for standard in 0..=2 {
+        if !targets.contains(&standard) {
+            moves.push((launch.null.as_raw_fd(), standard));
+        }
+    }
+    Ok(moves)
+}
+
+/// The files to try: one path, or the name in each directory of the child's own `PATH`.
+fn candidates(spec: &SpawnSpec) -> io::Result<Vec<CString>> {
+    let program = spec.program.as_bytes();
+    if program.is_empty() {
+        return Ok(Vec::new());
+    }
+    if program.contains(&b'/') {
+        return Ok(vec![c_string(program)?]);
+    }
+    let path = spec.environment.iter().find(|(key, _)| key == "PATH");
+    let path = path.map_or(PATH_DEFAULT, |(_, value)| value.as_bytes());
+    let in_directory = |directory: &[u8]| {
+        // An empty element is the working directory, by POSIX.
+        let directory = if directory.is_empty() { b"." } else { directory };
+        c_string(&[directory, b"/", program].concat())
+    };
+    path.split(|&byte| byte == b':').map(in_directory).collect()
+}
+
+fn environment(spec: &SpawnSpec) -> io::Result<Strings> {
+    let kept = spec.environment.iter().filter(|(key, _)| !(spec.listen_pid && key == "LISTEN_PID"));
+    let texts: Vec<Vec<u8>> = kept.map(|(key, value)| [key.as_bytes(), b"=", value.as_bytes()].concat()).collect();
+    Strings::new(texts.iter().map(Vec::as_slice), usize::from(spec.listen_pid))
+}
+
+fn open_files(wanted: Option<u64>) -> Option<libc::rlimit> {
+    let limits = getrlimit(Resource::Nofile);
+    let hard = limits.maximum.unwrap_or(libc::RLIM_INFINITY);
+    wanted.map(|wanted| libc::rlimit { rlim_cur: wanted.min(hard), rlim_max: hard })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_program_is_looked_up_in_the_childs_own_path() {
+        let check = |program: &str, path: Option<&str>, expected: &[&str]| {
+            let mut spec = SpawnSpec::new(program);
+            spec.environment.extend(path.map(|path| ("PATH".into(), path.into())));
+            let found = candidates(&spec).unwrap();
+            let found: Vec<_> = found.iter().map(|path| path.to_str().unwrap()).collect();
+            assert_eq!(found, expected, "{program} in {path:?}");
+        };
+        check("node", Some("/a:/b"), &["/a/node", "/b/node"]);
+        check("node", Some("/a::b"), &["/a/node", "./node", "b/node"]);
+        check("node", None, &["/usr/local/bin/node", "/usr/bin/node", "/bin/node"]);
+        check("./node", Some("/a"), &["./node"]);
+        check("bin/node", Some("/a"), &["bin/node"]);
+        check("", Some("/a"), &[]);
+    }
+
+    #[test]
+    fn listen_pid_is_a_whole_variable() {
+        for pid in [1, i32::MAX] {
+            let mut variable = ListenPid::new(0);
+            variable.fill(pid);
+            let text = std::ffi::CStr::from_bytes_until_nul(&variable.text).unwrap();
+            assert_eq!(text.to_str().unwrap(), format!("LISTEN_PID={pid}"));
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! The exit codes of `stead`. They are part of the interface: scripts and service managers decide by them.
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ExitCode {
+    /// It did what was asked.
+    Ok = 0,
+    /// It failed for a reason that has no code of its own.
+    Failure = 1,
+    /// The command line or the configuration is wrong; nothing was started.
+    Usage = 2,
+    /// A program could not be started, or never became ready.
+    Program = 3,
+    /// An address is in use or may not be bound.
+    Address = 4,
+    /// A reload failed; what ran before still runs.
+    Reload = 5,
+    /// Nothing is running, or no such app.
+    NotRunning = 6,
+}
+
+impl From<ExitCode> for u8 {
+    fn from(code: ExitCode) -> u8 {
+        code as u8
+    }
+}
+
+impl From<ExitCode> for std::process::ExitCode {
+    fn from(code: ExitCode) -> std::process::ExitCode {
+        std::process::ExitCode::from(u8::from(code))
+    }
+}

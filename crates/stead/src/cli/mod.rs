@@ -1,0 +1,89 @@
+//! The command line: what can be typed, and the verbs that talk to a running instance.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `run.rs` | the arguments of `stead run` (carried out by the daemon) |
+//! | `reload.rs`, `stop.rs`, `scale.rs`, `status.rs` | one verb each, complete |
+//! | `table.rs` | the table of `stead status` |
+//! | `target.rs` | which running instance a verb talks to |
+//! | `output.rs` | the only place that prints |
+//! | `exit_code.rs` | what the codes mean |
+
+pub mod exit_code;
+pub mod output;
+pub mod reload;
+mod report;
+pub mod run;
+pub mod scale;
+pub mod status;
+pub mod stop;
+mod table;
+mod target;
+#[cfg(test)]
+mod test_support;
+
+pub use exit_code::ExitCode;
+pub use report::Report;
+pub use run::RunArguments;
+pub use target::TargetArguments;
+
+use clap::{Parser, Subcommand};
+use std::ffi::OsString;
+
+/// Keeps a service up: supervised copies of any server program behind one address, and no request is lost.
+#[derive(Parser, Debug)]
+#[command(name = "stead", version, propagate_version = true, arg_required_else_help = true, max_term_width = 100)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What was typed.
+#[derive(Subcommand, Clone, Debug)]
+pub enum Command {
+    /// Run a program as supervised copies, in the foreground
+    Run(RunArguments),
+    /// The part of `run` that does the work; the keeper starts it
+    #[command(hide = true)]
+    Daemon(RunArguments),
+    /// Replace workers one by one, without losing a request
+    Reload(reload::ReloadArguments),
+    /// Let workers finish their requests, then end them
+    Stop(stop::StopArguments),
+    /// Change the number of workers
+    Scale(scale::ScaleArguments),
+    /// Show apps and workers
+    Status(status::StatusArguments),
+    /// Print every setting with its default and its reason
+    Defaults,
+}
+
+/// Reads the command line, the program's own name first.
+///
+/// # Errors
+/// `--help` and `--version` are printed and end with [`ExitCode::Ok`]; a mistake is printed and ends with
+/// [`ExitCode::Usage`].
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, ExitCode> {
+    match CommandLine::try_parse_from(arguments) {
+        Ok(line) => Ok(line.command),
+        Err(error) => {
+            output::usage(&error);
+            Err(if error.use_stderr() { ExitCode::Usage } else { ExitCode::Ok })
+        }
+    }
+}
+
+/// Carries out a verb that talks to a running instance, or prints. Gives `run` and `daemon` back: they are not done here.
+///
+/// # Errors
+/// The command, when it is [`Command::Run`] or [`Command::Daemon`].
+pub fn execute(command: Command) -> Result<ExitCode, Command> {
+    match command {
+        Command::Run(_) | Command::Daemon(_) => Err(command),
+        Command::Reload(arguments) => Ok(reload::execute(&arguments)),
+        Command::Stop(arguments) => Ok(stop::execute(&arguments)),
+        Command::Scale(arguments) => Ok(scale::execute(&arguments)),
+        Command::Status(arguments) => Ok(status::execute(&arguments)),
+        Command::Defaults => Ok(output::data(crate::config::DEFAULTS)),
+    }
+}

@@ -1,0 +1,170 @@
+//! Addresses to listen on, as people write them.
+//!
+//! | written | means |
+//! |---|---|
+//! | `8080`, `:8080` | every address of the machine |
+//! | `127.0.0.1:8080`, `[::1]:8080` | this address |
+//! | `localhost:8080` | what the name resolves to |
+//! | `unix:/run/app.sock` | a Unix socket |
+
+use std::fmt;
+use std::io;
+use std::net::{Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// One address to listen on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ListenAddress {
+    /// This port on every address of the machine.
+    Port(u16),
+    /// This address alone.
+    Address(SocketAddr),
+    /// Every address the name resolves to.
+    Host {
+        /// Not an IP address.
+        name: String,
+        /// 0 lets the kernel choose.
+        port: u16,
+    },
+    /// A Unix socket, absolute or relative to the app's directory.
+    Unix(PathBuf),
+}
+
+/// Why a text is not an address to listen on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AddressError {
+    /// The part after the last colon is no port.
+    #[error("`{0}` is not a port (0 to 65535)")]
+    Port(String),
+    /// An IPv6 address needs brackets before its port.
+    #[error("IPv6 addresses are written in brackets: `[{0}]:PORT`")]
+    Brackets(String),
+    /// A host without a port.
+    #[error("`{0}` has no port")]
+    NoPort(String),
+    /// `unix:` without a path.
+    #[error("`unix:` needs a path")]
+    NoPath,
+    /// Nothing, or a name with characters that no host name has.
+    #[error("`{0}` is neither a port, a host and port, nor `unix:/path`")]
+    Unknown(String),
+}
+
+impl ListenAddress {
+    /// The TCP port, if it is one.
+    pub fn port(&self) -> Option<u16> {
+        match self {
+            ListenAddress::Port(port) | ListenAddress::Host { port, .. } => Some(*port),
+            ListenAddress::Address(address) => Some(address.port()),
+            ListenAddress::Unix(_) => None,
+        }
+    }
+
+    /// The addresses to bind. For [`ListenAddress::Port`] it is `[::]`, which serves IPv4 too; a machine without IPv6
+    /// refuses it and needs `0.0.0.0` instead. Empty for a Unix socket.
+    ///
+    /// # Errors
+    /// When a name does not resolve.
+    pub fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
+        match self {
+            ListenAddress::Port(port) => Ok(vec![SocketAddr::from((Ipv6Addr::UNSPECIFIED, *port))]),
+            ListenAddress::Address(address) => Ok(vec![*address]),
+            ListenAddress::Host { name, port } => Ok((name.as_str(), *port).to_socket_addrs()?.collect()),
+            ListenAddress::Unix(_) => Ok(Vec::new()),
+        }
+    }
+}
+
+impl FromStr for ListenAddress {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<ListenAddress, AddressError> {
+        if let Some(path) = text.strip_prefix("unix:") {
+            return if path.is_empty() { Err(AddressError::NoPath) } else { Ok(ListenAddress::Unix(path.into())) };
+        }
+        if let Ok(address) = text.parse::<SocketAddr>() {
+            return Ok(ListenAddress::Address(address));
+        }
+        if text.parse::<Ipv6Addr>().is_ok() {
+            return Err(AddressError::Brackets(text.to_owned()));
+        }
+        let (host, port) = match text.rsplit_once(':') {
+            Some((host, port)) => (host, port),
+            None if text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty() => ("", text),
+            None if is_host_name(text) => return Err(AddressError::NoPort(text.to_owned())),
+            None => return Err(AddressError::Unknown(text.to_owned())),
+        };
+        if !host.is_empty() && host != "*" && !is_host_name(host) {
+            return Err(AddressError::Unknown(text.to_owned()));
+        }
+        let port = port.parse().map_err(|_| AddressError::Port(port.to_owned()))?;
+        Ok(match host {
+            "" | "*" => ListenAddress::Port(port),
+            name => ListenAddress::Host { name: name.to_owned(), port },
+        })
+    }
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ListenAddress::Port(port) => write!(formatter, "*:{port}"),
+            ListenAddress::Address(address) => address.fmt(formatter),
+            ListenAddress::Host { name, port } => write!(formatter, "{name}:{port}"),
+            ListenAddress::Unix(path) => write!(formatter, "unix:{}", path.display()),
+        }
+    }
+}
+
+fn is_host_name(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    !text.is_empty() && text.bytes().all(allowed) && text.bytes().any(|byte| byte.is_ascii_alphabetic())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expected: &str) {
+        let actual = match text.parse::<ListenAddress>() {
+            Ok(address) => address.to_string(),
+            Err(error) => format!("error: {error}"),
+        };
+        assert_eq!(actual, expected, "{text:?}");
+    }
+
+    #[test]
+    fn addresses_are_read_as_people_write_them() {
+        check("8080", "*:8080");
+        check(":8080", "*:8080");
+        check("*:8080", "*:8080");
+        check("0", "*:0");
+        check("127.0.0.1:8080", "127.0.0.1:8080");
+        check("[::1]:8080", "[::1]:8080");
+        check("localhost:8080", "localhost:8080");
+        check("my-host.example:80", "my-host.example:80");
+        check("unix:/run/app.sock", "unix:/run/app.sock");
+        check("unix:app.sock", "unix:app.sock");
+    }
+
+    #[test]
+    fn what_is_not_an_address_is_explained() {
+        check("", "error: `` is neither a port, a host and port, nor `unix:/path`");
+        check("70000", "error: `70000` is not a port (0 to 65535)");
+        check("-1", "error: `-1` is neither a port, a host and port, nor `unix:/path`");
+        check("localhost", "error: `localhost` has no port");
+        check("localhost:http", "error: `http` is not a port (0 to 65535)");
+        check("::1", "error: IPv6 addresses are written in brackets: `[::1]:PORT`");
+        check("1.2.3:80", "error: `1.2.3:80` is neither a port, a host and port, nor `unix:/path`");
+        check("unix:", "error: `unix:` needs a path");
+        check("http://a:80", "error: `http://a:80` is neither a port, a host and port, nor `unix:/path`");
+    }
+
+    #[test]
+    fn names_resolve() {
+        let addresses = ListenAddress::Host { name: "localhost".into(), port: 1 }.resolve().unwrap();
+        assert!(addresses.iter().all(|address| address.ip().is_loopback()), "{addresses:?}");
+        assert!(!addresses.is_empty());
+    }
+}

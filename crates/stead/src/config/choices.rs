@@ -1,0 +1,90 @@
+//! Settings that are one of a few words.
+
+use super::settings::{Balance, Mode, ReadyTimeout, RestartPolicy, Upstream};
+use super::suggest::nearest;
+use std::str::FromStr;
+
+/// A setting that is one of a few words.
+pub(super) trait Choice: Copy + 'static {
+    /// Each word and what it means.
+    const WORDS: &'static [(&'static str, Self)];
+}
+
+impl Choice for Mode {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("auto", Mode::Auto), ("http", Mode::Http), ("direct", Mode::Direct)];
+}
+
+impl Choice for Upstream {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("auto", Upstream::Auto),
+        ("port", Upstream::Port),
+        ("socket", Upstream::Socket),
+        ("listen-fds", Upstream::ListenFds),
+    ];
+}
+
+impl Choice for Balance {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("least-loaded", Balance::LeastLoaded), ("round-robin", Balance::RoundRobin), ("fastest", Balance::Fastest)];
+}
+
+impl Choice for ReadyTimeout {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("auto", ReadyTimeout::Auto), ("fail", ReadyTimeout::Fail), ("assume", ReadyTimeout::Assume)];
+}
+
+impl Choice for RestartPolicy {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("permanent", RestartPolicy::Permanent),
+        ("transient", RestartPolicy::Transient),
+        ("temporary", RestartPolicy::Temporary),
+    ];
+}
+
+/// A word that is none of the choices.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct NoChoice {
+    pub(super) message: String,
+    pub(super) hint: Option<String>,
+}
+
+/// Reads one of the words.
+pub(super) fn choose<T: Choice>(word: &str) -> Result<T, NoChoice> {
+    if let Some((_, choice)) = T::WORDS.iter().find(|(name, _)| *name == word) {
+        return Ok(*choice);
+    }
+    let nearest = nearest(word, T::WORDS.iter().map(|(name, _)| *name));
+    Err(NoChoice {
+        message: format!("`{word}` is not one of {}", list::<T>()),
+        hint: nearest.map(|word| format!("did you mean `{word}`?")),
+    })
+}
+
+fn list<T: Choice>() -> String {
+    let words: Vec<String> = T::WORDS.iter().map(|(name, _)| format!("`{name}`")).collect();
+    words.join(", ")
+}
+
+/// For `--mode`.
+impl FromStr for Mode {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Mode, String> {
+        choose(word).map_err(|error| error.message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_word_names_the_right_ones() {
+        assert_eq!(choose("fastest"), Ok(Balance::Fastest));
+        let error = choose::<Balance>("fastets").unwrap_err();
+        assert_eq!(error.message, "`fastets` is not one of `least-loaded`, `round-robin`, `fastest`");
+        assert_eq!(error.hint.as_deref(), Some("did you mean `fastest`?"));
+        assert_eq!(choose::<Mode>("tunnel").unwrap_err().hint, None);
+    }
+}

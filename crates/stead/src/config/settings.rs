@@ -1,0 +1,327 @@
+//! What `stead run` has decided to run, complete: plain data without defaults, which the rest of the binary is built on.
+//!
+//! Every value comes from `defaults.toml`, the configuration file or the command line, in this order of strength, and
+//! has been checked. Nothing here is optional because "nobody set it": an `Option` means that the setting can be off.
+
+use super::address::ListenAddress;
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Everything one instance runs.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// At least one, names unique, in the order of the file.
+    pub apps: Vec<AppSettings>,
+    /// The file they were read from, absolute; nothing when the command line said it all.
+    pub file: Option<PathBuf>,
+    /// Print JSON lines instead of text.
+    pub json: bool,
+    /// Threads of the data path.
+    pub lanes: u32,
+}
+
+/// One app.
+#[derive(Clone, Debug)]
+pub struct AppSettings {
+    /// Letters, digits, `-`, `_` and `.`.
+    pub name: String,
+    /// What a worker runs.
+    pub program: Program,
+    /// Where it runs: absolute, exists.
+    pub directory: PathBuf,
+    /// The whole environment, without the variables that name descriptors or channels of Stead's own parent.
+    /// `STEAD_*`, `PORT`, `NODE_*` of a worker are added when it is spawned.
+    pub environment: BTreeMap<OsString, OsString>,
+    /// Workers, at least 1.
+    pub instances: u32,
+    /// Public addresses from configuration. Node.js apps add theirs by `listen()`.
+    pub listen: Vec<ListenAddress>,
+    /// For ports that `ports` does not name.
+    pub mode: Mode,
+    /// By public port.
+    pub ports: BTreeMap<u16, Mode>,
+    /// How a program that does not ask for its connections is reached.
+    pub upstream: Upstream,
+    /// Tell a Node.js program the client's address instead of the balancer's.
+    pub remote_address: bool,
+    /// When a worker is ready.
+    pub ready: Ready,
+    /// Between two tries of a `tcp` or `http` readiness check.
+    pub ready_interval: Duration,
+    /// Longest time from spawn to ready.
+    pub ready_timeout: Duration,
+    /// What it means when `ready_timeout` has passed.
+    pub on_ready_timeout: ReadyTimeout,
+    /// When a worker is restarted, and how often.
+    pub restart: RestartSettings,
+    /// How a worker is ended.
+    pub stop: StopSettings,
+    /// Slots that a rolling reload replaces at the same time.
+    pub reload_parallel: u32,
+    /// What bounds and steers its requests.
+    pub balancer: BalancerSettings,
+}
+
+impl AppSettings {
+    /// The mode of a public port; of a Unix socket when there is none.
+    pub fn mode_of(&self, port: Option<u16>) -> Mode {
+        port.and_then(|port| self.ports.get(&port)).copied().unwrap_or(self.mode)
+    }
+}
+
+/// What a worker runs. Arguments may hold `{port}`, `{socket}` and `{fd}`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program {
+    /// The program itself first: an absolute path that exists and may be executed.
+    pub arguments: Vec<OsString>,
+    /// How it was written, for people: `node server.js`.
+    pub display: String,
+    /// It is started as a Node.js program, directly or by a shell line that becomes one: give it the IPC channel.
+    pub is_node: bool,
+    /// It runs in a shell.
+    pub shell: bool,
+}
+
+impl Program {
+    /// True when an argument holds this placeholder.
+    pub fn uses(&self, placeholder: Placeholder) -> bool {
+        self.arguments.iter().any(|argument| find(argument.as_bytes(), placeholder.text().as_bytes()).is_some())
+    }
+
+    /// The arguments of one worker. A placeholder without a value stays as it is.
+    pub fn arguments_with(&self, values: &[(Placeholder, &OsStr)]) -> Vec<OsString> {
+        self.arguments
+            .iter()
+            .map(|argument| {
+                values.iter().fold(argument.clone(), |argument, (placeholder, value)| {
+                    replace(argument, placeholder.text().as_bytes(), value.as_bytes())
+                })
+            })
+            .collect()
+    }
+}
+
+/// What an argument can be given for each worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placeholder {
+    /// `{port}`: a loopback port of the worker's own.
+    Port,
+    /// `{socket}`: the path of a Unix socket of the worker's own.
+    Socket,
+    /// `{fd}`: number of a listening socket that the worker inherits.
+    Fd,
+}
+
+impl Placeholder {
+    /// As it is written.
+    pub fn text(self) -> &'static str {
+        match self {
+            Placeholder::Port => "{port}",
+            Placeholder::Socket => "{socket}",
+            Placeholder::Fd => "{fd}",
+        }
+    }
+}
+
+/// What happens to the connections of a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// `http` for Node.js http servers and for configured addresses, `direct` for everything else.
+    Auto,
+    /// The balancer reads requests and chooses a worker for each.
+    Http,
+    /// A worker gets the whole connection.
+    Direct,
+}
+
+/// How a program that does not ask for its connections is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Upstream {
+    /// By what the command line holds: `{socket}`, `{fd}`, else a port.
+    Auto,
+    /// A loopback port per worker, in `PORT` and `{port}`.
+    Port,
+    /// A Unix socket per worker, in `{socket}`.
+    Socket,
+    /// A listening Unix socket per worker, inherited: `LISTEN_FDS`, `LISTEN_PID`, `{fd}`.
+    ListenFds,
+}
+
+/// How a worker is chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Balance {
+    /// The one that has taken what it was given and has the fewest requests.
+    LeastLoaded,
+    /// In turn.
+    RoundRobin,
+    /// The one that answered fastest lately.
+    Fastest,
+}
+
+/// When a worker is ready.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ready {
+    /// Node.js: its first `listen()`, or its message `ready`. Others: `READY=1`, or the first accepted connection.
+    Auto,
+    /// It began to listen.
+    Listen,
+    /// It sent `ready` over the Node.js IPC channel.
+    Message,
+    /// It sent `READY=1` to `NOTIFY_SOCKET`.
+    Notify,
+    /// It accepts a connection.
+    Tcp,
+    /// It answers this path with 2xx or 3xx.
+    Http {
+        /// Starts with `/`.
+        path: String,
+    },
+}
+
+/// What it means that a worker has not become ready in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadyTimeout {
+    /// `Assume` for a program that listens nowhere, `Fail` for all others.
+    Auto,
+    /// The worker is broken.
+    Fail,
+    /// The worker is ready.
+    Assume,
+}
+
+/// When a worker is restarted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RestartPolicy {
+    /// Whenever it ends.
+    Permanent,
+    /// When it failed: killed by a signal, or an exit code other than 0.
+    Transient,
+    /// Never.
+    Temporary,
+}
+
+/// When a worker is restarted, and how often.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RestartSettings {
+    /// Which deaths.
+    pub policy: RestartPolicy,
+    /// Wait after the first early death; doubles with each further one.
+    pub backoff_first: Duration,
+    /// The wait does not grow beyond this.
+    pub backoff_max: Duration,
+    /// A worker ready for this long was a good one: its death counts for nothing.
+    pub stable_after: Duration,
+    /// Early deaths of a slot within `restarts_period` before it is failed.
+    pub restarts_max: u32,
+    /// See `restarts_max`.
+    pub restarts_period: Duration,
+    /// After this time a failed slot is tried again.
+    pub cool_down: Duration,
+}
+
+/// How a worker is ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StopSettings {
+    /// For requests in flight to finish.
+    pub grace: Duration,
+    /// From the polite request to SIGTERM.
+    pub terminate_after: Duration,
+    /// From SIGTERM to SIGKILL.
+    pub kill_after: Duration,
+}
+
+/// What bounds and steers the requests of an app. Sizes are in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BalancerSettings {
+    /// How a worker is chosen.
+    pub balance: Balance,
+    /// Believe `Forwarded` and `X-Forwarded-*` of clients.
+    pub trust_forwarded: bool,
+    /// Request line and headers together.
+    pub head_bytes_max: u64,
+    /// Number of headers.
+    pub header_count_max: u32,
+    /// Largest request body.
+    pub body_bytes_max: u64,
+    /// Bodies up to this size are kept for a replay.
+    pub replay_body_bytes_max: u64,
+    /// Answers of known length up to this size are read whole before they are passed on.
+    pub small_answer_bytes_max: u64,
+    /// For a client to send a request's head.
+    pub header_timeout: Duration,
+    /// Longest pause within a body or an answer.
+    pub body_timeout: Duration,
+    /// For a client connection without a request.
+    pub idle_timeout: Duration,
+    /// From the whole request to the head of its answer.
+    pub answer_timeout: Duration,
+    /// Client connections at a time.
+    pub connections_max: u32,
+    /// Requests that may wait for a worker.
+    pub held_requests_max: u32,
+    /// Longest wait for a worker.
+    pub hold_timeout: Duration,
+    /// Connections to one worker, which is requests in flight.
+    pub upstream_connections_max: u32,
+    /// An upstream connection without a request is closed after this time.
+    pub upstream_idle: Duration,
+    /// Requests a worker may hold without having read them.
+    pub untaken_max: u32,
+    /// A worker that reads its requests within this time gets more of them at once, one that does not gets fewer.
+    pub taken_within: Duration,
+    /// A safe request that its worker has not read after this time goes to another.
+    pub move_after: Duration,
+    /// A worker that has not read a request after this time is wedged and replaced.
+    pub wedged_after: Duration,
+    /// Workers a request may kill; the last try is alone on its worker.
+    pub poison_deaths_max: u32,
+    /// Tries beyond the first, whatever the reasons.
+    pub replays_max: u32,
+}
+
+fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    haystack.windows(needle.len()).position(|window| window == needle)
+}
+
+fn replace(text: OsString, from: &[u8], to: &[u8]) -> OsString {
+    let mut rest = text.as_bytes();
+    let mut result = Vec::with_capacity(rest.len());
+    while let Some(at) = find(rest, from) {
+        result.extend_from_slice(&rest[..at]);
+        result.extend_from_slice(to);
+        rest = &rest[at + from.len()..];
+    }
+    result.extend_from_slice(rest);
+    OsString::from_vec(result)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn program(arguments: &[&str]) -> Program {
+        let arguments = arguments.iter().map(OsString::from).collect();
+        Program { arguments, display: String::new(), is_node: false, shell: false }
+    }
+
+    #[test]
+    fn placeholders_are_filled_wherever_they_stand() {
+        let check = |arguments: &[&str], expected: &[&str]| {
+            let values = [(Placeholder::Port, OsStr::new("4001")), (Placeholder::Socket, OsStr::new("/run/a.sock"))];
+            assert_eq!(program(arguments).arguments_with(&values), expected);
+        };
+        check(&["serve", "--port={port}"], &["serve", "--port=4001"]);
+        check(&["{port}{port}", "unix:{socket}"], &["40014001", "unix:/run/a.sock"]);
+        check(&["{fd}", "{Port}", "{", ""], &["{fd}", "{Port}", "{", ""]);
+    }
+
+    #[test]
+    fn a_program_knows_which_placeholders_it_uses() {
+        let program = program(&["serve", "fd://{fd}"]);
+        assert!(program.uses(Placeholder::Fd));
+        assert!(!program.uses(Placeholder::Port));
+    }
+}

@@ -1,0 +1,359 @@
+//! The life of one process, from the request to start it until its exit.
+//!
+//! | state | leaves for | deadline | what the deadline does |
+//! |---|---|---|---|
+//! | spawning | starting (started), unborn (retire, eject, kill), down (spawn failed) | `answer_by` | down |
+//! | starting | ready, stopping (retire), terminating (eject), killed (kill) | `ready_by` | ready if assumed, else stopping |
+//! | ready | unready, draining (retire), terminating (eject), killed (kill) | - | |
+//! | unready | ready, draining (retire), terminating (eject), killed (kill) | `ready_by` | ready if assumed, else stopping |
+//! | draining | stopping (drained), terminating (eject), killed (kill) | `stop_at` | stopping |
+//! | unborn | killed (started), down (spawn failed) | `answer_by` | down |
+//! | stopping | terminating (eject), killed (kill) | `terminate_at` | terminating |
+//! | terminating | killed (kill) | `kill_at` | killed |
+//! | killed | | `again_at` | killed again |
+//! | down | | - | |
+//!
+//! Every state goes down when the process has exited. Whether another takes its place is the slot's decision (`slot.rs`).
+
+use std::time::{Duration, Instant};
+
+use crate::config::ReadyTimeout;
+use crate::event::{Action, Readiness, WorkerId};
+use crate::exit::ExitKind;
+use crate::reason::Reason;
+use crate::turn::Turn;
+
+/// A request to spawn that was not answered for so long is taken for failed. Starting a process is a matter of milliseconds.
+const SPAWN_ANSWER_MAX: Duration = Duration::from_secs(30);
+
+/// SIGKILL is sent again after this, in case it got lost on its way.
+const KILL_REPEAT: Duration = Duration::from_secs(5);
+
+#[derive(Debug)]
+pub(crate) struct Worker {
+    id: WorkerId,
+    state: State,
+    since: Instant,
+    spawned_at: Instant,
+    /// The first time it was ready.
+    ready_since: Option<Instant>,
+    pid: Option<u32>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    Spawning { answer_by: Instant },
+    Starting { ready_by: Instant },
+    Ready,
+    Unready { ready_by: Instant },
+    Draining { stop_at: Instant },
+    Unborn { answer_by: Instant },
+    Stopping { terminate_at: Instant },
+    Terminating { kill_at: Instant },
+    Killed { again_at: Instant },
+    Down,
+}
+
+#[derive(Debug)]
+pub(crate) enum Input {
+    Started {
+        pid: u32,
+    },
+    SpawnFailed {
+        reason: String,
+        fatal: bool,
+    },
+    Ready,
+    Unready,
+    Drained,
+    Exited {
+        exit: ExitKind,
+    },
+    /// Leave in order.
+    Retire,
+    /// Leave without finishing anything.
+    Eject,
+    Kill,
+    Timeout,
+}
+
+/// What the slot has to know.
+#[derive(Debug)]
+pub(crate) enum News {
+    Started {
+        pid: u32,
+    },
+    Ready(Readiness),
+    Unready,
+    /// It was not ready in time and is being stopped.
+    NotReady {
+        after: Duration,
+    },
+    Ended(Reason),
+}
+
+impl Worker {
+    /// Asks for a new process.
+    pub(crate) fn spawn(slot: u32, turn: &mut Turn<'_>) -> Self {
+        let (id, now) = (turn.name_worker(), turn.now);
+        turn.act(Action::Spawn { worker: id, slot });
+        let state = State::Spawning { answer_by: turn.after(SPAWN_ANSWER_MAX) };
+        Self { id, state, since: now, spawned_at: now, ready_since: None, pid: None }
+    }
+
+    pub(crate) fn handle(&mut self, input: &Input, turn: &mut Turn<'_>) -> Option<News> {
+        if matches!(input, Input::Timeout) && self.poll_timeout().is_none_or(|deadline| turn.now < deadline) {
+            return None;
+        }
+        match self.state {
+            State::Spawning { answer_by } => self.spawning(answer_by, input, turn),
+            State::Starting { .. } => self.starting(input, turn),
+            State::Ready => self.ready(input, turn),
+            State::Unready { .. } => self.unready(input, turn),
+            State::Draining { .. } => self.draining(input, turn),
+            State::Unborn { .. } => self.unborn(input, turn),
+            State::Stopping { .. } => self.stopping(input, turn),
+            State::Terminating { .. } => self.terminating(input, turn),
+            State::Killed { .. } => self.killed(input, turn),
+            State::Down => None,
+        }
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        match self.state {
+            State::Spawning { answer_by } | State::Unborn { answer_by } => Some(answer_by),
+            State::Starting { ready_by } | State::Unready { ready_by } => Some(ready_by),
+            State::Draining { stop_at } => Some(stop_at),
+            State::Stopping { terminate_at } => Some(terminate_at),
+            State::Terminating { kill_at } => Some(kill_at),
+            State::Killed { again_at } => Some(again_at),
+            State::Ready | State::Down => None,
+        }
+    }
+
+    pub(crate) const fn id(&self) -> WorkerId {
+        self.id
+    }
+
+    pub(crate) const fn state(&self) -> State {
+        self.state
+    }
+
+    pub(crate) const fn since(&self) -> Instant {
+        self.since
+    }
+
+    pub(crate) const fn spawned_at(&self) -> Instant {
+        self.spawned_at
+    }
+
+    pub(crate) const fn ready_since(&self) -> Option<Instant> {
+        self.ready_since
+    }
+
+    pub(crate) const fn pid(&self) -> Option<u32> {
+        self.pid
+    }
+
+    // ## Spawning => (Starting | Ready | Unborn | Down)
+    fn spawning(&mut self, answer_by: Instant, input: &Input, turn: &mut Turn<'_>) -> Option<News> {
+        match input {
+            Input::Started { pid } => {
+                let ready_by = turn.after(turn.config().ready_timeout);
+                self.enter(State::Starting { ready_by }, turn);
+                self.learn(*pid)
+            }
+            Input::SpawnFailed { reason, fatal } => self.fail_to_spawn(reason, *fatal, turn),
+            Input::Exited { exit } => self.end(Reason::Exited { exit: *exit }, turn),
+            Input::Ready => self.become_ready(Readiness::Said, turn),
+            Input::Retire | Input::Eject | Input::Kill => self.enter(State::Unborn { answer_by }, turn),
+            Input::Timeout => self.end(unanswered(), turn),
+            Input::Unready | Input::Drained => None,
+        }
+    }
+
+    // ## Starting => (Ready | Stopping | Terminating | Killed | Down)
+    fn starting(&mut self, input: &Input, turn: &mut Turn<'_>) -> Option<News> {
+        match input {
+            Input::Ready => self.become_ready(Readiness::Said, turn),
+            Input::Retire => self.stop(turn),
+            Input::Eject => self.terminate(turn),
+            Input::Kill => self.kill(turn),
+            Input::Timeout => self.run_out_of_patience(turn),
+            Input::Exited { exit } => self.end(Reason::Exited { exit: *exit }, turn),
+            Input::Started { pid } => self.learn(*pid),
+            Input::SpawnFailed { .. } | Input::Unready | Input::Drained => None,
+        }
+    }
+
+    // ## Ready => (Unready | Draining | Terminating | Killed | Down)
+    fn ready(&mut self, input: &Input, turn: &mut Turn<'_>) -> Option<News> {
+        match input {
+            Input::Unready => {
+                let ready_by = turn.after(turn.config().ready_timeout);
+                turn.act(Action::Drain { worker: self.id });
+                self.enter(State::Unready { ready_by }, turn);
+                Some(News::Unready)
+            }
+            Input::Retire => self.drain(turn),
+            Input::Eject => {
+                turn.act(Action::Drain { worker: self.id });
+                self.terminate(turn)
+            }
+            Input::Kill => {
+                turn.act(Action::Drain { worker: self.id });
+                self.kill(turn)
+            }
+            Input::Exited { exit } => self.end(Reason::Exited { exit: *exit }, turn),
+            Input::Started { pid } => self.learn(*pid),
+            Input::SpawnFailed { .. } | Input::Ready | Input::Drained | Input::Timeout => None,
+        }
+    }
+
+    // ## Unready => (Ready | Draining | Stopping | Terminating | Killed | Down)
+    fn unready(&mut self, input: &Input, turn: &mut Turn<'_>) -> Option<News> {
+        match input {
+            Input::Ready => self.become_ready(Readiness::Said, turn),
+            // It may still have requests in flight: ask again, the answer to the first Drain may have been given already.
+            Input::Retire => self.drain(turn),
+            Input::Eject => self.terminate(turn),
+            Input::Kill => self.kill(turn),
+            Input::Timeout => self.run_out_of_patience(turn),
+            Input::Exited { exit } => self.end(Reason::Exited { exit: *exit }, turn),
+            Input::Started { pid } => self.learn(*pid),
+            Input::SpawnFailed { .. } | Input::Unready | Input::Drained => None,
+        }
+    }
+
+    // ## Draining => (Stopping | Terminating | Killed | Down)
+    fn draining(&mut self, input: &Input, turn: &mut Turn<'_>) -> Option<News> {
+        match input {
+            Input::Drained | Input::Timeout => self.stop(turn),
+            Input::Eject => self.terminate(turn),
+            Input::Kill => self.kill(turn),
+            Input::Exited { exit } => self.end(Reason::Exited { exit: *exit }, turn),
+            Input::Started { pid } => self.learn(*pid),
+            // It takes no more requests, whatever it says.
+            Input::Ready | Input::Unready => None,
+            Input::SpawnFailed { .. } | Input::Retire => None,
+        }
+    }
+
+    // ## Unborn => (Killed | Down)
+    fn unborn(&mut self, input: &Input, turn: &mut Turn<'_>) -> Option<News> {
+        match input {
+            // It has only just begun, so there is nothing that it could lose.
+            Input::Started { pid } => {
+                self.kill(turn);
+                self.learn(*pid)
+            }
+            Input::SpawnFailed { reason, fatal } => self.fail_to_spawn(reason, *fatal, turn),
+            Input::Exited { exit } => self.end(Reason::Exited { exit: *exit }, turn),
+            Input::Timeout => self.end(unanswered(), turn),
+            Input::Ready | Input::Unready | Input::Drained => None,
+            Input::Retire | Input::Eject | Input::Kill => None,
+        }
+    }
+
+    // ## Stopping => (Terminating | Killed | Down)
+    fn stopping(&mut self, input: &Input, turn: &mut Turn<'_>) -> Option<News> {
+        match input {
+            Input::Eject | Input::Timeout => self.terminate(turn),
+            Input::Kill => self.kill(turn),
+            Input::Exited { exit } => self.end(Reason::Exited { exit: *exit }, turn),
+            Input::Started { pid } => self.learn(*pid),
+            // It finished starting after it was told to stop; the stop wins.
+            Input::Ready | Input::Unready | Input::Drained => None,
+            Input::SpawnFailed { .. } | Input::Retire => None,
+        }
+    }
+
+    // ## Terminating => (Killed | Down)
+    fn terminating(&mut self, input: &Input, turn: &mut Turn<'_>) -> Option<News> {
+        match input {
+            Input::Kill | Input::Timeout => self.kill(turn),
+            Input::Exited { exit } => self.end(Reason::Exited { exit: *exit }, turn),
+            Input::Started { pid } => self.learn(*pid),
+            Input::Ready | Input::Unready | Input::Drained => None,
+            Input::SpawnFailed { .. } | Input::Retire | Input::Eject => None,
+        }
+    }
+
+    // ## Killed => (Killed | Down)
+    fn killed(&mut self, input: &Input, turn: &mut Turn<'_>) -> Option<News> {
+        match input {
+            Input::Timeout => self.kill(turn),
+            Input::Exited { exit } => self.end(Reason::Exited { exit: *exit }, turn),
+            Input::Started { pid } => self.learn(*pid),
+            Input::Ready | Input::Unready | Input::Drained => None,
+            Input::SpawnFailed { .. } | Input::Retire | Input::Eject | Input::Kill => None,
+        }
+    }
+
+    fn enter(&mut self, state: State, turn: &Turn<'_>) -> Option<News> {
+        self.state = state;
+        self.since = turn.now;
+        None
+    }
+
+    fn learn(&mut self, pid: u32) -> Option<News> {
+        self.pid = Some(pid);
+        Some(News::Started { pid })
+    }
+
+    fn become_ready(&mut self, readiness: Readiness, turn: &mut Turn<'_>) -> Option<News> {
+        turn.act(Action::Route { worker: self.id });
+        self.enter(State::Ready, turn);
+        self.ready_since.get_or_insert(turn.now);
+        Some(News::Ready(readiness))
+    }
+
+    fn run_out_of_patience(&mut self, turn: &mut Turn<'_>) -> Option<News> {
+        match turn.config().on_ready_timeout {
+            ReadyTimeout::Assume => self.become_ready(Readiness::Assumed, turn),
+            ReadyTimeout::Fail => {
+                let after = turn.now.saturating_duration_since(self.since);
+                self.stop(turn);
+                Some(News::NotReady { after })
+            }
+        }
+    }
+
+    fn drain(&mut self, turn: &mut Turn<'_>) -> Option<News> {
+        turn.act(Action::Drain { worker: self.id });
+        let stop_at = turn.after(turn.config().grace);
+        self.enter(State::Draining { stop_at }, turn)
+    }
+
+    fn stop(&mut self, turn: &mut Turn<'_>) -> Option<News> {
+        turn.act(Action::StopPolitely { worker: self.id });
+        let terminate_at = turn.after(turn.config().terminate_after);
+        self.enter(State::Stopping { terminate_at }, turn)
+    }
+
+    fn terminate(&mut self, turn: &mut Turn<'_>) -> Option<News> {
+        turn.act(Action::Terminate { worker: self.id });
+        let kill_at = turn.after(turn.config().kill_after);
+        self.enter(State::Terminating { kill_at }, turn)
+    }
+
+    fn kill(&mut self, turn: &mut Turn<'_>) -> Option<News> {
+        turn.act(Action::Kill { worker: self.id });
+        let again_at = turn.after(KILL_REPEAT);
+        self.enter(State::Killed { again_at }, turn)
+    }
+
+    fn fail_to_spawn(&mut self, reason: &str, fatal: bool, turn: &Turn<'_>) -> Option<News> {
+        self.end(Reason::SpawnFailed { reason: reason.to_owned(), fatal }, turn)
+    }
+
+    fn end(&mut self, reason: Reason, turn: &Turn<'_>) -> Option<News> {
+        self.enter(State::Down, turn);
+        Some(News::Ended(reason))
+    }
+}
+
+fn unanswered() -> Reason {
+    let reason = format!("nothing answered the request to start it within {SPAWN_ANSWER_MAX:?}");
+    Reason::SpawnFailed { reason, fatal: false }
+}

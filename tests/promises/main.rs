@@ -1,0 +1,25 @@
+//! The promises of Stead, each proven with the real binary and real programs: one file per promise, its header in the
+//! user's words. What they share is in `support/`.
+
+#![expect(clippy::print_stderr, reason = "a failed test shows what the binary under test said")]
+
+mod support;
+
+mod all_workers_dead;
+mod bad_input;
+mod balancer_bodies;
+mod balancer_http;
+mod balancer_limits;
+mod balancer_smuggling;
+mod crash_random;
+mod daemon_killed;
+mod kill_storm;
+mod no_leftovers;
+mod node_programs;
+mod node_servers;
+mod other_programs;
+mod poison;
+mod reload_broken_code;
+mod reload_under_load;
+mod wedged;
+mod websocket_and_sse;

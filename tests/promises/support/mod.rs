@@ -1,0 +1,35 @@
+//! What the promises are tested with: the real binary in a directory of its own, a load client that accounts for every
+//! request, a client that speaks raw bytes, and eyes for what is left behind.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `stead.rs` | one running instance, and how it ends |
+//! | `output.rs` | what a process printed, and waiting for a line of it |
+//! | `status.rs` | `stead status --json`, read |
+//! | `processes.rs` | which processes belong to a test, what they are doing, signals to one of them |
+//! | `http.rs` | requests and answers as raw bytes |
+//! | `websocket.rs` | as much of a WebSocket client as an echo needs |
+//! | `load.rs` | loads as the promises use them, and what has to be true of their reports |
+//! | `executions.rs` | what workers wrote down about the requests they executed |
+//! | `fixtures.rs` | where the programs are, and which Node.js there is |
+//! | `waiting.rs` | waiting for a fact, bounded in time; whose turn it is |
+//! | `ports.rs` | ports that nobody else takes meanwhile |
+
+pub mod executions;
+pub mod fixtures;
+pub mod http;
+pub mod load;
+pub mod output;
+pub mod ports;
+pub mod processes;
+pub mod status;
+pub mod stead;
+pub mod waiting;
+pub mod websocket;
+
+pub use executions::Executions;
+pub use fixtures::{fixture, node};
+pub use http::{Answer, Client, get};
+pub use load::{Load, ledger};
+pub use stead::{Finished, Stead};
+pub use waiting::{alone, beside, eventually, pause_between, soon};

@@ -1,0 +1,106 @@
+//! `stead status --json`, read: only what the promises look at.
+
+use serde_json::Value;
+
+/// One instance with its apps.
+#[derive(Debug, Clone)]
+pub struct Status(Value);
+
+/// One worker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Worker {
+    pub id: u64,
+    pub slot: u64,
+    /// 0 while nothing runs.
+    pub pid: u32,
+    pub state: String,
+    pub restarts: u64,
+}
+
+impl Status {
+    /// Reads what `stead status --json` printed; nothing when it is not a status.
+    pub fn parse(text: &str) -> Option<Status> {
+        let value: Value = serde_json::from_str(text.trim()).ok()?;
+        // One instance, or a list with the only one.
+        let value = match value {
+            Value::Array(mut list) if list.len() == 1 => list.remove(0),
+            other => other,
+        };
+        value.get("apps").is_some_and(Value::is_array).then_some(Status(value))
+    }
+
+    pub fn keeper_pid(&self) -> u32 {
+        self.number("keeper_pid") as u32
+    }
+
+    pub fn daemon_pid(&self) -> u32 {
+        self.number("daemon_pid") as u32
+    }
+
+    pub fn daemon_starts(&self) -> u64 {
+        self.number("daemon_starts")
+    }
+
+    /// The counter of the first app.
+    pub fn counter(&self, name: &str) -> u64 {
+        self.app()["counters"][name].as_u64().unwrap_or_else(|| panic!("no counter {name} in {}", self.0))
+    }
+
+    /// Workers wanted and ready, of the first app.
+    pub fn instances(&self) -> (u64, u64) {
+        let instances = &self.app()["instances"];
+        let read = |name: &str| instances[name].as_u64().unwrap_or_else(|| panic!("no instances.{name} in {}", self.0));
+        (read("wanted"), read("ready"))
+    }
+
+    /// As many workers ready as wanted, no other worker about, and at least one public address where one is expected.
+    pub fn is_complete(&self) -> bool {
+        self.apps().iter().all(|app| {
+            let wanted = app["instances"]["wanted"].as_u64();
+            wanted.is_some()
+                && app["instances"]["ready"].as_u64() == wanted
+                && app["workers"].as_array().map(|workers| workers.len() as u64) == wanted
+                && app["reload"].is_null()
+        })
+    }
+
+    /// Public addresses of the first app.
+    pub fn listens(&self) -> Vec<String> {
+        let list = self.app()["listens"].as_array().cloned().unwrap_or_default();
+        list.iter().filter_map(|listen| listen["address"].as_str().map(str::to_owned)).collect()
+    }
+
+    /// The workers of the first app, in every state.
+    pub fn workers(&self) -> Vec<Worker> {
+        let list = self.app()["workers"].as_array().cloned().unwrap_or_default();
+        list.iter().map(worker).collect()
+    }
+
+    /// Process numbers of the workers of the first app that get requests.
+    pub fn ready_pids(&self) -> Vec<u32> {
+        self.workers().into_iter().filter(|worker| worker.state == "ready").map(|worker| worker.pid).collect()
+    }
+
+    fn apps(&self) -> &[Value] {
+        self.0["apps"].as_array().map(Vec::as_slice).unwrap_or_default()
+    }
+
+    fn app(&self) -> &Value {
+        self.apps().first().unwrap_or_else(|| panic!("no app in {}", self.0))
+    }
+
+    fn number(&self, name: &str) -> u64 {
+        self.0[name].as_u64().unwrap_or_else(|| panic!("no {name} in {}", self.0))
+    }
+}
+
+fn worker(value: &Value) -> Worker {
+    let number = |name: &str| value[name].as_u64().unwrap_or(0);
+    Worker {
+        id: number("id"),
+        slot: number("slot"),
+        pid: number("pid") as u32,
+        state: value["state"].as_str().unwrap_or("").to_owned(),
+        restarts: number("restarts"),
+    }
+}
