@@ -94,6 +94,7 @@ pub(crate) async fn serve(
         output: Vec::new(),
         text: address.map(ClientText::new),
     };
+    let _counted = pool.connected();
     let mut wait = pool.config.header_timeout;
     while connection.serve_request(wait).await == Next::Request {
         wait = pool.config.idle_timeout;

@@ -26,6 +26,13 @@ impl Histogram {
         self.sum += latency;
     }
 
+    /// Adds the counts of another.
+    pub fn merge(&mut self, other: &Self) {
+        self.counts.iter_mut().zip(&other.counts).for_each(|(count, more)| *count += more);
+        self.count += other.count;
+        self.sum += other.sum;
+    }
+
     /// Latencies recorded.
     pub fn count(&self) -> u64 {
         self.count

@@ -4,6 +4,7 @@
 //! answer, a failure, a client that went away.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -28,6 +29,7 @@ pub enum PoolEvent {
 /// The workers behind one listener.
 pub struct Pool {
     pub(crate) config: Config,
+    connections: AtomicUsize,
     state: Mutex<State>,
     events: mpsc::UnboundedSender<PoolEvent>,
 }
@@ -57,7 +59,7 @@ impl Pool {
             waiters: HashMap::new(),
             stats: Stats::new(),
         };
-        Arc::new(Self { config, state: Mutex::new(state), events })
+        Arc::new(Self { config, connections: AtomicUsize::new(0), state: Mutex::new(state), events })
     }
 
     /// Requests may go to this worker from now on.
@@ -117,6 +119,7 @@ impl Pool {
             counters: state.stats.counters,
             waiting: state.schedule.waiting(),
             accepting: state.schedule.accepting(),
+            connections: self.connections.load(Ordering::Relaxed),
             latency: state.stats.latency.clone(),
             endpoints: state.stats.endpoints.iter().map(endpoint).collect(),
             poisoned: state.stats.poisoned.iter().cloned().collect(),
@@ -127,6 +130,12 @@ impl Pool {
     pub fn look_for_wedged(&self) {
         let wedged = self.lock().schedule.wedged(Instant::now());
         wedged.into_iter().for_each(|id| self.tell(PoolEvent::Wedged(id)));
+    }
+
+    /// Counts a client connection for as long as the guard lives.
+    pub(crate) fn connected(&self) -> Connected<'_> {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+        Connected(&self.connections)
     }
 
     pub(crate) fn count(&self, count: impl FnOnce(&mut Counters)) {
@@ -225,6 +234,15 @@ impl Pool {
     fn tell(&self, event: PoolEvent) {
         // Nobody listens only while the daemon ends.
         drop(self.events.send(event));
+    }
+}
+
+/// A client connection that is open.
+pub(crate) struct Connected<'p>(&'p AtomicUsize);
+
+impl Drop for Connected<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -64,6 +64,8 @@ pub struct PoolSnapshot {
     pub waiting: usize,
     /// Workers that get requests.
     pub accepting: usize,
+    /// Client connections open now.
+    pub connections: usize,
     /// Time from the whole head to the end of the answer.
     pub latency: Histogram,
     /// Each worker there is.

@@ -24,6 +24,9 @@ mod sse;
 mod status;
 mod time;
 
+#[cfg(test)]
+mod tests;
+
 pub use client::{Client, ClientError, Stream};
 pub use operator::{Operator, Refusal, RefusalKind, StopRequest};
 pub use progress::{Death, Event, PoisonedRequest, Progress};

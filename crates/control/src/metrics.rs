@@ -100,7 +100,7 @@ impl Snapshot {
             let mut rows: Vec<(f64, u64)> =
                 buckets.iter().map(|bucket| (bucket.up_to.as_secs_f64(), bucket.count)).collect();
             let within: u64 = buckets.iter().map(|bucket| bucket.count).sum();
-            rows.push((f64::MAX, count.saturating_sub(within)));
+            rows.push((f64::INFINITY, count.saturating_sub(within)));
             metric.encode_family(&labels)?.encode_histogram::<NoLabels>(
                 sum.as_secs_f64(),
                 *count,

@@ -20,11 +20,11 @@ pub trait Operator: Send + Sync + 'static {
         app: Option<&str>,
     ) -> impl Future<Output = Result<mpsc::Receiver<Progress>, Refusal>> + Send;
 
-    /// Changes the number of workers of an app, 0 included; returns when it is accepted, not when it is done.
+    /// Changes the number of workers of an app, at least 1; returns when it is accepted, not when it is done.
     fn scale(&self, app: &str, instances: u32) -> impl Future<Output = Result<(), Refusal>> + Send;
 
     /// Stops one app or the whole instance; returns when stopping has begun. A stopped app sends
-    /// [`Event::AppStopped`]; the instance ends when its last app has stopped.
+    /// [`Event::AppStopped`], at once if nothing of it runs; the instance ends when its last app has stopped.
     fn stop(&self, request: StopRequest) -> impl Future<Output = Result<(), Refusal>> + Send;
 
     /// Sends a message to every running Node.js worker of an app (`process.on('message')`); returns how many got it.

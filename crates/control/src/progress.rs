@@ -86,7 +86,8 @@ pub enum Event {
     #[expect(missing_docs, reason = "the fields are those of `ListenStatus`")]
     Listening { app: String, address: String },
     /// A reload took a step or ended.
-    Reload(Progress),
+    #[expect(missing_docs, reason = "the field says what it is")]
+    Reload { progress: Progress },
     /// The number of wanted workers changed.
     #[expect(missing_docs, reason = "the fields say what they are")]
     Scaled { app: String, instances: u32 },
@@ -105,7 +106,7 @@ impl Event {
             Event::WorkerReady { .. } => "worker-ready",
             Event::WorkerExited { .. } => "worker-exited",
             Event::Listening { .. } => "listening",
-            Event::Reload(_) => "reload",
+            Event::Reload { .. } => "reload",
             Event::Scaled { .. } => "scaled",
             Event::Poisoned(_) => "poisoned",
             Event::AppStopped { .. } => "app-stopped",

@@ -40,6 +40,7 @@ const END_TIMEOUT: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Server {
     listener: UnixListener,
+    // After the listener, so that it is dropped after it.
     file: SocketFile,
 }
 
@@ -150,6 +151,10 @@ async fn scale<O: Operator>(
     body: Bytes,
 ) -> Result<Response, Refusal> {
     let Scale { instances } = parse(&body)?;
+    if instances == 0 {
+        return Err(Refusal::new(RefusalKind::Invalid, "an app has at least 1 worker")
+            .with_hint("to stop it: `POST /v1/apps/{app}/stop`"));
+    }
     operator.scale(&app, instances).await?;
     Ok(accepted())
 }

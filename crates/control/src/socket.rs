@@ -7,7 +7,6 @@ use rustix::net::{
 };
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
@@ -69,30 +68,26 @@ fn new_socket() -> Result<OwnedFd, Errno> {
     socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)
 }
 
-/// Removes the socket file when dropped, unless another one has taken its place.
+/// Removes the socket file when dropped, unless somebody else listens there by now.
 #[derive(Debug)]
 pub(crate) struct SocketFile {
     path: PathBuf,
-    identity: Option<(u64, u64)>,
 }
 
 impl SocketFile {
+    /// To be dropped after the listener.
     pub(crate) fn new(path: PathBuf) -> SocketFile {
-        SocketFile { identity: identity(&path), path }
+        SocketFile { path }
     }
 }
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        if self.identity.is_some() && identity(&self.path) == self.identity {
+        if !answers(&self.path) {
             // It may be gone with its directory; then there is nothing to do.
             let _ = std::fs::remove_file(&self.path);
         }
     }
-}
-
-fn identity(path: &Path) -> Option<(u64, u64)> {
-    path.symlink_metadata().ok().map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
 #[cfg(test)]
@@ -130,12 +125,11 @@ mod tests {
     fn the_file_is_removed_unless_it_is_anothers() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.sock");
-        let first = bind(&path).unwrap();
         let file = SocketFile::new(path.clone());
-        drop(first);
-        let _second = bind(&path).unwrap();
+        let other = bind(&path).unwrap();
         drop(file);
         assert!(path.exists());
+        drop(other);
         drop(SocketFile::new(path.clone()));
         assert!(!path.exists());
     }

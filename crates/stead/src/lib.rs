@@ -1,4 +1,5 @@
-//! The binary's own parts: the command line and the configuration. `main.rs` joins them to the rooms.
+//! The binary's own parts: the command line, the configuration and the daemon. `main.rs` chooses between them.
 
 pub mod cli;
 pub mod config;
+pub mod daemon;

@@ -209,11 +209,7 @@ impl App {
     fn react(&mut self, now: Instant, index: u32, news: Option<News>) {
         let turn = &mut Turn { now, desk: &mut self.desk };
         match news {
-            Some(News::Ready) => turn.desk.standing = Standing::Proven,
-            Some(News::Replaced) => {
-                turn.desk.standing = Standing::Proven;
-                self.reloads.handle_replaced(index, turn);
-            }
+            Some(News::Replaced) => self.reloads.handle_replaced(index, turn),
             Some(News::NotReplaced(reason)) => {
                 self.reloads.handle_not_replaced(&Failure { index, reason }, &mut self.slots, turn);
             }

@@ -78,8 +78,6 @@ struct Loss<'a> {
 /// What the application has to know.
 #[derive(Debug)]
 pub(crate) enum News {
-    /// A worker is ready.
-    Ready,
     /// The reload of this slot is done.
     Replaced,
     /// The new worker of the reload failed; the slot has already gone back.
@@ -334,7 +332,7 @@ impl Slot {
         match worker.handle(input, turn) {
             Some(worker::News::Ready(readiness)) => {
                 self.note_ready(&worker, readiness, turn);
-                (State::Up(worker), Some(News::Ready))
+                (State::Up(worker), None)
             }
             Some(worker::News::NotReady { after }) => {
                 announce::not_ready(self.index, &worker, after, turn);
@@ -460,6 +458,7 @@ impl Slot {
     }
 
     fn note_ready(&mut self, worker: &Worker, readiness: Readiness, turn: &mut Turn<'_>) {
+        turn.desk.standing = Standing::Proven;
         announce::ready(self.index, worker, readiness, turn);
         if self.record.is_recovered() {
             turn.tell(Event::Recovered { slot: self.index });

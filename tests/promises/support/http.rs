@@ -113,6 +113,21 @@ impl Client {
         }
     }
 
+    /// Another hand on the same connection, which only sends.
+    pub fn clone_sender(&self) -> Client {
+        let stream = match &self.stream {
+            Stream::Tcp(stream) => stream.try_clone().map(Stream::Tcp),
+            Stream::Unix(stream) => stream.try_clone().map(Stream::Unix),
+        };
+        Client { stream: stream.expect("a socket can be duplicated"), unread: Vec::new() }
+    }
+
+    /// This end's port.
+    pub fn local_port(&self) -> u16 {
+        let Stream::Tcp(stream) = &self.stream else { panic!("only for TCP") };
+        stream.local_addr().expect("a connected socket has an address").port()
+    }
+
     /// Sends nothing more, but reads on.
     pub fn finish_sending(&self) {
         let _ = match &self.stream {

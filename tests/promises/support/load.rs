@@ -58,9 +58,9 @@ impl Load {
         ])
     }
 
-    /// Good answers so far, of all loads.
-    pub fn answered(&self) -> u64 {
-        self.runs.iter().map(|(_, run)| run.live().ok()).sum()
+    /// Requests that did not end well so far, of all loads.
+    pub fn failed(&self) -> u64 {
+        self.runs.iter().map(|(_, run)| run.live().failed()).sum()
     }
 
     /// Waits until this many more requests have been answered well by each of the loads.

@@ -31,5 +31,5 @@ pub use executions::Executions;
 pub use fixtures::{fixture, node};
 pub use http::{Answer, Client, get};
 pub use load::{Load, ledger};
-pub use stead::{Finished, Stead};
+pub use stead::Stead;
 pub use waiting::{alone, beside, eventually, pause_between, soon};

@@ -33,6 +33,7 @@ pub struct Plan {
     program: Vec<String>,
     environment: Vec<(String, String)>,
     json: bool,
+    unread: bool,
     directory: TempDir,
     port: u16,
 }
@@ -98,14 +99,15 @@ impl Plan {
         self
     }
 
+    /// Nobody reads what it prints, until it ends.
+    pub fn unread(mut self) -> Plan {
+        self.unread = true;
+        self
+    }
+
     /// The directory it runs in; what is put there before the start is found there.
     pub fn directory(&self) -> &Path {
         self.directory.path()
-    }
-
-    /// The port that `PORT` names.
-    pub fn port(&self) -> u16 {
-        self.port
     }
 
     /// Starts it and waits until all workers are ready.
@@ -126,7 +128,10 @@ impl Plan {
         command.arg("run").args(self.json.then_some("--json")).args(&self.options).args(&self.program);
         command.env("PORT", self.port.to_string());
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
-        let (child, output, stderr) = spawn(&mut command);
+        let (mut child, output, stderr) = spawn(&mut command);
+        if !self.unread {
+            read(&mut child, &output, &stderr);
+        }
         Stead { child, port: self.port, output, stderr, mark, directory: self.directory, ended: false }
     }
 }
@@ -139,6 +144,7 @@ impl Stead {
             program: program.into_iter().map(Into::into).collect(),
             environment: Vec::new(),
             json: true,
+            unread: false,
             directory: tempfile::Builder::new().prefix("stead-").tempdir().expect("there is room for a directory"),
             port: free_port(),
         }
@@ -303,18 +309,9 @@ impl Verb {
     /// Starts a command whose output is kept.
     #[track_caller]
     pub fn start(command: &mut Command) -> Verb {
-        let (child, stdout, stderr) = spawn(command);
+        let (mut child, stdout, stderr) = spawn(command);
+        read(&mut child, &stdout, &stderr);
         Verb { child, stdout, stderr }
-    }
-
-    /// What it has printed to standard output so far.
-    pub fn stdout(&self) -> &Output {
-        &self.stdout
-    }
-
-    /// It has ended.
-    pub fn has_ended(&mut self) -> bool {
-        self.child.try_wait().expect("a child can be waited for").is_some()
     }
 
     /// Waits for its end; kills it and panics after `limit`.
@@ -354,9 +351,11 @@ fn spawn(command: &mut Command) -> (Child, Output, Output) {
     use std::os::unix::process::CommandExt;
     // A group of its own: a signal to the group of the tests is not one to it.
     command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().expect("the binary under test can be started");
-    let (stdout, stderr) = (Output::default(), Output::default());
+    let child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    (child, Output::default(), Output::default())
+}
+
+fn read(child: &mut Child, stdout: &Output, stderr: &Output) {
     stdout.collect(child.stdout.take().expect("stdout is a pipe"));
     stderr.collect(child.stderr.take().expect("stderr is a pipe"));
-    (child, stdout, stderr)
 }

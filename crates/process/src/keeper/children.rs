@@ -8,7 +8,7 @@ use std::mem;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, kill_process_group};
+use rustix::process::Pid;
 
 use super::memory::MemoryKills;
 use super::protocol::{ChildId, Exit, Signal};
@@ -46,7 +46,7 @@ pub(super) struct Spawned {
 }
 
 /// A dead process that was just reaped.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) enum Reaped {
     Child {
         id: ChildId,
@@ -142,10 +142,11 @@ impl Child {
     }
 }
 
+#[expect(unsafe_code, reason = "rustix does not send real-time signals")]
 fn kill_group(pid: Pid, signal: Signal) {
-    let Some(signal) = rustix::process::Signal::from_named_raw(signal.number()) else { return };
-    // ESRCH and EPERM: the group is gone, or all of it became another user's.
-    let _ = kill_process_group(pid, signal);
+    // ESRCH and EPERM are no errors here: the group is gone, or all of it became another user's.
+    // SAFETY: plain numbers.
+    unsafe { libc::kill(-pid.as_raw_pid(), signal.number()) };
 }
 
 #[derive(Debug)]

@@ -43,10 +43,6 @@ impl Connection {
         Ok((Self { socket, incoming: Incoming::default(), outgoing }, theirs))
     }
 
-    pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
-    }
-
     /// What to wait for.
     pub(super) fn interest(&self) -> PollFlags {
         if self.outgoing.is_empty() { PollFlags::IN } else { PollFlags::IN | PollFlags::OUT }
@@ -82,5 +78,11 @@ impl Connection {
             }
         }
         Ok(true)
+    }
+}
+
+impl AsFd for Connection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 }

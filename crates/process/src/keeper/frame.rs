@@ -43,6 +43,14 @@ pub(super) enum Broken {
     Io(#[from] io::Error),
 }
 
+impl Broken {
+    /// The other side closed its end, which is how every process goes.
+    pub(super) fn is_end(&self) -> bool {
+        use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+        matches!(self, Self::Io(error) if matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof))
+    }
+}
+
 /// What [`Incoming::fill`] found.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Fill {

@@ -15,9 +15,10 @@ mod frame;
 mod memory;
 mod policy;
 mod protocol;
+mod say;
 mod server;
 mod signals;
 
 pub use client::{Child, ConnectError, Event, Events, Keeper, Welcome};
-pub use protocol::{ChildId, Exit, FD_VARIABLE, HELD_MAX, Signal, VERSION_VARIABLE};
+pub use protocol::{ChildId, Exit, FD_VARIABLE, HELD_MAX, NAME_BYTES_MAX, Signal, VERSION_VARIABLE};
 pub use server::{DaemonCommand, run};

@@ -22,6 +22,9 @@ const BACKOFF_MAX: Duration = Duration::from_secs(5);
 /// A daemon that lived this long is no longer crash-looping.
 const STABLE_AFTER: Duration = Duration::from_secs(10);
 
+/// A daemon that has not read a request to stop for this long is stuck.
+const STUCK_AFTER: Duration = Duration::from_secs(1);
+
 /// How long a daemon may take to exit after `finish`.
 const FINISH_WAIT: Duration = Duration::from_secs(5);
 
@@ -64,13 +67,20 @@ pub(super) enum Action {
     Exit(u8),
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 enum State {
     Waiting { start_at: Instant },
-    Running { since: Instant, stop: Option<Signal> },
+    Running { since: Instant, stop: Option<Stop> },
     Finishing { code: u8, kill_at: Instant },
     Ending { code: u8, give_up_at: Instant },
     Over,
+}
+
+/// The user wants the daemon to end.
+#[derive(Debug, Clone, Copy)]
+struct Stop {
+    signal: Signal,
+    since: Instant,
 }
 
 #[derive(Debug)]
@@ -108,84 +118,84 @@ impl Policy {
     }
 
     pub(super) fn handle(&mut self, now: Instant, input: Input) {
-        match (&mut self.state, input) {
-            // ## Waiting => (Waiting | Running | Ending)
-            (State::Waiting { start_at }, Input::Timeout) if *start_at <= now => self.act(Action::Start),
-            (State::Waiting { .. }, Input::Started) => self.run(now),
-            (State::Waiting { .. }, Input::NotStarted) if self.ever_started => self.wait(now),
-            (State::Waiting { .. }, Input::NotStarted) => self.end(now, EXIT_NO_DAEMON, Action::KillWorkers),
-            (State::Waiting { .. }, Input::Signal { signal, .. }) if signal.asks_to_stop() => {
+        match self.state {
+            State::Waiting { start_at } => self.while_waiting(now, start_at, input),
+            State::Running { since, stop } => self.while_running(now, (since, stop), input),
+            State::Finishing { code, kill_at } => self.while_finishing(now, (code, kill_at), input),
+            State::Ending { code, give_up_at } => self.while_ending(now, (code, give_up_at), input),
+            State::Over => (),
+        }
+    }
+
+    /// Waiting => (Waiting | Running | Ending)
+    fn while_waiting(&mut self, now: Instant, start_at: Instant, input: Input) {
+        match input {
+            Input::Timeout if start_at <= now => self.act(Action::Start),
+            Input::Started => self.run(now),
+            Input::NotStarted if self.ever_started => self.wait(now),
+            Input::NotStarted => self.end(now, EXIT_NO_DAEMON, Action::KillWorkers),
+            Input::Signal { signal, .. } if signal.asks_to_stop() => {
                 self.end(now, stopped_by(signal), Action::EndWorkers);
             }
-            (State::Waiting { .. }, Input::Signal { signal, .. }) => self.keep(signal),
+            Input::Signal { signal, .. } => self.keep(signal),
+            // Last words of the daemon before: it is dead already.
+            Input::Finish(_) | Input::Gone | Input::Mute => (),
+            Input::Timeout | Input::NothingLeft => (),
+        }
+    }
 
-            // ## Running => (Running | Finishing | Waiting | Ending)
+    /// Running => (Running | Finishing | Waiting | Ending)
+    fn while_running(&mut self, now: Instant, (since, stop): (Instant, Option<Stop>), input: Input) {
+        match (input, stop) {
             // It crashed while it was stopping; to start the service again would be the opposite of what was asked.
-            (State::Running { stop: Some(signal), .. }, Input::Gone) => {
-                let code = stopped_by(*signal);
-                self.end(now, code, Action::EndWorkers);
-            }
-            (State::Running { since, stop: None }, Input::Gone) => {
-                if now.duration_since(*since) >= STABLE_AFTER {
+            (Input::Gone, Some(stop)) => self.end(now, stopped_by(stop.signal), Action::EndWorkers),
+            (Input::Gone, None) => {
+                if now.duration_since(since) >= STABLE_AFTER {
                     self.backoff = BACKOFF_FIRST;
                 }
                 self.act(Action::EndWorkers);
                 self.wait(now);
             }
-            (State::Running { .. }, Input::Mute) => self.act(Action::KillDaemon),
-            (State::Running { .. }, Input::Finish(code)) => {
-                self.state = State::Finishing { code, kill_at: now + FINISH_WAIT };
-            }
+            (Input::Mute, _) => self.act(Action::KillDaemon),
+            (Input::Finish(code), _) => self.state = State::Finishing { code, kill_at: now + FINISH_WAIT },
             // Asked again, and it has not even read the first request: it is stuck.
-            (State::Running { stop: Some(_), .. }, Input::Signal { signal, reads: false })
-                if signal.asks_to_stop() =>
+            (Input::Signal { signal, reads: false }, Some(stop))
+                if signal.asks_to_stop() && now.duration_since(stop.since) >= STUCK_AFTER =>
             {
                 self.act(Action::KillDaemon);
             }
-            (State::Running { stop, .. }, Input::Signal { signal, .. }) => {
-                if signal.asks_to_stop() {
-                    *stop = Some(signal);
-                }
+            (Input::Signal { signal, .. }, _) => {
+                let asked = signal.asks_to_stop().then_some(Stop { signal, since: now });
+                self.state = State::Running { since, stop: stop.or(asked) };
                 self.act(Action::Forward(signal));
             }
+            (Input::Timeout | Input::NothingLeft | Input::Started | Input::NotStarted, _) => (),
+        }
+    }
 
-            // ## Finishing => (Finishing | Ending)
-            (State::Finishing { code, .. }, Input::Gone) => {
-                let code = *code;
-                self.end(now, code, Action::KillWorkers);
-            }
-            (State::Finishing { code, kill_at }, Input::Timeout) if *kill_at <= now => {
-                let code = *code;
+    /// Finishing => (Finishing | Ending)
+    fn while_finishing(&mut self, now: Instant, (code, kill_at): (u8, Instant), input: Input) {
+        match input {
+            Input::Gone => self.end(now, code, Action::KillWorkers),
+            Input::Timeout if kill_at <= now => {
                 self.act(Action::KillDaemon);
                 self.end(now, code, Action::KillWorkers);
             }
-            (State::Finishing { .. }, Input::Signal { signal, .. }) if signal.asks_to_stop() => {
-                self.act(Action::KillDaemon);
-            }
+            Input::Signal { signal, .. } if signal.asks_to_stop() => self.act(Action::KillDaemon),
+            // It closes its connection before it exits; a reload has nobody to go to any more.
+            Input::Mute | Input::Finish(_) | Input::Signal { .. } => (),
+            Input::Timeout | Input::NothingLeft | Input::Started | Input::NotStarted => (),
+        }
+    }
 
-            // ## Ending => (Ending | Over)
-            (State::Ending { code, .. }, Input::NothingLeft) => {
-                let code = *code;
-                self.exit(code);
-            }
-            (State::Ending { code, give_up_at }, Input::Timeout) if *give_up_at <= now => {
-                let code = *code;
-                self.exit(code);
-            }
-            (State::Ending { .. }, Input::Signal { signal, .. }) if signal.asks_to_stop() => {
-                self.act(Action::KillWorkers);
-            }
-
-            // The daemon closes its connection before it exits; a reload or a hang-up has nobody to go to any more.
-            (State::Finishing { .. }, Input::Mute | Input::Finish(_) | Input::Signal { .. })
-            | (State::Ending { .. }, Input::Gone | Input::Mute | Input::Finish(_) | Input::Signal { .. }) => (),
-            // Not yet.
-            (_, Input::Timeout | Input::NothingLeft) => (),
-            (State::Over, _) => (),
-            // Without a daemon nothing of it can be heard, and a running one is not started.
-            (State::Waiting { .. }, Input::Gone | Input::Mute | Input::Finish(_))
-            | (State::Running { .. }, Input::Started | Input::NotStarted)
-            | (State::Finishing { .. } | State::Ending { .. }, Input::Started | Input::NotStarted) => (),
+    /// Ending => (Ending | Over)
+    fn while_ending(&mut self, now: Instant, (code, give_up_at): (u8, Instant), input: Input) {
+        match input {
+            Input::NothingLeft => self.exit(code),
+            Input::Timeout if give_up_at <= now => self.exit(code),
+            Input::Signal { signal, .. } if signal.asks_to_stop() => self.act(Action::KillWorkers),
+            Input::Signal { .. } | Input::Gone | Input::Mute | Input::Finish(_) => (),
+            Input::Timeout | Input::Started | Input::NotStarted => (),
         }
     }
 
@@ -271,7 +281,12 @@ mod tests {
             inputs.extend(death);
             actions.extend(expected(wait));
         }
-        inputs.extend([(9999, Input::Gone), (5000, Input::Timeout), (0, Input::Started), (10_000, Input::Gone)]);
+        inputs.extend([
+            (9999, Input::Gone),
+            (5000, Input::Timeout),
+            (0, Input::Started),
+            (10_000, Input::Gone),
+        ]);
         actions.extend(expected(5000));
         actions.extend([EndWorkers, Restarting(ms(50))]);
         check_running(&inputs, &actions);
@@ -343,8 +358,10 @@ mod tests {
 
     #[test]
     fn a_second_stop_reaches_a_daemon_that_reads_and_kills_one_that_does_not() {
-        check_running(&[(0, INT), (1, INT)], &[Forward(Signal::INT), Forward(Signal::INT)]);
-        check_running(&[(0, INT), (1, INT_UNREAD)], &[Forward(Signal::INT), KillDaemon]);
+        check_running(&[(0, INT), (1000, INT)], &[Forward(Signal::INT), Forward(Signal::INT)]);
+        check_running(&[(0, INT), (1000, INT_UNREAD)], &[Forward(Signal::INT), KillDaemon]);
+        let both = [Forward(Signal::INT), Forward(Signal::INT)];
+        check_running(&[(0, INT), (999, INT_UNREAD)], &both);
         check_running(&[(0, INT_UNREAD)], &[Forward(Signal::INT)]);
     }
 

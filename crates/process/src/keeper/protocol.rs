@@ -21,6 +21,9 @@ pub const VERSION_VARIABLE: &str = "STEAD_KEEPER_PROTOCOL";
 /// How many descriptors the keeper holds at most; they are handed to a new daemon in one message.
 pub const HELD_MAX: usize = crate::descriptors::DESCRIPTORS_MAX;
 
+/// The longest name of a held descriptor, in bytes.
+pub const NAME_BYTES_MAX: usize = 512;
+
 /// A child of the keeper. Never reused while the keeper lives, unlike a pid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -174,14 +177,26 @@ impl From<Signal> for i32 {
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum ToKeeper {
     /// Answered by `Spawned` or `NotSpawned` with the same number; the descriptors are the child's.
-    Spawn { request: u64, spec: SpawnSpec },
+    Spawn {
+        request: u64,
+        spec: SpawnSpec,
+    },
     /// To the whole process group.
-    Signal { child: ChildId, signal: Signal },
+    Signal {
+        child: ChildId,
+        signal: Signal,
+    },
     /// With one descriptor, which replaces an earlier one of the same name.
-    Hold { name: String },
-    Release { name: String },
+    Hold {
+        name: String,
+    },
+    Release {
+        name: String,
+    },
     /// The daemon is about to exit, and means it.
-    Finish { code: u8 },
+    Finish {
+        code: u8,
+    },
 }
 
 /// From the keeper.
@@ -189,12 +204,28 @@ pub(super) enum ToKeeper {
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum ToDaemon {
     /// The first message; with one descriptor for each name.
-    Welcome { daemon_starts: u32, keeper_pid: u32, held: Vec<String> },
+    Welcome {
+        daemon_starts: u32,
+        keeper_pid: u32,
+        held: Vec<String>,
+    },
     /// With the pidfd.
-    Spawned { request: u64, child: ChildId, pid: u32 },
-    NotSpawned { request: u64, failure: SpawnFailure },
-    Exited { child: ChildId, exit: Exit },
-    Signal { signal: Signal },
+    Spawned {
+        request: u64,
+        child: ChildId,
+        pid: u32,
+    },
+    NotSpawned {
+        request: u64,
+        failure: SpawnFailure,
+    },
+    Exited {
+        child: ChildId,
+        exit: Exit,
+    },
+    Signal {
+        signal: Signal,
+    },
 }
 
 #[cfg(test)]
@@ -218,7 +249,13 @@ mod tests {
     fn an_exit_reads_like_a_sentence() {
         let check = |exit: Exit, words: &str| assert_eq!(exit.to_string(), words);
         check(Exit { code: Some(3), ..Exit::default() }, "exit code 3");
-        check(Exit { signal: Some(11), core_dumped: true, ..Exit::default() }, "killed by SIGSEGV, core dumped");
-        check(Exit { signal: Some(9), out_of_memory: true, ..Exit::default() }, "killed by SIGKILL, out of memory");
+        check(
+            Exit { signal: Some(11), core_dumped: true, ..Exit::default() },
+            "killed by SIGSEGV, core dumped",
+        );
+        check(
+            Exit { signal: Some(9), out_of_memory: true, ..Exit::default() },
+            "killed by SIGKILL, out of memory",
+        );
     }
 }

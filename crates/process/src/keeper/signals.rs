@@ -42,10 +42,6 @@ impl Signals {
         Ok(Self { wakes, seen, had_terminal })
     }
 
-    pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
-        self.wakes.as_fd()
-    }
-
     /// What arrived since the last call.
     pub(super) fn take(&mut self) -> Vec<Signal> {
         let mut buffer = [0; 64];
@@ -58,6 +54,12 @@ impl Signals {
     /// A closed terminal window sends the same signal as "read the configuration again", but the user has gone.
     fn meaning(&self, signal: Signal) -> Signal {
         if signal == Signal::HUP && self.had_terminal && !has_terminal() { Signal::TERM } else { signal }
+    }
+}
+
+impl AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.wakes.as_fd()
     }
 }
 

@@ -1,10 +1,12 @@
 //! The IPC channel of one Node.js child: messages and descriptors, both ways.
 //!
-//! One task reads, answers what Node.js expects to be answered at once, and writes what could not be written directly. Sending never
-//! waits: a message goes out from the caller's own thread if nothing is queued, because a connection handed over is a client
-//! waiting. A child that does not read fills a bounded queue; a parent that does not take what it received stops reading.
+//! One task reads, answers what Node.js expects to be answered at once, and writes what could not be written
+//! directly. Sending never waits: a message goes out from the caller's own thread if nothing is queued,
+//! because a connection handed over is a client waiting. A child that does not read fills a bounded queue; a
+//! parent that does not take what it received stops reading.
 //!
-//! It does not know what the messages are for. In particular nobody here answers a worker's questions: see `cluster.rs`.
+//! It does not know what the messages are for. In particular nobody here answers a worker's questions: see
+//! `cluster.rs`.
 
 mod handle;
 mod outgoing;
@@ -15,10 +17,10 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::net::Shutdown;
 use serde_json::{Value, json};
-use tokio::io::unix::AsyncFd;
+use tokio::io::Interest;
+use tokio::net::UnixStream;
 use tokio::sync::{Notify, mpsc};
 
 use self::outgoing::{Frame, Handle, Order, Outgoing};
@@ -65,8 +67,8 @@ pub enum Received {
     Cluster(FromWorker),
     /// A message that could not be read; it was skipped.
     Malformed(FrameError),
-    /// A message of ours with a descriptor that the child could not take, after several tries. (A connection is told as not
-    /// accepted instead.)
+    /// A message of ours with a descriptor that the child could not take, after several tries. (A connection
+    /// is told as not accepted instead.)
     Undelivered(Value),
 }
 
@@ -84,7 +86,7 @@ pub struct Receiver {
 
 #[derive(Debug)]
 struct Shared {
-    socket: AsyncFd<OwnedFd>,
+    socket: UnixStream,
     serialization: Serialization,
     outgoing: Mutex<Outgoing>,
     /// Rung when the task has something to write or to tell.
@@ -93,14 +95,16 @@ struct Shared {
 }
 
 impl Channel {
-    /// Starts to speak over `socket`, our end of the pair whose other end the child has. Must be called inside a tokio runtime.
+    /// Starts to speak over `socket`, our end of the pair whose other end the child has. Must be called
+    /// inside a tokio runtime.
     ///
     /// # Errors
     /// The runtime cannot watch the descriptor.
     pub fn open(socket: OwnedFd, serialization: Serialization) -> io::Result<(Self, Receiver)> {
-        fcntl_setfl(&socket, fcntl_getfl(&socket)? | OFlags::NONBLOCK)?;
+        let socket = std::os::unix::net::UnixStream::from(socket);
+        socket.set_nonblocking(true)?;
         let shared = Arc::new(Shared {
-            socket: AsyncFd::new(socket)?,
+            socket: UnixStream::from_std(socket)?,
             serialization,
             outgoing: Mutex::default(),
             wake: Notify::new(),
@@ -119,8 +123,8 @@ impl Channel {
         self.shared.push(message, None, Order::Program)
     }
 
-    /// Sends a socket along; the program gets it as a `net.Socket`, `net.Server` or `dgram.Socket`, whichever it is. Our copy is
-    /// closed when it has arrived.
+    /// Sends a socket along; the program gets it as a `net.Socket`, `net.Server` or `dgram.Socket`, whichever
+    /// it is. Our copy is closed when it has arrived.
     ///
     /// # Errors
     /// See [`SendError`].
@@ -131,8 +135,9 @@ impl Channel {
 
     /// Sends a primary's message and returns its number, which a connection's answer refers to.
     ///
-    /// Our copy of a connection's descriptor is closed when it has arrived, which is before it is accepted: to be able to give it to
-    /// another worker keep a duplicate. When the channel ends, those not accepted yet are not told one by one.
+    /// Our copy of a connection's descriptor is closed when it has arrived, which is before it is accepted:
+    /// to be able to give it to another worker keep a duplicate. When the channel ends, those not accepted
+    /// yet are not told one by one.
     ///
     /// # Errors
     /// See [`SendError`].
@@ -150,17 +155,16 @@ impl Channel {
         Ok(seq)
     }
 
-    /// Ends the channel in both directions, whoever else has a duplicate of the descriptor. A cluster worker exits at once, what it
-    /// was doing is lost; another program gets its `disconnect` event.
+    /// Ends the channel in both directions, whoever else has a duplicate of the descriptor. A cluster worker
+    /// exits at once, what it was doing is lost; another program gets its `disconnect` event.
     pub fn close(&self) {
-        self.shared.outgoing().close();
-        // Fails only if the child has closed its end already.
-        let _ = rustix::net::shutdown(self.shared.socket.get_ref(), Shutdown::Both);
+        self.shared.close();
     }
 }
 
 impl Receiver {
-    /// The next thing from the child; `None` when it has closed its end or is gone. May be cancelled without loss.
+    /// The next thing from the child; `None` when it has closed its end or is gone. May be cancelled without
+    /// loss.
     pub async fn next(&mut self) -> Option<Received> {
         self.received.recv().await
     }
@@ -190,14 +194,20 @@ impl Shared {
     }
 
     fn flush(&self, outgoing: &mut Outgoing) -> io::Result<()> {
-        outgoing.flush(|bytes, handles| descriptors::send(self.socket.get_ref(), bytes, handles))
+        outgoing.flush(|bytes, handles| descriptors::send(&self.socket, bytes, handles))
     }
 
     /// Answers at once. A child that asks and asks and never reads the answers has lost its channel.
     fn answer(&self, message: &Value) {
         if matches!(self.push(message, None, Order::Free), Err(SendError::Full)) {
-            self.outgoing().close();
+            self.close();
         }
+    }
+
+    fn close(&self) {
+        self.outgoing().close();
+        // Fails only if the child has closed its end already.
+        let _ = rustix::net::shutdown(&self.socket, Shutdown::Both);
     }
 
     fn confirm(&self, arrived: bool) {
@@ -222,8 +232,8 @@ async fn run(shared: Arc<Shared>, sender: mpsc::Sender<Received>) {
 
 type Ended = Option<()>;
 
-/// Writes whenever the socket has room again. Returns when nobody listens or the child is gone; then reading would see the
-/// same, but what the child had said before must still be read.
+/// Writes whenever the socket has room again. Returns only when nobody listens any more: that the child is
+/// gone is for the reader to find, behind what the child had said before.
 async fn write(shared: &Shared, sender: &mpsc::Sender<Received>) -> Ended {
     loop {
         shared.wake.notified().await;
@@ -235,9 +245,10 @@ async fn write(shared: &Shared, sender: &mpsc::Sender<Received>) -> Ended {
             if !shared.outgoing().has_work() {
                 break;
             }
-            let Ok(mut ready) = shared.socket.writable().await else { break };
-            // A failed write has closed the way out. The reader finds the end of the stream, behind what was said before.
-            let _ = ready.try_io(|_| shared.flush(&mut shared.outgoing()));
+            shared.socket.writable().await.ok()?;
+            // A failed write has closed the way out. The reader finds the end of the stream, behind what was
+            // said before.
+            let _ = shared.socket.try_io(Interest::WRITABLE, || shared.flush(&mut shared.outgoing()));
         }
     }
 }
@@ -257,16 +268,16 @@ async fn read(shared: &Shared, sender: &mpsc::Sender<Received>) -> Ended {
     let mut incoming = Incoming { decoder: Decoder::new(shared.serialization), descriptors: VecDeque::new() };
     let mut arrived = Vec::new();
     loop {
-        let mut ready = shared.socket.readable().await.ok()?;
-        let received = ready.try_io(|socket| {
-            descriptors::receive_noting_loss(socket.get_ref(), &mut buffer, &mut arrived)
+        shared.socket.readable().await.ok()?;
+        let received = shared.socket.try_io(Interest::READABLE, || {
+            descriptors::receive_noting_loss(&shared.socket, &mut buffer, &mut arrived)
         });
         let received = match received {
-            Err(_would_block) => continue,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
             // A child that died with unread messages leaves a reset instead of an end.
-            Ok(Err(_)) => return None,
-            Ok(Ok(received)) if received.bytes == 0 => return None,
-            Ok(Ok(received)) => received,
+            Err(_) => return None,
+            Ok(received) if received.bytes == 0 => return None,
+            Ok(received) => received,
         };
         incoming.take_descriptors(&mut arrived, received.descriptors_lost);
         incoming.decoder.push(&buffer[..received.bytes]);
@@ -298,7 +309,8 @@ impl Incoming {
         let mut message = match message {
             Ok(message) => message,
             Err(error) => {
-                // It may have been one with a descriptor, and Node.js sends nothing else before that is answered.
+                // It may have been one with a descriptor, and Node.js sends nothing else before that is
+                // answered.
                 if !self.descriptors.is_empty() {
                     self.descriptors.clear();
                     shared.answer(&json!({ "cmd": "NODE_HANDLE_NACK" }));
@@ -318,7 +330,8 @@ impl Incoming {
             "NODE_HANDLE_ACK" => shared.confirm(true),
             "NODE_HANDLE_NACK" => shared.confirm(false),
             cluster::COMMAND => return Some(Received::Cluster(FromWorker::parse(message))),
-            // A worker that passed a connection to us does not leave before it hears what became of it. Here it became ours.
+            // A worker that passed a connection to us does not leave before it hears what became of it. Here
+            // it became ours.
             "NODE_SOCKET_NOTIFY_CLOSE" => {
                 shared.answer(&json!({ "cmd": "NODE_SOCKET_ALL_CLOSED", "key": message["key"] }));
             }
@@ -334,7 +347,11 @@ impl Incoming {
 
 /// The command of a message that is Node.js's own and not the program's.
 fn internal_command(message: &Value) -> Option<&str> {
-    message.as_object()?.get("cmd")?.as_str().filter(|command| command.len() > 5 && command.starts_with("NODE_"))
+    message
+        .as_object()?
+        .get("cmd")?
+        .as_str()
+        .filter(|command| command.len() > 5 && command.starts_with("NODE_"))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The words of Node.js's cluster protocol, between a primary (us) and a worker.
 //!
-//! Pure: values in, values out. What has to be answered, and in what order, stands with each message; `channel.rs` carries them.
+//! Pure: values in, values out. What has to be answered, and in what order, stands with each message;
+//! `channel.rs` carries them.
 
 use std::net::SocketAddr;
 
@@ -14,8 +15,8 @@ pub(super) const COMMAND: &str = "NODE_CLUSTER";
 pub enum FromWorker {
     /// Its Node.js runs; nothing of the program has run yet.
     Online,
-    /// A server wants to listen. Must be answered with [`ClusterMessage::Answer`], unless the worker was told to disconnect:
-    /// without an answer the program waits for ever.
+    /// A server wants to listen. Must be answered with [`ClusterMessage::Answer`], unless the worker was told
+    /// to disconnect: without an answer the program waits for ever.
     QueryServer(Query),
     /// A server listens; the port is the real one.
     Listening(Query),
@@ -24,7 +25,8 @@ pub enum FromWorker {
         /// The key given in the answer.
         key: String,
     },
-    /// The worker is about to leave because it wants to. It leaves when this is answered with [`ClusterMessage::Acknowledge`].
+    /// The worker is about to leave because it wants to. It leaves when this is answered with
+    /// [`ClusterMessage::Acknowledge`].
     ExitedAfterDisconnect {
         /// What to acknowledge.
         seq: u64,
@@ -68,8 +70,8 @@ pub struct Query {
     pub seq: u64,
     /// How many times this worker listens on the same address already.
     pub index: u64,
-    /// Must be echoed in the answer; for TLS the session ticket keys. The first worker's go to all, so that clients can resume
-    /// on any.
+    /// Must be echoed in the answer; for TLS the session ticket keys. The first worker's go to all, so that
+    /// clients can resume on any.
     pub data: Value,
     /// An address, or an absolute path. None: any address, `::` if there is IPv6, else `0.0.0.0`.
     pub address: Option<String>,
@@ -198,31 +200,33 @@ impl Query {
 /// What a primary says to its worker.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ClusterMessage {
-    /// The answer to [`FromWorker::QueryServer`]. With a descriptor the worker accepts from it by itself (UDP: reads from it);
-    /// without, it waits for [`ClusterMessage::NewConnection`].
+    /// The answer to [`FromWorker::QueryServer`]. With a descriptor the worker accepts from it by itself
+    /// (UDP: reads from it); without, it waits for [`ClusterMessage::NewConnection`].
     Answer {
         /// The query's `seq`.
         ack: u64,
         /// Names the listener from now on, see [`Query::key`].
         key: String,
-        /// The system's error number (98 is "address in use"): the program gets an ordinary `error` event, and the key is free
-        /// again.
+        /// The system's error number (98 is "address in use"): the program gets an ordinary `error` event,
+        /// and the key is free again.
         errno: Option<i32>,
         /// The first worker's `Query::data`; an https worker dies of `null`.
         data: Value,
-        /// What `server.address()` shall say, see [`socket_name`]. It must be the truth: frameworks compare. None for a path
-        /// and with a descriptor.
+        /// What `server.address()` shall say, see [`socket_name`]. It must be the truth: frameworks compare.
+        /// None for a path and with a descriptor.
         sockname: Option<Value>,
     },
     /// A connection for a listener. Always with a descriptor: a worker dies without.
     NewConnection {
         /// The listener's.
         key: String,
-        /// Whose connection it is, see [`socket_name`]. None on a socket pair that carries proxied HTTP: then each request names
-        /// its client in `Forwarded`. Any other use of a socket pair must say it, or the client could name itself.
+        /// Whose connection it is, see [`socket_name`]. None on a socket pair that carries proxied HTTP: then
+        /// each request names its client in `Forwarded`. Any other use of a socket pair must say it, or the
+        /// client could name itself.
         remote: Option<Value>,
     },
-    /// Close all servers, finish, close the channel. It is held back until all descriptors sent before have arrived.
+    /// Close all servers, finish, close the channel. It is held back until all descriptors sent before have
+    /// arrived.
     Disconnect,
     /// The answer to [`FromWorker::ExitedAfterDisconnect`].
     Acknowledge {
@@ -244,11 +248,14 @@ impl ClusterMessage {
                 set("ack", ack.into());
                 set("key", key.into());
                 set("data", data);
-                set("errno", match errno {
-                    Some(errno) => (-errno.abs()).into(),
-                    None if shared => 0.into(),
-                    None => Value::Null,
-                });
+                set(
+                    "errno",
+                    match errno {
+                        Some(errno) => (-errno.abs()).into(),
+                        None if shared => 0.into(),
+                        None => Value::Null,
+                    },
+                );
                 if let Some(sockname) = sockname {
                     set("sockname", sockname);
                 }
@@ -312,19 +319,27 @@ mod tests {
         );
     }
 
-    fn check(message: Value, expected: FromWorker) {
-        assert_eq!(FromWorker::parse(message), expected);
+    fn check(message: Value, expected: &FromWorker) {
+        assert_eq!(FromWorker::parse(message), *expected);
     }
 
     #[test]
     fn what_a_worker_says_is_understood() {
-        check(json!({"act": "online", "seq": 0}), FromWorker::Online);
-        check(json!({"act": "close", "key": "k", "seq": 3}), FromWorker::Close { key: "k".to_owned() });
-        check(json!({"act": "exitedAfterDisconnect", "seq": 4}), FromWorker::ExitedAfterDisconnect { seq: 4 });
-        check(json!({"ack": 7, "accepted": false, "seq": 5}), FromWorker::Accepted { ack: 7, accepted: false });
+        check(json!({"act": "online", "seq": 0}), &FromWorker::Online);
+        check(json!({"act": "close", "key": "k", "seq": 3}), &FromWorker::Close { key: "k".to_owned() });
         check(
-            query(json!({"address": "/a", "port": -1, "addressType": -1, "readableAll": true, "stead": "http"})),
-            FromWorker::QueryServer(Query {
+            json!({"act": "exitedAfterDisconnect", "seq": 4}),
+            &FromWorker::ExitedAfterDisconnect { seq: 4 },
+        );
+        check(
+            json!({"ack": 7, "accepted": false, "seq": 5}),
+            &FromWorker::Accepted { ack: 7, accepted: false },
+        );
+        check(
+            query(
+                json!({"address": "/a", "port": -1, "addressType": -1, "readableAll": true, "stead": "http"}),
+            ),
+            &FromWorker::QueryServer(Query {
                 seq: 1,
                 index: 0,
                 data: Value::Null,
@@ -351,7 +366,7 @@ mod tests {
             json!({"act": "queryServer", "addressType": 4}),
             query(json!({"addressType": "tcp9"})),
         ] {
-            check(message.clone(), FromWorker::Unknown(message));
+            check(message.clone(), &FromWorker::Unknown(message));
         }
     }
 

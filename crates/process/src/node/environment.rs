@@ -1,7 +1,8 @@
 //! The variables that make a child a Node.js child with a channel.
 //!
-//! They name descriptors and sockets of one child alone. In the environment of any other they do harm (a channel number
-//! that is some other descriptor makes Node.js abort), so every environment starts with [`scrub`].
+//! They name descriptors and sockets of one child alone. In the environment of any other they do harm (a
+//! channel number that is some other descriptor makes Node.js abort), so every environment starts with
+//! [`scrub`].
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -27,15 +28,16 @@ pub fn scrub(environment: &mut Environment) {
     environment.retain(|(name, _)| !SCRUBBED.iter().any(|scrubbed| name == scrubbed));
 }
 
-/// Makes the child one with a channel (`process.send`), as `child_process.fork` does. `channel` is the descriptor's number in the
-/// child.
+/// Makes the child one with a channel (`process.send`), as `child_process.fork` does. `channel` is the
+/// descriptor's number in the child.
 pub fn add_channel(environment: &mut Environment, channel: i32, serialization: Serialization) {
     scrub(environment);
     set(environment, CHANNEL, channel.to_string());
     set(environment, CHANNEL_SERIALIZATION, serialization.name());
 }
 
-/// Makes the child a cluster worker over an inherited channel. `preload` is a file that holds [`PRELOAD`](super::PRELOAD).
+/// Makes the child a cluster worker over an inherited channel. `preload` is a file that holds
+/// [`PRELOAD`](super::PRELOAD).
 ///
 /// Not for programs that are expected to end by themselves: a worker lives as long as its channel.
 pub fn add_worker(
@@ -49,8 +51,9 @@ pub fn add_worker(
     require(environment, worker.preload);
 }
 
-/// Makes a Node.js process somewhere below the child, behind wrappers, a cluster worker as soon as it listens on a port: it connects
-/// to the Unix socket `join`, and that connection is its channel, serialized as JSON. Several processes may come.
+/// Makes a Node.js process somewhere below the child, behind wrappers, a cluster worker as soon as it listens
+/// on a port: it connects to the Unix socket `join`, and that connection is its channel, serialized as JSON.
+/// Several processes may come.
 pub fn add_late_worker(environment: &mut Environment, join: &Path, worker: Worker<'_>) {
     scrub(environment);
     set(environment, JOIN, join.as_os_str());
@@ -72,8 +75,8 @@ fn set(environment: &mut Environment, name: &str, value: impl Into<OsString>) {
     environment.push((name.into(), value.into()));
 }
 
-/// Puts the preload in front of the user's own options: which half of `cluster` a process has is settled when that module is first
-/// loaded, and a preload of the user's might do it.
+/// Puts the preload in front of the user's own options: which half of `cluster` a process has is settled when
+/// that module is first loaded, and a preload of the user's might do it.
 fn require(environment: &mut Environment, preload: &Path) {
     let mut options = b"--require ".to_vec();
     options.extend_from_slice(&quote(preload.as_os_str()));
@@ -85,7 +88,8 @@ fn require(environment: &mut Environment, preload: &Path) {
     set(environment, OPTIONS, OsString::from_vec(options));
 }
 
-/// As `NODE_OPTIONS` is read: blanks separate, double quotes hold together, inside them a backslash takes the next character as it is.
+/// As `NODE_OPTIONS` is read: blanks separate, double quotes hold together, inside them a backslash takes the
+/// next character as it is.
 fn quote(path: &OsStr) -> Vec<u8> {
     let bytes = path.as_bytes();
     if !bytes.iter().any(|byte| b" \"\\\t\n".contains(byte)) {

@@ -1,15 +1,16 @@
 //! Cuts Node.js's IPC stream into messages, and makes frames of messages.
 //!
-//! Pure: bytes in, values out. Two serializations exist and the parent chooses: a line of JSON each, or a length and V8's own
-//! format. A frame that cannot be read is skipped and said, and the stream goes on behind it; half a frame at the end of the
-//! stream is nothing, because a program that ends while its parent is slow leaves one.
+//! Pure: bytes in, values out. Two serializations exist and the parent chooses: a line of JSON each, or a
+//! length and V8's own format. A frame that cannot be read is skipped and said, and the stream goes on behind
+//! it; half a frame at the end of the stream is nothing, because a program that ends while its parent is slow
+//! leaves one.
 
 use serde_json::Value;
 
 use super::v8;
 
-/// The largest frame that is read, in bytes. A larger one is skipped. Node.js itself knows no limit; this one is far beyond
-/// what is sensible to send between processes in one message.
+/// The largest frame that is read, in bytes. A larger one is skipped. Node.js itself knows no limit; this one
+/// is far beyond what is sensible to send between processes in one message.
 pub const FRAME_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// A buffer that grew beyond this for one large frame is given back.
 const BUFFER_KEPT_BYTES: usize = 256 * 1024;
@@ -68,7 +69,8 @@ pub enum FrameError {
 pub fn encode(value: &Value, serialization: Serialization, out: &mut Vec<u8>) {
     match serialization {
         Serialization::Json => {
-            serde_json::to_writer(&mut *out, value).expect("a value has text keys, and a vector takes all bytes");
+            serde_json::to_writer(&mut *out, value)
+                .expect("a value has text keys, and a vector takes all bytes");
             out.push(b'\n');
         }
         Serialization::Advanced => {
@@ -112,14 +114,7 @@ impl Decoder {
     /// A decoder for frames of up to `limit` bytes, which is also about the most memory it holds.
     #[must_use]
     pub const fn with_limit(serialization: Serialization, limit: usize) -> Self {
-        Self {
-            serialization,
-            limit,
-            buffer: Vec::new(),
-            used: 0,
-            searched: 0,
-            skip: Skip::Nothing,
-        }
+        Self { serialization, limit, buffer: Vec::new(), used: 0, searched: 0, skip: Skip::Nothing }
     }
 
     /// Adds what was read. Take all messages with [`Self::next_message`] before the next call.
@@ -215,7 +210,8 @@ fn parse_line(line: &[u8]) -> Result<Value, FrameError> {
     })
 }
 
-/// The line with escapes of lone surrogates (`\ud800` to `\udfff`) replaced by U+FFFD; `None` if there are none.
+/// The line with escapes of lone surrogates (`\ud800` to `\udfff`) replaced by U+FFFD; `None` if there are
+/// none.
 fn without_lone_surrogates(line: &[u8]) -> Option<Vec<u8>> {
     let unit = |at: usize| -> Option<u16> {
         let escape = line.get(at..at + 6)?.strip_prefix(b"\\u")?;
@@ -276,7 +272,11 @@ mod tests {
 
     #[test]
     fn frames_may_be_cut_anywhere() {
-        let values = [json!("ready"), json!(null), json!({"cmd": "NODE_CLUSTER", "act": "online", "ü": ["日本", 1.5]})];
+        let values = [
+            json!("ready"),
+            json!(null),
+            json!({"cmd": "NODE_CLUSTER", "act": "online", "ü": ["日本", 1.5]}),
+        ];
         for serialization in [Serialization::Json, Serialization::Advanced] {
             let bytes = frames(serialization, &values);
             check(serialization, &bytes, &values.clone().map(Some));
@@ -302,7 +302,11 @@ mod tests {
     #[test]
     fn a_frame_that_is_no_message_is_skipped() {
         check(Serialization::Json, b"{\"a\":\n\n7\n", &[None, None, Some(json!(7))]);
-        check(Serialization::Advanced, b"\0\0\0\x01?\0\0\0\0\0\0\0\x03\xff\x0fT", &[None, None, Some(json!(true))]);
+        check(
+            Serialization::Advanced,
+            b"\0\0\0\x01?\0\0\0\0\0\0\0\x03\xff\x0fT",
+            &[None, None, Some(json!(true))],
+        );
     }
 
     #[test]

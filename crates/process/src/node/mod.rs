@@ -1,8 +1,8 @@
 //! Speaks to Node.js children in Node.js's own words, so that they need no library and no change.
 //!
-//! The map: [`frame`] cuts the stream into messages ([`v8`] is one of its two formats), [`channel`] carries messages and
-//! descriptors, [`cluster`] is the vocabulary of a cluster's primary, [`environment`] the variables that make a child a worker.
-//! `preload.cjs` runs inside the worker before the program.
+//! The map: [`frame`] cuts the stream into messages ([`v8`] is one of its two formats), [`channel`] carries
+//! messages and descriptors, [`cluster`] is the vocabulary of a cluster's primary, [`environment`] the
+//! variables that make a child a worker. `preload.cjs` runs inside the worker before the program.
 
 pub mod channel;
 pub mod cluster;
@@ -14,6 +14,6 @@ pub use channel::{Channel, Received, Receiver, SendError};
 pub use cluster::{AddressType, ClusterMessage, FromWorker, Query, ServerKind, socket_name};
 pub use frame::Serialization;
 
-/// The JavaScript loaded into each Node.js worker with `--require`. Write it to a file whose name ends in `.cjs`, so that it is read
-/// as a CommonJS module wherever it lies.
+/// The JavaScript loaded into each Node.js worker with `--require`. Write it to a file whose name ends in
+/// `.cjs`, so that it is read as a CommonJS module wherever it lies.
 pub const PRELOAD: &str = include_str!("preload.cjs");

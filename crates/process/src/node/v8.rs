@@ -1,11 +1,12 @@
 //! V8's `ValueSerializer` format, as far as ordinary programs use it (`serialization: 'advanced'`).
 //!
-//! What JSON cannot say becomes what `JSON.stringify` would make of it: `undefined` is left out of objects and `null` in arrays, a
-//! date is a string, bytes look like a `Buffer`'s JSON, a `Set` is an array, a `Map` an array of pairs, an `Error` an object with
-//! `name`, `message` and `stack`, a big integer a number if it fits and else its digits. A reference to a value that is still being
-//! read (a cycle) is `null`.
+//! What JSON cannot say becomes what `JSON.stringify` would make of it: `undefined` is left out of objects
+//! and `null` in arrays, a date is a string, bytes look like a `Buffer`'s JSON, a `Set` is an array, a `Map`
+//! an array of pairs, an `Error` an object with `name`, `message` and `stack`, a big integer a number if it
+//! fits and else its digits. A reference to a value that is still being read (a cycle) is `null`.
 //!
-//! Anything at all may be given to [`decode`]: depth is limited, and so is the number of values in relation to the number of bytes.
+//! Anything at all may be given to [`decode`]: depth is limited, and so is the number of values in relation
+//! to the number of bytes.
 
 mod decode;
 

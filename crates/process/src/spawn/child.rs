@@ -11,7 +11,7 @@ use std::{io, mem, ptr};
 use rustix::process::Pid;
 
 use super::plan::Plan;
-use super::{SpawnFailure, Step};
+use super::{DESCRIPTOR_NUMBER_MAX, SpawnFailure, Step};
 
 /// One byte for the step, four for `errno`.
 pub(super) const REPORT_BYTES: usize = 5;
@@ -54,7 +54,8 @@ fn prepare(plan: &mut Plan, report: &mut RawFd) -> Result<(), SpawnFailure> {
     place_descriptors(plan, report).map_err(at(Step::Descriptors))?;
     if let Some(limit) = plan.open_files {
         // SAFETY: reads a limit we own.
-        check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) }).map_err(at(Step::Attributes))?;
+        check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) })
+            .map_err(at(Step::Attributes))?;
     }
     if let Some(directory) = &plan.directory {
         // SAFETY: a C string we own.
@@ -77,7 +78,11 @@ fn execute(plan: &Plan) -> SpawnFailure {
     for candidate in &plan.candidates {
         // SAFETY: null-terminated lists of C strings, all owned by the plan.
         unsafe {
-            libc::execve(candidate.as_ptr(), plan.arguments.pointers.as_ptr(), plan.environment.pointers.as_ptr())
+            libc::execve(
+                candidate.as_ptr(),
+                plan.arguments.pointers.as_ptr(),
+                plan.environment.pointers.as_ptr(),
+            )
         };
         match last_errno() {
             libc::ENOENT if exists(candidate) => without_interpreter = true,
@@ -133,11 +138,18 @@ fn place_descriptors(plan: &mut Plan, report: &mut RawFd) -> Result<(), i32> {
     Ok(())
 }
 
-/// All our descriptors are close-on-exec already; this is for those that were not ours.
+/// Our own descriptors are close-on-exec already; this is for what whoever started us left open.
 fn mark_all_close_on_exec() {
     let (first, last): (u32, u32) = (3, u32::MAX);
-    // SAFETY: plain numbers. Kernels before 5.11 refuse, and then the first sentence has to do.
-    unsafe { libc::syscall(libc::SYS_close_range, first, last, libc::CLOSE_RANGE_CLOEXEC) };
+    // SAFETY: plain numbers.
+    if unsafe { libc::syscall(libc::SYS_close_range, first, last, libc::CLOSE_RANGE_CLOEXEC) } == 0 {
+        return;
+    }
+    // Kernels before 5.11 have no such call.
+    for descriptor in 3..=DESCRIPTOR_NUMBER_MAX {
+        // SAFETY: plain numbers; most are not open, which is harmless.
+        unsafe { libc::fcntl(descriptor, libc::F_SETFD, libc::FD_CLOEXEC) };
+    }
 }
 
 fn above(descriptor: RawFd, lowest: RawFd) -> Result<RawFd, i32> {

@@ -154,7 +154,8 @@ fn candidates(spec: &SpawnSpec) -> io::Result<Vec<CString>> {
 
 fn environment(spec: &SpawnSpec) -> io::Result<Strings> {
     let kept = spec.environment.iter().filter(|(key, _)| !(spec.listen_pid && key == "LISTEN_PID"));
-    let texts: Vec<Vec<u8>> = kept.map(|(key, value)| [key.as_bytes(), b"=", value.as_bytes()].concat()).collect();
+    let texts: Vec<Vec<u8>> =
+        kept.map(|(key, value)| [key.as_bytes(), b"=", value.as_bytes()].concat()).collect();
     Strings::new(texts.iter().map(Vec::as_slice), usize::from(spec.listen_pid))
 }
 

@@ -52,7 +52,11 @@ impl From<SpawnSpec> for Spec {
             program: spec.program.into(),
             arguments: spec.arguments.into_iter().map(Text::from).collect(),
             directory: spec.directory.map(|directory| directory.into_os_string().into()),
-            environment: spec.environment.into_iter().map(|(key, value)| (key.into(), value.into())).collect(),
+            environment: spec
+                .environment
+                .into_iter()
+                .map(|(key, value)| (key.into(), value.into()))
+                .collect(),
             descriptors: spec.descriptors,
             listen_pid: spec.listen_pid,
             open_files_max: spec.open_files_max,
@@ -66,7 +70,11 @@ impl From<Spec> for SpawnSpec {
             program: spec.program.into(),
             arguments: spec.arguments.into_iter().map(OsString::from).collect(),
             directory: spec.directory.map(|directory| PathBuf::from(OsString::from(directory))),
-            environment: spec.environment.into_iter().map(|(key, value)| (key.into(), value.into())).collect(),
+            environment: spec
+                .environment
+                .into_iter()
+                .map(|(key, value)| (key.into(), value.into()))
+                .collect(),
             descriptors: spec.descriptors,
             listen_pid: spec.listen_pid,
             open_files_max: spec.open_files_max,

@@ -15,15 +15,18 @@ pub mod reload;
 mod report;
 pub mod run;
 pub mod scale;
+mod session;
 pub mod status;
 pub mod stop;
 mod table;
 mod target;
 #[cfg(test)]
 mod test_support;
+#[cfg(test)]
+mod tests;
 
 pub use exit_code::ExitCode;
-pub use report::Report;
+pub use report::{Report, in_one_line};
 pub use run::RunArguments;
 pub use target::TargetArguments;
 
@@ -32,7 +35,13 @@ use std::ffi::OsString;
 
 /// Keeps a service up: supervised copies of any server program behind one address, and no request is lost.
 #[derive(Parser, Debug)]
-#[command(name = "stead", version, propagate_version = true, arg_required_else_help = true, max_term_width = 100)]
+#[command(
+    name = "stead",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true,
+    max_term_width = 100
+)]
 struct CommandLine {
     #[command(subcommand)]
     command: Command,
@@ -73,17 +82,14 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, E
     }
 }
 
-/// Carries out a verb that talks to a running instance, or prints. Gives `run` and `daemon` back: they are not done here.
-///
-/// # Errors
-/// The command, when it is [`Command::Run`] or [`Command::Daemon`].
-pub fn execute(command: Command) -> Result<ExitCode, Command> {
+/// Carries out a verb that talks to a running instance, or prints; nothing for `run` and `daemon`, which are not done here.
+pub fn execute(command: &Command) -> Option<ExitCode> {
     match command {
-        Command::Run(_) | Command::Daemon(_) => Err(command),
-        Command::Reload(arguments) => Ok(reload::execute(&arguments)),
-        Command::Stop(arguments) => Ok(stop::execute(&arguments)),
-        Command::Scale(arguments) => Ok(scale::execute(&arguments)),
-        Command::Status(arguments) => Ok(status::execute(&arguments)),
-        Command::Defaults => Ok(output::data(crate::config::DEFAULTS)),
+        Command::Run(_) | Command::Daemon(_) => None,
+        Command::Reload(arguments) => Some(reload::execute(arguments)),
+        Command::Stop(arguments) => Some(stop::execute(arguments)),
+        Command::Scale(arguments) => Some(scale::execute(arguments)),
+        Command::Status(arguments) => Some(status::execute(arguments)),
+        Command::Defaults => Some(output::data(crate::config::DEFAULTS)),
     }
 }

@@ -1,6 +1,7 @@
 //! What can follow `stead run`. The daemon carries it out; `config` turns it into settings.
 
 use crate::config::{InstanceCount, ListenAddress, Mode};
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, ValueHint};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -16,7 +17,7 @@ use std::path::PathBuf;
 pub struct RunArguments {
     /// A script (.js .mjs .cjs .ts .py .rb .php .sh), a directory with package.json, `npm run X`, or a command.
     /// Without it, the apps of stead.toml are run
-    #[arg(value_name = "COMMAND", conflicts_with = "config", value_hint = ValueHint::CommandWithArguments)]
+    #[arg(value_name = "COMMAND", conflicts_with = "config", value_hint = ValueHint::FilePath)]
     pub command: Vec<OsString>,
 
     /// Arguments for the program
@@ -33,7 +34,7 @@ pub struct RunArguments {
 
     /// Public address: `8080`, `127.0.0.1:8080`, `localhost:8080`, `unix:/path` (repeatable). Not needed for Node.js
     /// servers: theirs is found out
-    #[arg(short, long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS")]
     pub listen: Vec<ListenAddress>,
 
     /// Directory to run in [default: the current one]
@@ -41,7 +42,7 @@ pub struct RunArguments {
     pub cwd: Option<PathBuf>,
 
     /// Environment variable for the program (repeatable)
-    #[arg(short, long, value_name = "NAME=VALUE", value_parser = clap::builder::OsStringValueParser::new().try_map(parse_variable))]
+    #[arg(long, value_name = "NAME=VALUE", value_parser = OsStringValueParser::new().try_map(|text| parse_variable(&text)))]
     pub env: Vec<Variable>,
 
     /// Run the command in a shell
@@ -83,7 +84,7 @@ pub struct Setting {
     pub value: String,
 }
 
-fn parse_variable(text: OsString) -> Result<Variable, String> {
+fn parse_variable(text: &OsStr) -> Result<Variable, String> {
     let bytes = text.as_bytes();
     match bytes.iter().position(|&byte| byte == b'=') {
         Some(0) => Err("the variable has no name".to_owned()),

@@ -81,7 +81,11 @@ impl FromStr for ListenAddress {
 
     fn from_str(text: &str) -> Result<ListenAddress, AddressError> {
         if let Some(path) = text.strip_prefix("unix:") {
-            return if path.is_empty() { Err(AddressError::NoPath) } else { Ok(ListenAddress::Unix(path.into())) };
+            return if path.is_empty() {
+                Err(AddressError::NoPath)
+            } else {
+                Ok(ListenAddress::Unix(path.into()))
+            };
         }
         if let Ok(address) = text.parse::<SocketAddr>() {
             return Ok(ListenAddress::Address(address));

@@ -25,8 +25,11 @@ impl Choice for Upstream {
 }
 
 impl Choice for Balance {
-    const WORDS: &'static [(&'static str, Self)] =
-        &[("least-loaded", Balance::LeastLoaded), ("round-robin", Balance::RoundRobin), ("fastest", Balance::Fastest)];
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("least-loaded", Balance::LeastLoaded),
+        ("round-robin", Balance::RoundRobin),
+        ("fastest", Balance::Fastest),
+    ];
 }
 
 impl Choice for ReadyTimeout {

@@ -56,10 +56,10 @@ pub enum ConfigError {
     #[error("failed to find out the current directory")]
     NoCurrentDirectory(#[source] io::Error),
     /// A program cannot be started.
-    #[error("failed to start app `{app}`")]
+    #[error("failed to start {what}")]
     Program {
-        /// Which app.
-        app: String,
+        /// "app `shop`", or the command of an app without a name.
+        what: String,
         /// Why.
         source: ProgramError,
     },
@@ -69,8 +69,12 @@ impl ConfigError {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            ConfigError::Nothing { .. } => Some("name a script, `stead run server.js`, or write a stead.toml".to_owned()),
-            ConfigError::Unreadable { nearest, .. } => nearest.as_ref().map(|name| format!("did you mean `{name}`?")),
+            ConfigError::Nothing { .. } => {
+                Some("name a script, `stead run server.js`, or write a stead.toml".to_owned())
+            }
+            ConfigError::Unreadable { nearest, .. } => {
+                nearest.as_ref().map(|name| format!("did you mean `{name}`?"))
+            }
             ConfigError::Invalid { hint, .. } | ConfigError::Option { hint, .. } => hint.clone(),
             ConfigError::NoCurrentDirectory(_) => None,
             ConfigError::Program { source, .. } => source.hint(),

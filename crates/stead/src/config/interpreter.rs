@@ -49,7 +49,11 @@ pub(super) fn by_extension(script: &Path) -> Option<Language> {
 }
 
 /// Finds the program that runs the script.
-pub(super) fn find(language: Language, script: &Path, around: Surroundings<'_>) -> Result<Interpreter, ProgramError> {
+pub(super) fn find(
+    language: Language,
+    script: &Path,
+    around: Surroundings<'_>,
+) -> Result<Interpreter, ProgramError> {
     let name = match language {
         Language::JavaScript => "node",
         Language::TypeScript => return type_script(around, node_version),
@@ -63,7 +67,9 @@ pub(super) fn find(language: Language, script: &Path, around: Surroundings<'_>) 
             Ok(Interpreter { arguments: vec![program.into()], is_node: language == Language::JavaScript })
         }
         Found::NotExecutable(path) => Err(ProgramError::NotExecutable { path }),
-        Found::Nothing => Err(ProgramError::InterpreterMissing { script: script.to_owned(), interpreter: name }),
+        Found::Nothing => {
+            Err(ProgramError::InterpreterMissing { script: script.to_owned(), interpreter: name })
+        }
     }
 }
 

@@ -3,8 +3,7 @@
 use super::document::{Entry, Member, Place, Problem, Value, parse, parse_flag};
 use super::error::{ConfigError, Source, explain};
 use super::instances::cores;
-use super::program::{Request, check_directory, resolve};
-use super::program_error::ProgramError;
+use super::program::{Request, resolve, tidy};
 use super::read_app::{AppTable, read_app};
 use super::reader::{Reader, count, string, unknown_key};
 use super::search::nearest_file;
@@ -42,7 +41,7 @@ const SCRUBBED: [&str; 11] = [
 /// What is wrong with the file, the options, or a program; nothing has been started then.
 pub fn load(arguments: &RunArguments) -> Result<Settings, ConfigError> {
     let directory = std::env::current_dir().map_err(ConfigError::NoCurrentDirectory)?;
-    load_from(arguments, &directory, std::env::vars_os().collect())
+    load_from(arguments, &directory, &std::env::vars_os().collect())
 }
 
 /// [`load`] in another directory (absolute) and environment.
@@ -52,7 +51,7 @@ pub fn load(arguments: &RunArguments) -> Result<Settings, ConfigError> {
 pub fn load_from(
     arguments: &RunArguments,
     directory: &Path,
-    environment: BTreeMap<OsString, OsString>,
+    environment: &BTreeMap<OsString, OsString>,
 ) -> Result<Settings, ConfigError> {
     let file = match arguments.command.is_empty() {
         true => Some(read_file(arguments, directory)?),
@@ -61,12 +60,12 @@ pub fn load_from(
     let defaults = Defaults::read();
     let tables = Tables { defaults: &defaults, flags: flags(arguments), file: file.as_ref() };
     let layered = match &file {
-        Some(file) => tables.from_file(file).map_err(|problem| explain(problem, Some(file)))?,
-        None => tables.from_command_line().map_err(|problem| explain(problem, None))?,
+        Some(file) => tables.layer_file(file).map_err(|problem| explain(problem, Some(file)))?,
+        None => tables.layer_command_line().map_err(|problem| explain(problem, None))?,
     };
     check_single_app(arguments, layered.apps.len())?;
     let base = file.as_ref().and_then(|file| directory.join(&file.path).parent().map(Path::to_owned));
-    let around = Around { arguments, directory, base: base.as_deref().unwrap_or(directory), environment: &environment };
+    let around = Around { arguments, directory, base: base.as_deref().unwrap_or(directory), environment };
     let mut apps = Vec::new();
     for (name, table) in layered.apps {
         apps.push(around.settings(name, table)?);
@@ -147,11 +146,11 @@ struct Tables<'a> {
 }
 
 impl Tables<'_> {
-    fn from_command_line(&self) -> Result<Layered, Problem> {
+    fn layer_command_line(&self) -> Result<Layered, Problem> {
         Ok(Layered { lanes: self.lanes(None)?, apps: vec![(None, self.app("an app", &[])?)] })
     }
 
-    fn from_file(&self, file: &Source) -> Result<Layered, Problem> {
+    fn layer_file(&self, file: &Source) -> Result<Layered, Problem> {
         let mut apps = Vec::new();
         let mut lanes = None;
         let mut end = Place::File(file.text.len()..file.text.len());
@@ -184,7 +183,9 @@ impl Tables<'_> {
         check_name(name).map_err(|message| Problem::new(&table.key_place, message))?;
         let Value::Table(members) = &table.entry.value else {
             let hint = format!("write `[app.{name}]` and the settings below it");
-            return Err(Problem::new(&table.entry.place, format!("`app.{name}` is not a table")).hint(Some(hint)));
+            return Err(
+                Problem::new(&table.entry.place, format!("`app.{name}` is not a table")).hint(Some(hint))
+            );
         };
         let app = self.app(&format!("`[app.{name}]`"), members)?;
         if app.command.is_none() {
@@ -220,7 +221,9 @@ fn check_name(name: &str) -> Result<(), String> {
     let allowed = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
     match name.starts_with(|letter: char| letter.is_ascii_alphanumeric()) && name.chars().all(allowed) {
         true => Ok(()),
-        false => Err(format!("`{name}` is not a name: letters, digits, `-`, `_` and `.`, a letter or digit first")),
+        false => {
+            Err(format!("`{name}` is not a name: letters, digits, `-`, `_` and `.`, a letter or digit first"))
+        }
     }
 }
 
@@ -250,8 +253,8 @@ impl Around<'_> {
         let shell = table.shell || arguments.shell;
         let request = Request { words, arguments: &arguments.arguments, shell, directory: &tidy(&directory) };
         let resolved = resolve(request, &mut environment).map_err(|source| {
-            let app = name.clone().unwrap_or_else(|| display_name(words));
-            ConfigError::Program { app, source }
+            let what = name.as_ref().map_or_else(|| command(words), |name| format!("app `{name}`"));
+            ConfigError::Program { what, source }
         })?;
         let listen = if arguments.listen.is_empty() { table.listen } else { arguments.listen.clone() };
         Ok(AppSettings {
@@ -286,12 +289,8 @@ impl Around<'_> {
     }
 }
 
-/// Without the `.` that joining leaves behind.
-fn tidy(path: &Path) -> PathBuf {
-    path.components().collect()
-}
-
 /// What to call an app whose name is not known because its program is not.
-fn display_name(words: &[OsString]) -> String {
-    words.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default()
+fn command(words: &[OsString]) -> String {
+    let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
+    format!("`{}`", words.join(" "))
 }

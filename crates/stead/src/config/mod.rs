@@ -26,9 +26,11 @@ mod reader;
 mod search;
 mod settings;
 mod shell;
-pub(crate) mod suggest;
+mod suggest;
 #[cfg(test)]
-pub(crate) mod test_support;
+mod test_support;
+#[cfg(test)]
+mod tests;
 
 pub use address::{AddressError, ListenAddress};
 pub use error::ConfigError;

@@ -89,7 +89,8 @@ impl Package {
     /// Its name without the scope, else that of its directory.
     pub(super) fn name(&self) -> String {
         let folder = || self.directory().file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let named = self.content["name"].as_str().map(|name| name.rsplit('/').next().unwrap_or(name).to_owned());
+        let named =
+            self.content["name"].as_str().map(|name| name.rsplit('/').next().unwrap_or(name).to_owned());
         named.filter(|name| !name.is_empty()).unwrap_or_else(folder)
     }
 
@@ -135,8 +136,10 @@ impl Package {
     }
 
     fn no_script(&self, name: &str) -> ProgramError {
-        let known: Vec<String> =
-            self.content["scripts"].as_object().map(|scripts| scripts.keys().cloned().collect()).unwrap_or_default();
+        let known: Vec<String> = self.content["scripts"]
+            .as_object()
+            .map(|scripts| scripts.keys().cloned().collect())
+            .unwrap_or_default();
         let nearest = nearest(name, known.iter().map(String::as_str)).map(str::to_owned);
         ProgramError::NoScript { path: self.file.clone(), name: name.to_owned(), known, nearest }
     }
@@ -182,7 +185,8 @@ impl Package {
 pub(super) fn runs_node(program: &Path) -> bool {
     let name = program.file_name().and_then(OsStr::to_str).unwrap_or_default();
     let is_node = |name: &str| name == "node" || name == "nodejs";
-    is_node(name) || (!WRAPPERS.contains(&name) && shebang(program).is_some_and(|interpreter| is_node(&interpreter)))
+    is_node(name)
+        || (!WRAPPERS.contains(&name) && shebang(program).is_some_and(|interpreter| is_node(&interpreter)))
 }
 
 /// The `pre` script, without the variables that would make it take the server's channel and sockets.
@@ -210,7 +214,11 @@ mod tests {
             let actual = actual.as_ref().map(|wish| {
                 (wish.script.as_str(), shell::join(&wish.arguments).into_string().unwrap(), wish.certain)
             });
-            assert_eq!(actual, expected.map(|(script, rest, certain)| (script, rest.to_owned(), certain)), "{line}");
+            assert_eq!(
+                actual,
+                expected.map(|(script, rest, certain)| (script, rest.to_owned(), certain)),
+                "{line}"
+            );
         };
         check("npm start", Some(("start", "", true)));
         check("npm run dev", Some(("dev", "", true)));
@@ -228,7 +236,10 @@ mod tests {
     /// The script `start` of a package whose `node_modules/.bin` holds a server, a wrapper, and `tsx`.
     fn check(scripts: &str, arguments: &str, expected: &str) {
         let folder = Folder::new();
-        folder.file("package.json", &format!(r#"{{"name": "@acme/shop", "version": "1.2.3", "scripts": {scripts}}}"#));
+        folder.file(
+            "package.json",
+            &format!(r#"{{"name": "@acme/shop", "version": "1.2.3", "scripts": {scripts}}}"#),
+        );
         for name in ["fastify", "nodemon", "tsx"] {
             folder.program(&format!("node_modules/.bin/{name}"), "#!/usr/bin/env node\n");
         }
@@ -237,7 +248,11 @@ mod tests {
         let package = Package::above(folder.path()).unwrap();
         let path = folder.path().join("bin").into_os_string();
         let actual = match package.line("start", &words(arguments), &path) {
-            Ok(script) => format!("{} [{}]", script.line.to_string_lossy(), if script.is_node { "node" } else { "other" }),
+            Ok(script) => format!(
+                "{} [{}]",
+                script.line.to_string_lossy(),
+                if script.is_node { "node" } else { "other" }
+            ),
             Err(error) => format!("error: {error}; hint: {}", error.hint().unwrap_or_default()),
         };
         assert_eq!(folder.neutral(&actual), expected);
@@ -279,7 +294,10 @@ mod tests {
     #[test]
     fn scripts_get_what_npm_gives_them() {
         let folder = Folder::new();
-        folder.file("package.json", r#"{"name": "@acme/shop", "version": "1.2.3", "scripts": {"start": "x y"}}"#);
+        folder.file(
+            "package.json",
+            r#"{"name": "@acme/shop", "version": "1.2.3", "scripts": {"start": "x y"}}"#,
+        );
         folder.file("node_modules/.bin/x", "");
         let sub = folder.path().join("sub");
         let package = Package::above(&sub).unwrap();

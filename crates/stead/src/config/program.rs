@@ -11,7 +11,7 @@
 //! anything is started.
 
 use super::interpreter::{self, Interpreter, Surroundings};
-use super::package::{self, Package, ScriptLine};
+use super::package::{self, Package, ScriptLine, Wish};
 use super::program_error::ProgramError;
 use super::search::{self, Found, in_path, look_at, nearest_file, nearest_in_path};
 use super::settings::Program;
@@ -52,41 +52,59 @@ pub(super) fn resolve(
 ) -> Result<Resolved, ProgramError> {
     check_directory(request.directory)?;
     let words = split(&request)?;
-    let Some(first) = words.first() else { return Err(ProgramError::Empty) };
-    let display = display(&words, request.arguments);
-    if request.shell {
-        return Ok(in_shell(&request, &words, display));
+    if words.is_empty() {
+        return Err(ProgramError::Empty);
     }
-    if let Some(wish) = package::wish(&words) {
-        let package = Package::above(request.directory)?;
-        if wish.certain || package.has_script(&wish.script) {
-            let arguments = [&wish.arguments[..], request.arguments].concat();
-            return script(&package, &wish.script, &arguments, display, environment);
-        }
-    }
+    let mut resolved = if request.shell {
+        in_shell(&request, &words)
+    } else if let Some((package, wish)) = package_of(&words, request.directory)? {
+        script(&package, &wish.script, &[&wish.arguments[..], request.arguments].concat(), environment)?
+    } else {
+        find(&words, &request, environment)?
+    };
+    let display: Vec<_> = words.iter().chain(request.arguments).map(|word| word.to_string_lossy()).collect();
+    resolved.program.display = display.join(" ");
+    Ok(resolved)
+}
+
+/// The package and what is wanted of it, if the command is a package manager's.
+fn package_of(words: &[OsString], directory: &Path) -> Result<Option<(Package, Wish)>, ProgramError> {
+    let Some(wish) = package::wish(words) else { return Ok(None) };
+    let package = Package::above(directory)?;
+    Ok((wish.certain || package.has_script(&wish.script)).then_some((package, wish)))
+}
+
+/// A directory, a script, or a program.
+fn find(
+    words: &[OsString],
+    request: &Request<'_>,
+    environment: &mut BTreeMap<OsString, OsString>,
+) -> Result<Resolved, ProgramError> {
     let path = environment.get(OsStr::new("PATH")).cloned().unwrap_or_default();
     let around = Surroundings { directory: request.directory, path: &path };
-    let at = request.directory.join(first);
-    let language = interpreter::by_extension(Path::new(first));
-    let mut program = if words.len() == 1 && at.is_dir() && !is_plain_program(first, around) {
-        return directory(&at, request.arguments, display, environment);
-    } else if let Some(language) = language.filter(|_| at.is_file() || !is_plain_program(first, around)) {
-        if !at.is_file() {
-            return Err(file_not_found(first, &at));
+    let first = &words[0];
+    let at = tidy(&request.directory.join(first));
+    let in_path = is_plain_program(first, around);
+    if words.len() == 1 && at.is_dir() && !in_path {
+        return directory(&at, request.arguments, environment);
+    }
+    let mut program = match interpreter::by_extension(Path::new(first)) {
+        Some(language) if at.is_file() => {
+            let Interpreter { mut arguments, is_node } =
+                interpreter::find(language, Path::new(first), around)?;
+            arguments.extend(words.iter().cloned());
+            Program { arguments, display: String::new(), is_node, shell: false }
         }
-        let Interpreter { mut arguments, is_node } = interpreter::find(language, Path::new(first), around)?;
-        arguments.extend(words.iter().cloned());
-        Program { arguments, display, is_node, shell: false }
-    } else {
-        command(&words, display, around)?
+        Some(_) if !in_path => return Err(file_not_found(first, &at)),
+        _ => command(words, around)?,
     };
     prepare(&program, environment);
     program.arguments.extend(request.arguments.iter().cloned());
-    Ok(Resolved { program, directory: request.directory.to_owned(), name: name_of(&words) })
+    Ok(Resolved { program, directory: request.directory.to_owned(), name: name_of(words) })
 }
 
 /// A directory that is named to run in.
-pub(super) fn check_directory(path: &Path) -> Result<(), ProgramError> {
+fn check_directory(path: &Path) -> Result<(), ProgramError> {
     if path.is_dir() {
         return Ok(());
     }
@@ -94,21 +112,23 @@ pub(super) fn check_directory(path: &Path) -> Result<(), ProgramError> {
     Err(ProgramError::Directory { path: path.to_owned(), exists: path.exists(), nearest })
 }
 
+/// Without the `.` that joining leaves in the middle.
+pub(super) fn tidy(path: &Path) -> PathBuf {
+    path.components().collect()
+}
+
 /// One word with blanks in it is a command line, unless a file has this name.
 fn split(request: &Request<'_>) -> Result<Vec<OsString>, ProgramError> {
     match request.words {
-        [line] if !request.shell && !request.directory.join(line).exists() => shell::split(line)
-            .ok_or_else(|| ProgramError::Quote { command: line.to_string_lossy().into_owned() }),
+        [line] if !request.shell && (line.is_empty() || !request.directory.join(line).exists()) => {
+            shell::split(line)
+                .ok_or_else(|| ProgramError::Quote { command: line.to_string_lossy().into_owned() })
+        }
         words => Ok(words.to_vec()),
     }
 }
 
-fn display(words: &[OsString], arguments: &[OsString]) -> String {
-    let words: Vec<_> = words.iter().chain(arguments).map(|word| word.to_string_lossy()).collect();
-    words.join(" ")
-}
-
-fn in_shell(request: &Request<'_>, words: &[OsString], display: String) -> Resolved {
+fn in_shell(request: &Request<'_>, words: &[OsString]) -> Resolved {
     let mut line = match words {
         [line] => line.clone(),
         words => words.join(OsStr::new(" ")),
@@ -118,16 +138,12 @@ fn in_shell(request: &Request<'_>, words: &[OsString], display: String) -> Resol
         line.push(shell::join(request.arguments));
     }
     let is_node = shell::simple_line(&line.to_string_lossy()).is_some_and(|line| line.program == "node");
-    let first = line.to_string_lossy().split_whitespace().next().map(OsString::from);
-    Resolved {
-        program: Program { arguments: shell_arguments(line), display, is_node, shell: true },
-        directory: request.directory.to_owned(),
-        name: name_of(first.as_slice()),
-    }
+    let name = shell::split(&line).map_or_else(|| name_of(words), |words| name_of(&words));
+    Resolved { program: in_sh(line, is_node), directory: request.directory.to_owned(), name }
 }
 
-fn shell_arguments(line: OsString) -> Vec<OsString> {
-    vec![SHELL.into(), "-c".into(), line]
+fn in_sh(line: OsString, is_node: bool) -> Program {
+    Program { arguments: vec![SHELL.into(), "-c".into(), line], display: String::new(), is_node, shell: true }
 }
 
 /// A script of a package.
@@ -135,14 +151,13 @@ fn script(
     package: &Package,
     name: &str,
     arguments: &[OsString],
-    display: String,
     environment: &mut BTreeMap<OsString, OsString>,
 ) -> Result<Resolved, ProgramError> {
     let path = environment.get(OsStr::new("PATH")).cloned().unwrap_or_default();
     let ScriptLine { line, is_node, environment: more } = package.line(name, arguments, &path)?;
     environment.extend(more);
     Ok(Resolved {
-        program: Program { arguments: shell_arguments(line), display, is_node, shell: true },
+        program: in_sh(line, is_node),
         directory: package.directory().to_owned(),
         name: app_name(&package.name()),
     })
@@ -152,7 +167,6 @@ fn script(
 fn directory(
     path: &Path,
     arguments: &[OsString],
-    display: String,
     environment: &mut BTreeMap<OsString, OsString>,
 ) -> Result<Resolved, ProgramError> {
     if !path.join("package.json").is_file() {
@@ -162,7 +176,7 @@ fn directory(
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let package = Package::above(&path)?;
     if package.has_script("start") {
-        return script(&package, "start", arguments, display, environment);
+        return script(&package, "start", arguments, environment);
     }
     let main = OsString::from(package.main().ok_or_else(|| package.no_start())?);
     let request = Request { words: &[main], arguments, shell: false, directory: &path };
@@ -176,10 +190,10 @@ fn is_plain_program(word: &OsStr, around: Surroundings<'_>) -> bool {
     is_plain && matches!(in_path(word, around.path, around.directory), Found::Program(_))
 }
 
-fn command(words: &[OsString], display: String, around: Surroundings<'_>) -> Result<Program, ProgramError> {
+fn command(words: &[OsString], around: Surroundings<'_>) -> Result<Program, ProgramError> {
     let first = &words[0];
     let is_path = first.as_encoded_bytes().contains(&b'/');
-    let at = around.directory.join(first);
+    let at = tidy(&around.directory.join(first));
     let found = if is_path { look_at(at.clone()) } else { in_path(first, around.path, around.directory) };
     let program = match found {
         Found::Program(program) => program,
@@ -193,7 +207,7 @@ fn command(words: &[OsString], display: String, around: Surroundings<'_>) -> Res
         check_node_script(words, around.directory)?;
     }
     let arguments = std::iter::once(program.into_os_string()).chain(words[1..].iter().cloned()).collect();
-    Ok(Program { arguments, display, is_node, shell: false })
+    Ok(Program { arguments, display: String::new(), is_node, shell: false })
 }
 
 /// `node serevr.js` would be found out by Node.js itself, but only by a stack trace of every worker.
@@ -240,7 +254,8 @@ fn name_of(words: &[OsString]) -> String {
 
 /// A text made fit for the name of an app.
 fn app_name(text: &str) -> String {
-    let fit = |letter: char| if letter.is_ascii_alphanumeric() || "-_.".contains(letter) { letter } else { '-' };
+    let fit =
+        |letter: char| if letter.is_ascii_alphanumeric() || "-_.".contains(letter) { letter } else { '-' };
     let name: String = text.chars().map(fit).collect();
     match name.trim_matches(['-', '.']) {
         "" => "app".to_owned(),

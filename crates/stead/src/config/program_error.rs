@@ -119,11 +119,15 @@ impl ProgramError {
             | ProgramError::NotFound { nearest, .. }
             | ProgramError::Directory { nearest, .. } => nearest.as_deref().map(did_you_mean),
             ProgramError::NotAPackage { .. } => Some("name a script in it, or a command".to_owned()),
-            ProgramError::NotExecutable { path } => Some(format!("make it executable: `chmod +x {}`", path.display())),
+            ProgramError::NotExecutable { path } => {
+                Some(format!("make it executable: `chmod +x {}`", path.display()))
+            }
             ProgramError::InterpreterMissing { interpreter, .. } => {
                 Some(format!("install `{interpreter}`, or put its directory into PATH"))
             }
-            ProgramError::NoTypeScript { .. } => Some("install Node.js 22.18 or newer, or `npm install tsx`".to_owned()),
+            ProgramError::NoTypeScript { .. } => {
+                Some("install Node.js 22.18 or newer, or `npm install tsx`".to_owned())
+            }
             ProgramError::NoPackage { .. } => Some("`--cwd` names the directory to run in".to_owned()),
             ProgramError::PackageUnreadable { .. } | ProgramError::PackageInvalid { .. } => None,
             ProgramError::NoScript { nearest: Some(nearest), .. } => Some(did_you_mean(nearest)),

@@ -24,7 +24,7 @@ const SIZE_UNITS: [(&str, u64); 10] = [
 ///
 /// # Errors
 /// A message for people, when it is none.
-pub fn parse_duration(text: &str) -> Result<Duration, String> {
+pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is not a duration");
     let nanoseconds = parse(text, &DURATION_UNITS).ok_or_else(wrong)?;
     if nanoseconds > u128::from(u64::MAX) {
@@ -37,7 +37,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
 ///
 /// # Errors
 /// A message for people, when it is none.
-pub fn parse_size(text: &str) -> Result<u64, String> {
+pub(super) fn parse_size(text: &str) -> Result<u64, String> {
     let wrong = || format!("`{text}` is not a size");
     parse(text, &SIZE_UNITS).ok_or_else(wrong)?.try_into().map_err(|_| wrong())
 }
@@ -64,7 +64,9 @@ mod tests {
 
     #[test]
     fn durations_are_read_exactly() {
-        let check = |text: &str, expected: Option<Duration>| assert_eq!(parse_duration(text).ok(), expected, "{text}");
+        let check = |text: &str, expected: Option<Duration>| {
+            assert_eq!(parse_duration(text).ok(), expected, "{text}");
+        };
         check("500ms", Some(Duration::from_millis(500)));
         check("30s", Some(Duration::from_secs(30)));
         check("1.5 s", Some(Duration::from_millis(1500)));

@@ -4,9 +4,7 @@ use super::address::ListenAddress;
 use super::document::{Entry, Problem, Value};
 use super::instances::InstanceCount;
 use super::reader::{Reader, boolean, choice, count, duration, list, size, string, table, unknown_key, wait};
-use super::settings::{
-    BalancerSettings, Mode, Ready, ReadyTimeout, RestartSettings, StopSettings, Upstream,
-};
+use super::settings::{BalancerSettings, Mode, Ready, ReadyTimeout, RestartSettings, StopSettings, Upstream};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -116,7 +114,10 @@ fn environment(entry: &Entry) -> Result<Vec<(OsString, OsString)>, Problem> {
     let mut variables = Vec::new();
     for member in table(entry)? {
         if member.key.is_empty() || member.key.contains('=') {
-            return Err(Problem::new(&member.key_place, format!("`{}` is not the name of a variable", member.key)));
+            return Err(Problem::new(
+                &member.key_place,
+                format!("`{}` is not the name of a variable", member.key),
+            ));
         }
         // Numbers are what ports and flags look like.
         let value = match &member.entry.value {
@@ -176,7 +177,8 @@ fn ready(entry: &Entry) -> Result<Ready, Problem> {
             [] => Err(Problem::new(&entry.place, "expected { http = \"/path\" }")),
             members => {
                 let member = members.iter().find(|member| member.key != "http").unwrap_or(&members[0]);
-                Err(unknown_key(&member.key, &member.key_place, "`ready`", &["http"]))
+                let hint = Some("write { http = \"/path\" }".to_owned());
+                Err(unknown_key(&member.key, &member.key_place, "`ready`", &["http"]).hint(hint))
             }
         },
         _ => {

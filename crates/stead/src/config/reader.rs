@@ -38,7 +38,8 @@ impl Reader {
         key: &'static str,
         read: impl FnOnce(&Entry) -> Result<T, Problem>,
     ) -> Result<T, Problem> {
-        let entry = self.take(key).unwrap_or_else(|| panic!("defaults.toml must name every setting, and so `{key}`"));
+        let entry =
+            self.take(key).unwrap_or_else(|| panic!("defaults.toml must name every setting, and so `{key}`"));
         read(&entry).map_err(|problem| name(problem, key))
     }
 
@@ -95,7 +96,10 @@ pub(super) fn count(least: u32) -> impl FnOnce(&Entry) -> Result<u32, Problem> {
     move |entry| match entry.value {
         Value::Integer(number) => match u32::try_from(number) {
             Ok(count) if count >= least => Ok(count),
-            _ => Err(Problem::new(&entry.place, format!("must be at least {least} and at most {}", u32::MAX))),
+            _ if number < i64::from(least) => {
+                Err(Problem::new(&entry.place, format!("must be at least {least}")))
+            }
+            _ => Err(Problem::new(&entry.place, format!("must be at most {}", u32::MAX))),
         },
         _ => Err(expected(entry, "a number")),
     }
@@ -104,9 +108,8 @@ pub(super) fn count(least: u32) -> impl FnOnce(&Entry) -> Result<u32, Problem> {
 pub(super) fn duration(entry: &Entry) -> Result<Duration, Problem> {
     let units = "a duration such as \"500ms\", \"30s\", \"2m\"";
     match &entry.value {
-        Value::String(text) => {
-            parse_duration(text).map_err(|message| Problem::new(&entry.place, message).hint(Some(format!("write {units}"))))
-        }
+        Value::String(text) => parse_duration(text)
+            .map_err(|message| Problem::new(&entry.place, message).hint(Some(format!("write {units}")))),
         Value::Integer(number) => {
             let hint = format!("a number needs its unit: \"{number}s\" or \"{number}ms\"");
             Err(expected(entry, units).hint(Some(hint)))
@@ -127,9 +130,8 @@ pub(super) fn wait(entry: &Entry) -> Result<Duration, Problem> {
 pub(super) fn size(entry: &Entry) -> Result<u64, Problem> {
     let units = "a size such as \"512B\", \"64KiB\", \"1MB\"";
     match &entry.value {
-        Value::String(text) => {
-            parse_size(text).map_err(|message| Problem::new(&entry.place, message).hint(Some(format!("write {units}"))))
-        }
+        Value::String(text) => parse_size(text)
+            .map_err(|message| Problem::new(&entry.place, message).hint(Some(format!("write {units}")))),
         Value::Integer(number) => {
             Err(expected(entry, units).hint(Some(format!("a number needs its unit: \"{number}B\""))))
         }

@@ -88,7 +88,9 @@ pub struct Program {
 impl Program {
     /// True when an argument holds this placeholder.
     pub fn uses(&self, placeholder: Placeholder) -> bool {
-        self.arguments.iter().any(|argument| find(argument.as_bytes(), placeholder.text().as_bytes()).is_some())
+        self.arguments
+            .iter()
+            .any(|argument| find(argument.as_bytes(), placeholder.text().as_bytes()).is_some())
     }
 
     /// The arguments of one worker. A placeholder without a value stays as it is.
@@ -97,7 +99,7 @@ impl Program {
             .iter()
             .map(|argument| {
                 values.iter().fold(argument.clone(), |argument, (placeholder, value)| {
-                    replace(argument, placeholder.text().as_bytes(), value.as_bytes())
+                    replace(&argument, placeholder.text().as_bytes(), value.as_bytes())
                 })
             })
             .collect()
@@ -286,7 +288,7 @@ fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
     haystack.windows(needle.len()).position(|window| window == needle)
 }
 
-fn replace(text: OsString, from: &[u8], to: &[u8]) -> OsString {
+fn replace(text: &OsStr, from: &[u8], to: &[u8]) -> OsString {
     let mut rest = text.as_bytes();
     let mut result = Vec::with_capacity(rest.len());
     while let Some(at) = find(rest, from) {
@@ -310,7 +312,8 @@ mod tests {
     #[test]
     fn placeholders_are_filled_wherever_they_stand() {
         let check = |arguments: &[&str], expected: &[&str]| {
-            let values = [(Placeholder::Port, OsStr::new("4001")), (Placeholder::Socket, OsStr::new("/run/a.sock"))];
+            let values =
+                [(Placeholder::Port, OsStr::new("4001")), (Placeholder::Socket, OsStr::new("/run/a.sock"))];
             assert_eq!(program(arguments).arguments_with(&values), expected);
         };
         check(&["serve", "--port={port}"], &["serve", "--port=4001"]);

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use stead_supervisor::{Action, AppConfig, AppSnapshot, Event, Input, Next, Phase, SlotState, WorkerId};
+use stead_supervisor::{
+    Action, AppConfig, AppSnapshot, Event, Input, Next, Phase, ReadyTimeout, SlotState, WorkerId,
+};
 
 /// With one worker serving, or two in a reload, so many processes may be in a slot at a time.
 const PROCESSES_PER_SLOT_MAX: usize = 3;
@@ -91,6 +93,8 @@ pub(crate) struct Rules {
     open_reloads: BTreeMap<u64, WorkerId>,
     stop: Option<Stop>,
     was_ready: bool,
+    /// Some configuration of this life assumes that a worker is ready after a while.
+    may_assume: bool,
     /// The longest of each limit that any configuration of this life had.
     limits: Limits,
 }
@@ -122,6 +126,7 @@ pub(crate) struct Step<'a> {
 
 impl Rules {
     pub(crate) fn learn(&mut self, config: &AppConfig) {
+        self.may_assume |= config.on_ready_timeout == ReadyTimeout::Assume;
         self.limits.grace = self.limits.grace.max(config.grace);
         self.limits.terminate_after = self.limits.terminate_after.max(config.terminate_after);
         self.limits.kill_after = self.limits.kill_after.max(config.kill_after);
@@ -166,6 +171,10 @@ impl Rules {
             | Action::StopPolitely { worker }
             | Action::Terminate { worker } => worker,
         };
+        if matches!(action, Action::Route { .. }) {
+            let is_ready = processes[worker].said_ready || self.may_assume;
+            assert!(is_ready, "only a worker that said it is ready gets requests: {worker}");
+        }
         let is_allowed = match processes[worker].life {
             Life::Running => true,
             Life::Stray => matches!(action, Action::Kill { .. }),

@@ -67,7 +67,7 @@ impl World {
     pub(crate) fn live(mut self) -> Tally {
         let end = self.now + Duration::from_secs(20 + self.chance.below(280));
         if !self.chance.percent(5) {
-            self.put_in(Input::Start);
+            self.put_in(&Input::Start);
         }
         self.plan_orders(end);
         self.run_until(end);
@@ -75,14 +75,14 @@ impl World {
         self.part = Part::Healing;
         // What was planned of the chaos has to be over well before the end of the healing.
         let instances = 1 + u32::try_from(self.chance.below(4)).expect("below 4");
-        self.put_in(Input::Scale(instances));
-        self.put_in(Input::Start);
+        self.put_in(&Input::Scale(instances));
+        self.put_in(&Input::Start);
         self.run_until(self.now + HEALING);
         self.check_healed(instances);
 
         self.part = Part::End;
         let stop = if self.chance.percent(20) { Input::StopNow } else { Input::Stop };
-        self.put_in(stop);
+        self.put_in(&stop);
         self.run_until(self.now + Duration::from_secs(300));
         assert_eq!(self.phase, Phase::Stopped, "a stop ends");
         assert!(self.rules.are_reloads_answered(), "each reload is answered");
@@ -119,21 +119,21 @@ impl World {
             let is_late = is_near && self.chance.percent(10);
             let is_timeout = timeout.is_some_and(|at| at <= self.now) && !is_late;
             if is_timeout {
-                self.put_in(Input::Timeout);
+                self.put_in(&Input::Timeout);
                 let again = self.app.poll_timeout();
                 assert!(again.is_none_or(|at| at > self.now), "the timeout was handled");
             } else if let Some(((at, _), input)) = self.plan.pop_first() {
                 self.now = self.now.max(at);
-                self.put_in_if_possible(input);
+                self.put_in_if_possible(&input);
             }
         }
         self.now = self.now.max(end);
     }
 
     /// What is planned for a process that has ended does not happen.
-    fn put_in_if_possible(&mut self, input: Input) {
+    fn put_in_if_possible(&mut self, input: &Input) {
         let life = |worker: &WorkerId| self.processes[worker].life;
-        let is_possible = match &input {
+        let is_possible = match input {
             Input::Started { worker, .. } | Input::SpawnFailed { worker, .. } => {
                 matches!(life(worker), Life::Asked | Life::Lost)
             }
@@ -150,23 +150,23 @@ impl World {
         }
     }
 
-    fn put_in(&mut self, input: Input) {
+    fn put_in(&mut self, input: &Input) {
         self.planned += 1;
         let worker_last = self.processes.last_key_value().map_or(0, |(worker, _)| *worker);
         let routed_before = routed(&self.processes);
         let phase_before = self.phase;
         if self.phase != Phase::Stopped || matches!(input, Input::Reload { .. }) {
-            self.rules.note_input(self.now, &input, worker_last);
+            self.rules.note_input(self.now, input, worker_last);
         }
-        if let Input::Reconfigure(config) = &input {
+        if let Input::Reconfigure(config) = input {
             self.rules.learn(config);
         }
-        self.note(&input);
+        self.note(input);
         self.app.handle(self.now, input.clone());
-        let step = Step { now: self.now, input: &input, routed_before: &routed_before, phase_before };
+        let step = Step { now: self.now, input, routed_before: &routed_before, phase_before };
         while let Some(action) = self.app.poll_action() {
             self.rules.check_action(&action, &self.processes, &step);
-            self.perform(action);
+            self.perform(&action);
         }
         let snapshot = self.app.snapshot(self.now);
         self.phase = snapshot.phase;
@@ -190,8 +190,8 @@ impl World {
         }
     }
 
-    fn perform(&mut self, action: Action) {
-        match action {
+    fn perform(&mut self, action: &Action) {
+        match *action {
             Action::Spawn { worker, slot } => self.spawn(worker, slot),
             Action::Route { worker } => self.process(worker).is_routed = true,
             Action::Drain { worker } => {
@@ -254,7 +254,7 @@ impl World {
                 if let Some(after) = ready_after {
                     self.plan_after(started_after + after, Input::Ready { worker });
                 }
-                if kind >= 4 && kind < 10 {
+                if (4..10).contains(&kind) {
                     self.plan_mishap(worker, started_after);
                 }
             }

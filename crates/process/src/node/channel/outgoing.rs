@@ -2,10 +2,10 @@
 //!
 //! Pure but for the writing itself, which is a parameter. The rules, all Node.js's own:
 //!
-//! - One descriptor goes with the first byte of its frame. It is kept here until the child says that it arrived, because a child that
-//!   has no room for it asks for it again.
-//! - A descriptor's message reaches the program one turn of its loop *after* a plain message behind it. So a message that must
-//!   not overtake descriptors is *held* until they have been confirmed.
+//! - One descriptor goes with the first byte of its frame. It is kept here until the child says that it arrived,
+//!   because a child that has no room for it asks for it again.
+//! - A descriptor's message reaches the program one turn of its loop *after* a plain message behind it. So a message
+//!   that must not overtake descriptors is *held* until they have been confirmed.
 
 use std::collections::VecDeque;
 use std::io;
@@ -151,13 +151,15 @@ impl Outgoing {
     ) -> io::Result<()> {
         while let Some(frame) = self.queue.front_mut() {
             let first = frame.handle.as_ref().filter(|_| frame.written == 0);
-            let descriptors: Vec<BorrowedFd<'_>> = first.iter().map(|handle| handle.descriptor.as_fd()).collect();
+            let descriptors: Vec<BorrowedFd<'_>> =
+                first.iter().map(|handle| handle.descriptor.as_fd()).collect();
             match send(&frame.bytes[frame.written..], &descriptors) {
                 Ok(count) => {
                     frame.written += count;
                     self.waiting_bytes -= count;
                     if frame.written == frame.bytes.len() {
-                        self.unconfirmed.extend(self.queue.pop_front().filter(|frame| frame.handle.is_some()));
+                        self.unconfirmed
+                            .extend(self.queue.pop_front().filter(|frame| frame.handle.is_some()));
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
@@ -237,7 +239,8 @@ mod tests {
         written
     }
 
-    /// Each step: what is pushed (`.` free, `>` program, `|` last in front of the name) or answered (`+`, `-`), and what is written.
+    /// Each step: what is pushed (`.` free, `>` program, `|` last in front of the name) or answered (`+`,
+    /// `-`), and what is written.
     fn check(steps: &[(&str, &str)]) {
         let mut outgoing = Outgoing::default();
         for (step, written) in steps {
@@ -256,18 +259,39 @@ mod tests {
             }
             assert_eq!(flush(&mut outgoing), *written, "after {step} of {steps:?}");
         }
-        assert_eq!(outgoing.waiting_bytes, outgoing.held.iter().map(|held| held.frame.bytes.len()).sum::<usize>());
+        assert_eq!(
+            outgoing.waiting_bytes,
+            outgoing.held.iter().map(|held| held.frame.bytes.len()).sum::<usize>()
+        );
     }
 
     #[test]
     fn the_last_message_waits_for_every_descriptor() {
-        check(&[(".A", "A"), (".B", "B"), ("|x", ""), (".c", "c"), ("+", ""), (".D", "D"), ("+", "x"), ("+", "")]);
+        check(&[
+            (".A", "A"),
+            (".B", "B"),
+            ("|x", ""),
+            (".c", "c"),
+            ("+", ""),
+            (".D", "D"),
+            ("+", "x"),
+            ("+", ""),
+        ]);
         check(&[("|x", "x")]);
     }
 
     #[test]
     fn a_program_s_messages_keep_their_order() {
-        check(&[(">a", "a"), (">B", "B"), (">c", ""), (">D", ""), (">e", ""), ("+", "cD"), (".F", "F"), ("+", "e")]);
+        check(&[
+            (">a", "a"),
+            (">B", "B"),
+            (">c", ""),
+            (">D", ""),
+            (">e", ""),
+            ("+", "cD"),
+            (".F", "F"),
+            ("+", "e"),
+        ]);
     }
 
     #[test]
@@ -348,7 +372,8 @@ mod tests {
         outgoing.push(frame(b'A'), Order::Free).unwrap();
         outgoing.push(frame(b'b'), Order::Free).unwrap();
         let mut full = true;
-        let result = outgoing.flush(|_, _| if std::mem::take(&mut full) { Err(Errno::TOOMANYREFS.into()) } else { Ok(1) });
+        let result = outgoing
+            .flush(|_, _| if std::mem::take(&mut full) { Err(Errno::TOOMANYREFS.into()) } else { Ok(1) });
         result.unwrap();
         assert_eq!((outgoing.take_lost().len(), outgoing.handles, outgoing.waiting_bytes), (1, 0, 0));
     }

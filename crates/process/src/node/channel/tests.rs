@@ -46,7 +46,9 @@ impl Child {
 }
 
 async fn next(receiver: &mut Receiver) -> Option<Received> {
-    tokio::time::timeout(Duration::from_secs(5), receiver.next()).await.expect("something within five seconds")
+    tokio::time::timeout(Duration::from_secs(5), receiver.next())
+        .await
+        .expect("something within five seconds")
 }
 
 fn connection() -> (ClusterMessage, OwnedFd) {
@@ -58,8 +60,14 @@ fn connection() -> (ClusterMessage, OwnedFd) {
 async fn questions_of_node_itself_are_answered() {
     let (mut child, _channel, mut receiver) = Child::open();
     for (question, answer) in [
-        (json!({"cmd": "NODE_SOCKET_NOTIFY_CLOSE", "key": "k"}), json!({"cmd": "NODE_SOCKET_ALL_CLOSED", "key": "k"})),
-        (json!({"cmd": "NODE_SOCKET_GET_COUNT", "key": "k"}), json!({"cmd": "NODE_SOCKET_COUNT", "key": "k", "count": 0})),
+        (
+            json!({"cmd": "NODE_SOCKET_NOTIFY_CLOSE", "key": "k"}),
+            json!({"cmd": "NODE_SOCKET_ALL_CLOSED", "key": "k"}),
+        ),
+        (
+            json!({"cmd": "NODE_SOCKET_GET_COUNT", "key": "k"}),
+            json!({"cmd": "NODE_SOCKET_COUNT", "key": "k", "count": 0}),
+        ),
         (json!({"cmd": "NODE_HANDLE", "type": "net.Socket", "msg": 1}), json!({"cmd": "NODE_HANDLE_NACK"})),
     ] {
         child.say(&question.to_string());
@@ -69,7 +77,9 @@ async fn questions_of_node_itself_are_answered() {
     }
     child.say(r#"{"cmd":"NODE_DEBUG_ENABLED"}"#);
     child.say(r#"{"cmd":"NODE_"}"#);
-    assert!(matches!(next(&mut receiver).await, Some(Received::Message(message)) if message == json!({"cmd": "NODE_"})));
+    assert!(
+        matches!(next(&mut receiver).await, Some(Received::Message(message)) if message == json!({"cmd": "NODE_"}))
+    );
 }
 
 #[tokio::test]
@@ -80,7 +90,10 @@ async fn disconnect_waits_until_connections_have_arrived() {
     assert_eq!(channel.cluster(ClusterMessage::Disconnect, None).unwrap(), 1);
     assert_eq!(channel.cluster(ClusterMessage::Acknowledge { ack: 9 }, None).unwrap(), 2);
     let (child, first) = child.hear().await;
-    assert_eq!((&first["msg"]["act"], &first["nativeKind"], &first["socketType"]), (&json!("newconn"), &json!("pipe"), &json!(0)));
+    assert_eq!(
+        (&first["msg"]["act"], &first["nativeKind"], &first["socketType"]),
+        (&json!("newconn"), &json!("pipe"), &json!(0))
+    );
     let (mut child, second) = child.hear().await;
     assert_eq!(second["ack"], json!(9));
     child.say(r#"{"cmd":"NODE_HANDLE_ACK"}"#);
@@ -111,7 +124,9 @@ async fn a_connection_that_never_arrives_is_not_accepted() {
         (child, _) = child.hear().await;
         child.say(r#"{"cmd":"NODE_HANDLE_NACK"}"#);
     }
-    assert!(matches!(next(&mut receiver).await, Some(Received::Undelivered(message)) if message == json!({"a": 1})));
+    assert!(
+        matches!(next(&mut receiver).await, Some(Received::Undelivered(message)) if message == json!({"a": 1}))
+    );
 }
 
 #[tokio::test]

@@ -4,7 +4,8 @@ use serde_json::{Map, Value};
 
 /// As deep as values may be nested, the same as for JSON.
 const DEPTH_MAX: usize = 128;
-/// How many values a frame may hold beyond one per byte: holes in arrays, and values that are referred to again.
+/// How many values a frame may hold beyond one per byte: holes in arrays, and values that are referred to
+/// again.
 const VALUES_SLACK: usize = 65_536;
 
 /// The bytes are no value this codec knows.
@@ -49,7 +50,8 @@ type Read = Result<Option<Value>, DecodeError>;
 struct Reader<'a> {
     bytes: &'a [u8],
     position: usize,
-    /// Where each object begins. A reference is read again from there, so nothing is kept or copied for those never referred to.
+    /// Where each object begins. A reference is read again from there, so nothing is kept or copied for those
+    /// never referred to.
     objects: Vec<usize>,
     /// The objects being read now, outermost first.
     open: Vec<usize>,
@@ -153,8 +155,9 @@ impl Reader<'_> {
         let sign = if bits & 1 == 1 { "-" } else { "" };
         let significant = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
         if significant > 16 {
-            let digits: String = bytes[..significant].iter().rev().map(|byte| format!("{byte:02x}")).collect();
-            return Ok(format!("{sign}0x{digits}").into());
+            let digits: String =
+                bytes[..significant].iter().rev().map(|byte| format!("{byte:02x}")).collect();
+            return Ok(format!("{sign}0x{}", digits.trim_start_matches('0')).into());
         }
         let number = bytes[..significant].iter().rev().fold(0u128, |sum, &byte| sum << 8 | u128::from(byte));
         let text = format!("{sign}{number}");
@@ -287,7 +290,8 @@ impl Reader<'_> {
         Ok(Value::Array(items))
     }
 
-    /// Node.js writes bytes itself (0, kind of view, length, bytes), and anything else that V8 cannot write as a plain object (1).
+    /// Node.js writes bytes itself (0, kind of view, length, bytes), and anything else that V8 cannot write
+    /// as a plain object (1).
     fn host_object(&mut self) -> Read {
         if self.varint()? != 0 {
             return self.value();
@@ -319,10 +323,15 @@ impl Reader<'_> {
     }
 }
 
-/// A whole number stays one, as in JavaScript, where 3 and 3.0 are the same; what JSON has no number for is `null`.
+/// A whole number stays one, as in JavaScript, where 3 and 3.0 are the same; what JSON has no number for is
+/// `null`.
 fn number_value(number: f64) -> Value {
     const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
-    if number.fract() == 0.0 && number.abs() < WHOLE_MAX { Value::from(number as i64) } else { Value::from(number) }
+    if number.fract() == 0.0 && number.abs() < WHOLE_MAX {
+        Value::from(number as i64)
+    } else {
+        Value::from(number)
+    }
 }
 
 fn buffer(bytes: &[u8]) -> Value {
@@ -339,8 +348,7 @@ fn date(milliseconds: f64) -> Value {
     let (days, time) = (milliseconds.div_euclid(86_400_000), milliseconds.rem_euclid(86_400_000));
     let (year, month, day) = civil(days);
     let year = if (0..=9999).contains(&year) { format!("{year:04}") } else { format!("{year:+07}") };
-    let (hour, minute, second, rest) =
-        (time / 3_600_000, time / 60_000 % 60, time / 1000 % 60, time % 1000);
+    let (hour, minute, second, rest) = (time / 3_600_000, time / 60_000 % 60, time / 1000 % 60, time % 1000);
     format!("{year}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{rest:03}Z").into()
 }
 
@@ -400,21 +408,42 @@ mod tests {
         check("ff0f41015a110500000000000000240001", &json!([-5]));
         check("ff0f41015a100000000000000080240001", &json!([9_223_372_036_854_775_808u64]));
         check("ff0f41015a2000000000000000004000000000000000240001", &json!(["1180591620717411303424"]));
-        check("ff0f41015a400000000000000000000000000000000000000000000000000001000000000000240001", &json!(["0x100000000000000000000000000000000000000000000000000"]));
-        check("ff0f41013b22016b6f22017649027b0149026f22017349027b013a04240001", &json!([[["k", {"v": 1}], [1, {"s": 1}]]]));
+        check(
+            "ff0f41015a400000000000000000000000000000000000000000000000000001000000000000240001",
+            &json!(["0x100000000000000000000000000000000000000000000000000"]),
+        );
+        check(
+            "ff0f41013b22016b6f22017649027b0149026f22017349027b013a04240001",
+            &json!([[["k", {"v": 1}], [1, {"s": 1}]]]),
+        );
         check("ff0f41012749022201782c02240001", &json!([[1, "x"]]));
         check("ff0f41015c000a026869240001", &json!([{"type": "Buffer", "data": [104, 105]}]));
         check("ff0f41015c0004020100240001", &json!([{"type": "Buffer", "data": [1, 0]}]));
-        check("ff0f410141035c000a01616f22017349027b015e03240003240001", &json!([[{"type": "Buffer", "data": [97]}, {"s": 1}, {"s": 1}]]));
+        check(
+            "ff0f410141035c000a01616f22017349027b015e03240003240001",
+            &json!([[{"type": "Buffer", "data": [97]}, {"s": 1}, {"s": 1}]]),
+        );
         check("ff0f410142020000240001", &json!([{"type": "Buffer", "data": [0, 0]}]));
         check("ff0f4101522202612b03240001", &json!(["/a+/"]));
         check("ff0f410179240001", &json!([true]));
         check("ff0f41016e0000000000000840240001", &json!([3]));
         check("ff0f410173220173240001", &json!(["s"]));
-        check("ff0f410141036f22017849027b016f22017349027b015e03240003240001", &json!([[{"x": 1}, {"s": 1}, {"s": 1}]]));
-        check("ff0f41016f49024904220162220178006304e900e56549007b03240001", &json!([{"1": 2, "b": "x", "é日": 0}]));
-        check("ff0f72546d220362616473220273742e", &json!({"name": "TypeError", "message": "bad", "stack": "st"}));
-        check("ff0f4102726d22016d7322027374636f22017349027b012e5e02240002", &json!([{"name": "Error", "message": "m", "stack": "st", "cause": {"s": 1}}, {"s": 1}]));
+        check(
+            "ff0f410141036f22017849027b016f22017349027b015e03240003240001",
+            &json!([[{"x": 1}, {"s": 1}, {"s": 1}]]),
+        );
+        check(
+            "ff0f41016f49024904220162220178006304e900e56549007b03240001",
+            &json!([{"1": 2, "b": "x", "é日": 0}]),
+        );
+        check(
+            "ff0f72546d220362616473220273742e",
+            &json!({"name": "TypeError", "message": "bad", "stack": "st"}),
+        );
+        check(
+            "ff0f4102726d22016d7322027374636f22017349027b012e5e02240002",
+            &json!([{"name": "Error", "message": "m", "stack": "st", "cause": {"s": 1}}, {"s": 1}]),
+        );
     }
 
     #[test]
@@ -445,7 +474,8 @@ mod tests {
         for _ in 0..20_000 {
             let bytes: Vec<u8> = (0..24)
                 .map(|_| {
-                    state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                    state =
+                        state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
                     let tags = b"oAa;'\\DRrByxnszINUZ\"cS^_0TF{$@:,.m";
                     let random = (state >> 33) as usize;
                     if random & 1 == 0 { tags[random / 2 % tags.len()] } else { (random >> 8) as u8 & 7 }

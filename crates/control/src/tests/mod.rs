@@ -1,0 +1,5 @@
+//! Server and client together over a real socket, and the API as others see it.
+
+mod api;
+mod metrics;
+mod operator;

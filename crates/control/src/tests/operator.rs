@@ -1,0 +1,170 @@
+//! An operator that does as the test says, and a server for it.
+
+use crate::{
+    AppStatus, Bucket, Client, Counters, Event, ExitReport, Instances, Latency, ListenStatus, Mode, Operator,
+    PoisonedRequest, Progress, Refusal, RefusalKind, Server, Status, StopRequest, WorkerState, WorkerStatus,
+    bind,
+};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, UNIX_EPOCH};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+pub(super) fn status() -> Status {
+    let worker = |slot, state| WorkerStatus {
+        id: u64::from(slot),
+        slot,
+        pid: Some(100 + slot),
+        state,
+        uptime: Some(Duration::from_millis(1_500)),
+        restarts: 2,
+        last_exit: Some(ExitReport { code: None, signal: Some(9), out_of_memory: false, expected: false }),
+        retry_in: None,
+        memory_bytes: Some(1_048_576),
+        requests: 10,
+        in_flight: 1,
+        replayed: 0,
+    };
+    Status {
+        version: "1.2.3".to_owned(),
+        keeper_pid: 1,
+        daemon_pid: 2,
+        daemon_starts: 1,
+        started: UNIX_EPOCH + Duration::from_secs(1_700_000_000),
+        uptime: Duration::from_secs(90),
+        apps: vec![AppStatus {
+            name: "shop".to_owned(),
+            mode: Mode::Auto,
+            instances: Instances { wanted: 2, ready: 1 },
+            listens: vec![ListenStatus { address: "127.0.0.1:8080".to_owned(), mode: Mode::Http }],
+            workers: vec![
+                worker(0, WorkerState::Ready),
+                worker(1, WorkerState::Draining),
+                worker(1, WorkerState::Starting),
+            ],
+            reload: None,
+            counters: Counters { requests: 21, in_flight: 3, replayed: 1, held: 4, ..Counters::default() },
+            latency: Latency {
+                buckets: vec![
+                    Bucket { up_to: Duration::from_millis(1), count: 15 },
+                    Bucket { up_to: Duration::from_millis(10), count: 4 },
+                ],
+                count: 20,
+                sum: Duration::from_millis(250),
+                p50: Some(Duration::from_micros(800)),
+                p99: Some(Duration::from_millis(20)),
+            },
+        }],
+    }
+}
+
+/// Says yes to `shop` and no to others; a reload and the events send what they are given.
+pub(super) struct FakeOperator {
+    pub(super) asked: Mutex<Vec<String>>,
+    pub(super) steps: Mutex<Vec<Progress>>,
+    pub(super) events: Mutex<Option<mpsc::Receiver<Event>>>,
+}
+
+impl FakeOperator {
+    fn check(&self, app: &str, what: String) -> Result<(), Refusal> {
+        self.asked.lock().unwrap().push(what);
+        match app {
+            "shop" => Ok(()),
+            "stopping" => Err(Refusal::new(RefusalKind::Conflict, "app `stopping` stops")),
+            "broken" => Err(Refusal::new(RefusalKind::Failed, "something went wrong")),
+            other => Err(Refusal::no_such_app(other, &["shop"])),
+        }
+    }
+}
+
+impl Operator for FakeOperator {
+    async fn status(&self) -> Status {
+        status()
+    }
+
+    async fn reload(&self, app: Option<&str>) -> Result<mpsc::Receiver<Progress>, Refusal> {
+        self.check(app.unwrap_or("shop"), format!("reload {app:?}"))?;
+        let steps = std::mem::take(&mut *self.steps.lock().unwrap());
+        let (sender, receiver) = mpsc::channel(8);
+        for step in steps {
+            sender.send(step).await.unwrap();
+        }
+        Ok(receiver)
+    }
+
+    async fn scale(&self, app: &str, instances: u32) -> Result<(), Refusal> {
+        self.check(app, format!("scale {app} {instances}"))
+    }
+
+    async fn stop(&self, request: StopRequest) -> Result<(), Refusal> {
+        self.check(
+            request.app.as_deref().unwrap_or("shop"),
+            format!("stop {:?} now={}", request.app, request.now),
+        )
+    }
+
+    async fn send_message(&self, app: &str, message: serde_json::Value) -> Result<u32, Refusal> {
+        self.check(app, format!("message {app} {message}")).map(|()| 2)
+    }
+
+    async fn events(&self) -> mpsc::Receiver<Event> {
+        self.events.lock().unwrap().take().unwrap()
+    }
+
+    async fn poisoned(&self) -> Vec<PoisonedRequest> {
+        vec![PoisonedRequest {
+            app: "shop".to_owned(),
+            at: UNIX_EPOCH + Duration::from_secs(1_700_000_001),
+            method: "GET".to_owned(),
+            target: "/crash".to_owned(),
+            headers: vec![("Host".to_owned(), "shop.example".to_owned())],
+            deaths: Vec::new(),
+        }]
+    }
+}
+
+/// A server, its operator, and a client for it.
+pub(super) struct Bench {
+    pub(super) operator: Arc<FakeOperator>,
+    pub(super) client: Client,
+    pub(super) socket: PathBuf,
+    end: Option<oneshot::Sender<()>>,
+    serving: JoinHandle<std::io::Result<()>>,
+    _folder: tempfile::TempDir,
+}
+
+impl Bench {
+    pub(super) fn start() -> Bench {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("stead.sock");
+        let operator = Arc::new(FakeOperator {
+            asked: Mutex::default(),
+            steps: Mutex::default(),
+            events: Mutex::default(),
+        });
+        let server = Server::new(bind(&socket).unwrap(), socket.clone()).unwrap();
+        let (end, ended) = oneshot::channel::<()>();
+        let serving = server.serve(operator.clone(), async {
+            let _ = ended.await;
+        });
+        Bench {
+            operator,
+            client: Client::new(&socket),
+            socket,
+            end: Some(end),
+            serving: tokio::spawn(serving),
+            _folder: folder,
+        }
+    }
+
+    pub(super) fn asked(&self) -> Vec<String> {
+        self.operator.asked.lock().unwrap().clone()
+    }
+
+    /// Ends the server and waits until it has.
+    pub(super) async fn end(&mut self) {
+        drop(self.end.take());
+        (&mut self.serving).await.unwrap().unwrap();
+    }
+}

@@ -1,0 +1,11 @@
+//! The keeper with real processes: a puppet daemon (`tests/support/puppet.rs`) does what each test tells it, and the
+//! test watches from outside. Everything waits for an event; the limits of those waits only end a hanging test.
+
+#[path = "../support/commands.rs"]
+mod commands;
+mod daemon_deaths;
+mod harness;
+mod limits;
+mod reaping;
+mod signals;
+mod spawning;

@@ -1,0 +1,132 @@
+//! The only place that prints: data to standard output, words to standard error.
+//!
+//! A reader that is gone (`stead status | head -1`) is not an error worth telling anybody.
+
+use super::{ExitCode, Report};
+use std::io::{self, IsTerminal, Write};
+
+/// Columns when nobody can be asked.
+const COLUMNS: u16 = 100;
+
+/// Fewer columns than this are not a terminal to draw a table on.
+const COLUMNS_MIN: u16 = 40;
+
+/// Where a verb prints.
+pub(super) struct Output {
+    data: Box<dyn Write>,
+    words: Box<dyn Write>,
+    /// Lines for people may be drawn over.
+    live: bool,
+    /// A line that may be drawn over is on the screen.
+    open: bool,
+    columns: u16,
+}
+
+impl Output {
+    /// This process's own streams.
+    pub(super) fn standard() -> Output {
+        Output {
+            data: Box::new(io::stdout()),
+            words: Box::new(io::stderr()),
+            live: io::stderr().is_terminal(),
+            open: false,
+            columns: columns(),
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn to(data: Box<dyn Write>, words: Box<dyn Write>, live: bool) -> Output {
+        Output { data, words, live, open: false, columns: 80 }
+    }
+
+    /// How wide a table may be.
+    pub(super) fn columns(&self) -> u16 {
+        self.columns
+    }
+
+    /// Text for programs and people, as it is.
+    pub(super) fn data(&mut self, text: &str) {
+        let _ = self.data.write_all(text.as_bytes()).and_then(|()| self.data.flush());
+    }
+
+    /// A line for people.
+    pub(super) fn words(&mut self, line: &str) {
+        self.close();
+        let _ = writeln!(self.words, "{line}");
+    }
+
+    /// A line for people that the next one replaces, on a terminal.
+    pub(super) fn progress(&mut self, line: &str) {
+        if !self.live {
+            return self.words(line);
+        }
+        // Back to the margin, the text, and nothing of a longer line before it.
+        let _ = write!(self.words, "\r{line}\x1b[K").and_then(|()| self.words.flush());
+        self.open = true;
+    }
+
+    /// A failure.
+    pub(super) fn report(&mut self, report: &Report) {
+        if self.open {
+            let _ = writeln!(self.words);
+            self.open = false;
+        }
+        let _ = write!(self.words, "{report}");
+    }
+
+    fn close(&mut self) {
+        if self.open {
+            let _ = write!(self.words, "\r\x1b[K");
+            self.open = false;
+        }
+    }
+}
+
+/// Prints a failure; gives back the code to end with.
+pub fn error(report: &Report) -> ExitCode {
+    Output::standard().report(report);
+    report.code
+}
+
+/// Prints text for programs and people, as it is.
+pub fn data(text: &str) -> ExitCode {
+    Output::standard().data(text);
+    ExitCode::Ok
+}
+
+/// Prints help, the version, or what is wrong with the command line.
+pub(super) fn usage(error: &clap::Error) {
+    let _ = error.print();
+}
+
+/// One of this process's streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum To {
+    /// Data.
+    Stdout,
+    /// Words.
+    Stderr,
+}
+
+/// Prints bytes as they are.
+pub fn raw(to: To, bytes: &[u8]) {
+    let _ = match to {
+        To::Stdout => {
+            let mut stdout = io::stdout().lock();
+            stdout.write_all(bytes).and_then(|()| stdout.flush())
+        }
+        To::Stderr => io::stderr().lock().write_all(bytes),
+    };
+}
+
+/// Whether people look at it, on a terminal that shows colours (no-color.org).
+pub fn is_coloured() -> bool {
+    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    io::stdout().is_terminal() && io::stderr().is_terminal() && !refused
+}
+
+fn columns() -> u16 {
+    let asked = rustix::termios::tcgetwinsize(io::stdout()).map(|size| size.ws_col).ok();
+    let told = || std::env::var("COLUMNS").ok()?.parse().ok();
+    asked.filter(|columns| *columns >= COLUMNS_MIN).or_else(told).unwrap_or(COLUMNS).max(COLUMNS_MIN)
+}

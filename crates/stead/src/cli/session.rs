@@ -1,0 +1,25 @@
+//! Runs a verb that talks to a running instance: a small runtime, the streams, and the failure printed at the end.
+
+use super::output::Output;
+use super::{ExitCode, Report};
+use stead_control::RuntimeDirectory;
+
+/// Carries out a verb with this process's environment and streams.
+pub(super) fn run(
+    verb: impl AsyncFnOnce(&RuntimeDirectory, &mut Output) -> Result<ExitCode, Report>,
+) -> ExitCode {
+    let mut output = Output::standard();
+    let result = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(verb(&RuntimeDirectory::here(), &mut output)),
+        Err(error) => Err(Report::new(ExitCode::Failure, "failed to start").cause(error.to_string())),
+    };
+    finish(result, &mut output)
+}
+
+/// Prints the failure, if it is one.
+pub(super) fn finish(result: Result<ExitCode, Report>, output: &mut Output) -> ExitCode {
+    result.unwrap_or_else(|report| {
+        output.report(&report);
+        report.code
+    })
+}

@@ -1,0 +1,63 @@
+//! What the command line says about itself, and about mistakes.
+
+use crate::cli::{Command, CommandLine};
+use clap::{CommandFactory, Parser};
+use std::ffi::OsString;
+
+fn help(line: &str) -> String {
+    match CommandLine::try_parse_from(line.split_whitespace()) {
+        Ok(command) => panic!("{line}: {command:?}"),
+        Err(error) => error.render().to_string(),
+    }
+}
+
+#[test]
+fn the_definitions_are_consistent() {
+    CommandLine::command().debug_assert();
+}
+
+#[test]
+fn every_verb_explains_itself() {
+    insta::assert_snapshot!("help", help("stead --help"));
+    for verb in ["run", "reload", "stop", "scale", "status"] {
+        insta::assert_snapshot!(format!("help_{verb}"), help(&format!("stead {verb} --help")));
+    }
+}
+
+#[test]
+fn mistakes_on_the_command_line_are_explained() {
+    let lines = [
+        "stead rum server.js",
+        "stead run server.js --instnaces 4",
+        "stead run server.js -i many",
+        "stead run server.js --listen localhost",
+        "stead run server.js --env A",
+        "stead run server.js --mode tunnel",
+        "stead run server.js --set grace",
+        "stead run server.js -c stead.toml",
+        "stead run --shell",
+        "stead run gunicorn -b 8000",
+        "stead reload --pid shop",
+        "stead stop --pid 1 --socket a.sock",
+        "stead scale",
+        "stead scale a b c",
+    ];
+    let texts: Vec<String> = lines.iter().map(|line| format!("$ {line}\n{}", help(line))).collect();
+    insta::assert_snapshot!("mistakes", texts.join("\n"));
+}
+
+#[test]
+fn the_words_of_a_command_may_stand_between_options() {
+    let check = |line: &str, command: &[&str], arguments: &[&str], instances: bool| {
+        let line = CommandLine::try_parse_from(line.split_whitespace()).unwrap();
+        let Command::Run(run) = line.command else { panic!("{:?}", line.command) };
+        let words = |words: &[&str]| words.iter().map(OsString::from).collect::<Vec<_>>();
+        assert_eq!((run.command, run.arguments), (words(command), words(arguments)));
+        assert_eq!(run.instances.is_some(), instances);
+    };
+    check("stead run server.js -i max", &["server.js"], &[], true);
+    check("stead run -i -1 node server.js", &["node", "server.js"], &[], true);
+    check("stead run server.js -i max -- -i 3", &["server.js"], &["-i", "3"], true);
+    check("stead run npm run dev -- --port 1", &["npm", "run", "dev"], &["--port", "1"], false);
+    check("stead run", &[], &[], false);
+}

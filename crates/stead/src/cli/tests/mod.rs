@@ -1,0 +1,4 @@
+//! The verbs against a fake instance behind a real socket, and everything they print.
+
+mod help;
+mod verbs;

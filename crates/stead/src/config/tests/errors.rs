@@ -1,0 +1,78 @@
+//! Every error of the file and the options, as a person reads it.
+
+use super::*;
+use std::fmt::Write;
+
+/// Each case: what it is about, the file (nothing: none), and the options.
+const CASES: [(&str, Option<&str>, &str); 33] = [
+    ("nothing to run", None, ""),
+    ("a file that is not there", None, "-c staed.toml"),
+    ("a file that is not TOML", Some("[app.shop]\ncommand = node server.js\n"), ""),
+    ("a table that is not closed", Some("[app.shop\n"), ""),
+    ("a key twice", Some("[app.shop]\ncommand = \"a\"\ncommand = \"b\"\n"), ""),
+    ("no app", Some("lanes = 2\n"), ""),
+    ("an empty file", Some(""), ""),
+    ("an unknown table", Some("[apps.shop]\ncommand = \"a\"\n"), ""),
+    ("an app without a table", Some("app = \"shop\"\n"), ""),
+    ("an app that is a value", Some("[app]\nshop = \"node server.js\"\n"), ""),
+    ("a bad name", Some("[app.\"my shop\"]\ncommand = \"a\"\n"), ""),
+    ("no command", Some("[app.shop]\ninstances = 2\n"), ""),
+    ("an unknown key", Some("[app.shop]\ncommand = \"node server.js\"\ninstnaces = 4\n"), ""),
+    ("an unknown key like no other", Some("[app.shop]\ncommand = \"a\"\ncolour = \"red\"\n"), ""),
+    ("a duration without unit", Some("[app.shop]\ncommand = \"a\"\ngrace = 30\n"), ""),
+    ("a duration with a wrong unit", Some("[app.shop]\ncommand = \"a\"\ngrace = \"30 secs\"\n"), ""),
+    ("a wait of nothing", Some("[app.shop]\ncommand = \"a\"\nready_timeout = \"0s\"\n"), ""),
+    ("a size without unit", Some("[app.shop]\ncommand = \"a\"\nbody_bytes_max = 1000\n"), ""),
+    ("a size with a wrong unit", Some("[app.shop]\ncommand = \"a\"\nbody_bytes_max = \"1 Mio\"\n"), ""),
+    ("a wrong choice", Some("[app.shop]\ncommand = \"a\"\nbalance = \"least_loaded\"\n"), ""),
+    ("a number that is too small", Some("[app.shop]\ncommand = \"a\"\nuntaken_max = 0\n"), ""),
+    ("a wrong kind", Some("[app.shop]\ncommand = \"a\"\nshell = \"yes\"\n"), ""),
+    ("too many instances", Some("[app.shop]\ncommand = \"a\"\ninstances = 4000\n"), ""),
+    (
+        "an address that is none",
+        Some("[app.shop]\ncommand = \"a\"\nlisten = [\"8080\", \"localhost\"]\n"),
+        "",
+    ),
+    ("a port that is none", Some("[app.shop]\ncommand = \"a\"\nports = { http = \"direct\" }\n"), ""),
+    ("a wrong ready", Some("[app.shop]\ncommand = \"a\"\nready = \"http\"\n"), ""),
+    ("a wrong key in ready", Some("[app.shop]\ncommand = \"a\"\nready = { path = \"/up\" }\n"), ""),
+    ("a relative path in ready", Some("[app.shop]\ncommand = \"a\"\nready = { http = \"up\" }\n"), ""),
+    ("a variable without a name", Some("[app.shop]\ncommand = \"a\"\nenv = { \"A=B\" = \"x\" }\n"), ""),
+    (
+        "an option for one app and a file with two",
+        Some("[app.a]\ncommand = \"a\"\n[app.b]\ncommand = \"b\"\n"),
+        "-i 2",
+    ),
+    ("an unknown setting", None, "server.js --set gracee=5s"),
+    ("a wrong value of a setting", None, "server.js --set grace=5"),
+    ("a bad name by option", None, "server.js --name 'my shop'"),
+];
+
+#[test]
+fn errors_of_file_and_options_say_what_where_and_what_to_do() {
+    let mut all = String::new();
+    for (about, file, line) in CASES {
+        let folder = folder();
+        folder.file("server.js", "");
+        folder.file("staed.toml.bak", "");
+        folder.file("stead.tml", "");
+        let result = match file {
+            Some(text) => load_file(&folder, text, line),
+            None => load(&folder, line),
+        };
+        let text = match result {
+            Ok(settings) => panic!("{about}: {settings:?}"),
+            Err(error) => report(&folder, &error),
+        };
+        write!(all, "## {about}\n{text}\n").unwrap();
+    }
+    insta::assert_snapshot!("errors", all);
+}
+
+#[test]
+fn an_error_knows_its_line_and_column() {
+    let folder = folder();
+    let error = load_file(&folder, "[app.shop]\ncommand = \"ä\"\ngrace = \"ö\" \n", "").unwrap_err();
+    let ConfigError::Invalid { line, column, .. } = error else { panic!("{error:?}") };
+    assert_eq!((line, column), (3, 9));
+}

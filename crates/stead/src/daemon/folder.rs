@@ -1,0 +1,79 @@
+//! The instance's private files: a folder beside its control socket, with the sockets of workers and the Node.js preload.
+//!
+//! Removed when the instance ends; if it could not be, the next one that starts removes what it finds without an owner.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+/// A private folder; gone when dropped.
+pub(super) struct Folder {
+    path: PathBuf,
+}
+
+impl Folder {
+    /// Makes `parent/<keeper_pid>`, and removes those of keepers that no longer run.
+    pub(super) fn create(parent: &Path, keeper_pid: u32) -> io::Result<Self> {
+        sweep(parent);
+        let path = parent.join(keeper_pid.to_string());
+        if path.exists() {
+            // Of this keeper's previous daemon, which was killed.
+            fs::remove_dir_all(&path)?;
+        }
+        fs::DirBuilder::new().mode(0o700).recursive(true).create(&path)?;
+        let folder = Self { path };
+        fs::write(folder.preload(), stead_process::node::PRELOAD)?;
+        Ok(folder)
+    }
+
+    /// The module that Node.js workers load first.
+    pub(super) fn preload(&self) -> PathBuf {
+        self.path.join("preload.cjs")
+    }
+
+    /// The path of a socket. Unix sockets have short names: 107 bytes at most (unix(7)).
+    pub(super) fn socket(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What cannot be removed now is swept by the next instance.
+        drop(fs::remove_dir_all(&self.path));
+    }
+}
+
+fn sweep(parent: &Path) {
+    let Ok(entries) = fs::read_dir(parent) else { return };
+    for entry in entries.flatten() {
+        let pid = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok());
+        let is_gone = pid.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists());
+        if is_gone && entry.path().is_dir() {
+            drop(fs::remove_dir_all(entry.path()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn folder_is_private_and_goes_with_its_owner_or_with_the_next_one() {
+        let parent = tempfile::tempdir().expect("a temporary folder");
+        let abandoned = parent.path().join(u32::MAX.to_string());
+        fs::create_dir(&abandoned).expect("writable");
+        let folder = Folder::create(parent.path(), std::process::id()).expect("writable");
+        let mode = fs::metadata(&folder.path).expect("it is there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+        assert!(folder.preload().exists());
+        assert!(!abandoned.exists(), "its owner does not run");
+        let path = folder.path.clone();
+        drop(folder);
+        assert!(!path.exists());
+    }
+}

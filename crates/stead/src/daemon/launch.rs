@@ -1,0 +1,235 @@
+//! How one worker is started: its environment, its descriptors, the road to it.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use stead_balancer::Road;
+use stead_process::keeper::{Child, Keeper};
+use stead_process::node::{Serialization, environment};
+use stead_process::spawn::{SpawnError, SpawnSpec};
+use stead_supervisor::WorkerId;
+
+use super::folder::Folder;
+use super::worker::Belongings;
+use crate::config::{AppSettings, Placeholder, Upstream};
+
+/// The first descriptor after the standard streams: the channel of a Node.js program, or a listening socket (`LISTEN_FDS`).
+const FIRST_DESCRIPTOR: i32 = 3;
+
+/// What is started, and as which worker.
+pub(super) struct Launch<'a> {
+    pub(super) settings: &'a AppSettings,
+    pub(super) folder: &'a Arc<Folder>,
+    pub(super) worker: WorkerId,
+    pub(super) slot: u32,
+}
+
+/// A process that was started, and our ends of what it was given.
+pub(super) struct Launched {
+    pub(super) child: Child,
+    pub(super) stdout: OwnedFd,
+    pub(super) stderr: OwnedFd,
+    /// Our end of its IPC channel, if it is a Node.js program.
+    pub(super) channel: Option<OwnedFd>,
+    /// How it is reached, if it does not ask for its connections.
+    pub(super) road: Option<Road>,
+    /// Where it can say `READY=1`.
+    pub(super) notify: Option<PathBuf>,
+    pub(super) belongings: Belongings,
+}
+
+/// Why a worker was not started.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LaunchError {
+    #[error(transparent)]
+    Spawn(#[from] SpawnError),
+    #[error("its descriptors could not be made")]
+    Descriptors(#[from] io::Error),
+}
+
+impl LaunchError {
+    /// Trying again without a change is pointless.
+    pub(super) fn is_fatal(&self) -> bool {
+        matches!(
+            self,
+            LaunchError::Spawn(
+                SpawnError::NotFound { .. }
+                    | SpawnError::NotExecutable { .. }
+                    | SpawnError::InterpreterNotFound { .. }
+                    | SpawnError::Directory { .. }
+            )
+        )
+    }
+}
+
+/// A process being put together.
+struct Parts {
+    environment: environment::Environment,
+    values: Vec<(Placeholder, OsString)>,
+    numbers: Vec<i32>,
+    descriptors: Vec<OwnedFd>,
+    listen_pid: bool,
+    road: Option<Road>,
+    belongings: Belongings,
+}
+
+impl Launch<'_> {
+    pub(super) async fn start(&self, keeper: &Keeper, open_files_max: u64) -> Result<Launched, LaunchError> {
+        let mut parts = Parts {
+            environment: self.environment(),
+            values: Vec::new(),
+            numbers: Vec::new(),
+            descriptors: Vec::new(),
+            listen_pid: false,
+            road: None,
+            belongings: Belongings::default(),
+        };
+        let stdout = parts.stream(1)?;
+        let stderr = parts.stream(2)?;
+        let mut channel = None;
+        let mut notify = None;
+        if self.settings.program.is_node {
+            channel = Some(self.add_channel(&mut parts)?);
+        } else {
+            if !self.settings.listen.is_empty() {
+                self.add_road(&mut parts)?;
+            }
+            notify = Some(self.add_notify(&mut parts));
+        }
+        let child = keeper.spawn(self.spec(&parts, open_files_max), parts.descriptors).await?;
+        let (road, belongings) = (parts.road, parts.belongings);
+        Ok(Launched { child, stdout, stderr, channel, road, notify, belongings })
+    }
+
+    fn spec(&self, parts: &Parts, open_files_max: u64) -> SpawnSpec {
+        let values: Vec<(Placeholder, &OsStr)> =
+            parts.values.iter().map(|(placeholder, value)| (*placeholder, value.as_os_str())).collect();
+        let mut arguments = self.settings.program.arguments_with(&values).into_iter();
+        SpawnSpec {
+            program: arguments.next().unwrap_or_default(),
+            arguments: arguments.collect(),
+            directory: Some(self.settings.directory.clone()),
+            environment: parts.environment.clone(),
+            descriptors: parts.numbers.clone(),
+            listen_pid: parts.listen_pid,
+            open_files_max: Some(open_files_max),
+        }
+    }
+
+    fn environment(&self) -> environment::Environment {
+        let settings = self.settings;
+        let mut all: environment::Environment =
+            settings.environment.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+        environment::scrub(&mut all);
+        let slot = self.slot.to_string();
+        let own = [
+            ("STEAD_APP", settings.name.clone()),
+            ("STEAD_INSTANCE", slot.clone()),
+            ("STEAD_INSTANCES", settings.instances.to_string()),
+            ("NODE_APP_INSTANCE", slot),
+        ];
+        let foreign =
+            ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"];
+        all.retain(|(name, _)| {
+            !own.iter().any(|(own, _)| name == own) && !foreign.iter().any(|own| name == own)
+        });
+        all.extend(own.map(|(name, value)| (name.into(), value.into())));
+        all
+    }
+
+    /// Node.js: a channel, and the environment of a cluster worker.
+    fn add_channel(&self, parts: &mut Parts) -> io::Result<OwnedFd> {
+        let (ours, theirs) = stead_process::socket::pair()?;
+        parts.give(FIRST_DESCRIPTOR, theirs);
+        let preload = self.folder.preload();
+        let worker = environment::Worker { id: self.worker, preload: &preload };
+        if self.settings.remote_address {
+            environment::add_worker(&mut parts.environment, FIRST_DESCRIPTOR, Serialization::Json, worker);
+        } else {
+            environment::add_channel(&mut parts.environment, FIRST_DESCRIPTOR, Serialization::Json);
+            parts.set("NODE_UNIQUE_ID", self.worker.to_string());
+        }
+        let port = self.settings.listen.first().and_then(crate::config::ListenAddress::port);
+        if let Some(port) = port
+            && !parts.environment.iter().any(|(name, _)| name == "PORT")
+        {
+            parts.set("PORT", port.to_string());
+        }
+        Ok(ours)
+    }
+
+    /// Any other program: a private address of its own, by the convention it understands.
+    fn add_road(&self, parts: &mut Parts) -> io::Result<()> {
+        let program = &self.settings.program;
+        let upstream = match self.settings.upstream {
+            Upstream::Auto if program.uses(Placeholder::Socket) => Upstream::Socket,
+            Upstream::Auto if program.uses(Placeholder::Fd) => Upstream::ListenFds,
+            Upstream::Auto => Upstream::Port,
+            chosen => chosen,
+        };
+        let path = self.folder.socket(&format!("{}.sock", self.worker));
+        match upstream {
+            Upstream::Auto | Upstream::Port => {
+                let address = free_port()?;
+                let port = address.port().to_string();
+                parts.set("PORT", port.clone());
+                parts.values.push((Placeholder::Port, port.into()));
+                parts.road = Some(Road::Tcp(address));
+            }
+            Upstream::Socket => {
+                parts.values.push((Placeholder::Socket, path.clone().into()));
+                parts.belongings.files.push(path.clone());
+                parts.road = Some(Road::Unix(path));
+            }
+            Upstream::ListenFds => {
+                let listener = UnixListener::bind(&path)?;
+                listener.set_nonblocking(true)?;
+                parts.give(FIRST_DESCRIPTOR, listener.into());
+                parts.set("LISTEN_FDS", "1");
+                parts.set("LISTEN_FDNAMES", "stead");
+                parts.listen_pid = true;
+                parts.values.push((Placeholder::Fd, FIRST_DESCRIPTOR.to_string().into()));
+                parts.belongings.files.push(path.clone());
+                parts.road = Some(Road::Unix(path));
+            }
+        }
+        Ok(())
+    }
+
+    fn add_notify(&self, parts: &mut Parts) -> PathBuf {
+        let path = self.folder.socket(&format!("{}.notify", self.worker));
+        parts.set("NOTIFY_SOCKET", path.clone());
+        parts.belongings.files.push(path.clone());
+        path
+    }
+}
+
+impl Parts {
+    fn set(&mut self, name: &str, value: impl Into<OsString>) {
+        self.environment.retain(|(other, _)| other != name);
+        self.environment.push((name.into(), value.into()));
+    }
+
+    fn give(&mut self, number: i32, descriptor: OwnedFd) {
+        self.numbers.push(number);
+        self.descriptors.push(descriptor);
+    }
+
+    /// A pipe whose writing end the child gets.
+    fn stream(&mut self, number: i32) -> io::Result<OwnedFd> {
+        let (reader, writer) = io::pipe()?;
+        self.give(number, writer.into());
+        Ok(reader.into())
+    }
+}
+
+/// A loopback port that is free now. Somebody else could take it before the worker does; then the worker fails to start
+/// and its next try gets another.
+fn free_port() -> io::Result<SocketAddr> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
+}

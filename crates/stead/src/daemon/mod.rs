@@ -1,0 +1,35 @@
+//! The daemon: what `stead run` does. It joins the rooms; each decides for itself, here they are only introduced.
+//!
+//! | file | does |
+//! |---|---|
+//! | `instance.rs` | starts everything, hears signals and the control API, ends everything |
+//! | `app.rs` | one task per app: performs what its supervisor decides, passes on what happens |
+//! | `launch.rs`, `worker.rs` | one process: how it is started, what is kept of it |
+//! | `node.rs` | what a Node.js worker asks of its parent |
+//! | `ports.rs` | public listeners, the pool behind each, and which worker serves which |
+//! | `probe.rs`, `notify.rs` | finds out when a program that does not speak Node's protocol is ready |
+//! | `pump.rs`, `console.rs` | what workers print, and what Stead says about them |
+//! | `children.rs` | which app an ended process belonged to |
+//! | `operator.rs`, `report.rs` | the control API's view |
+//! | `folder.rs` | private files: sockets, the preload |
+//! | `bypass.rs` | finds a program that listens by itself |
+
+mod app;
+mod bypass;
+mod children;
+mod console;
+mod folder;
+mod instance;
+mod launch;
+mod message;
+mod node;
+mod notify;
+mod operator;
+mod ports;
+mod probe;
+mod pump;
+mod report;
+mod settings;
+mod worker;
+
+pub use instance::run;

@@ -1,0 +1,313 @@
+//! The public listeners of an app: bound once, kept while workers come and go, each with the pool of workers behind it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+use serde_json::Value;
+use stead_balancer::{
+    Address, Bound, Death, Endpoint, EndpointId, Front, Lanes, Pool, PoolEvent, Road, Serving,
+};
+use stead_process::keeper::Keeper;
+use stead_supervisor::WorkerId;
+use tokio::sync::mpsc;
+
+use super::message::Message;
+use crate::config::{AppSettings, ListenAddress, Mode};
+
+/// Names a port within its app.
+pub(super) type PortId = usize;
+
+/// One or more public addresses with one pool behind them.
+pub(super) struct Port {
+    /// What workers ask for, as Node.js spells it; `None` for the addresses in the configuration.
+    key: Option<String>,
+    listeners: Vec<Bound>,
+    /// The public addresses, for people.
+    pub(super) names: Vec<String>,
+    /// `Auto` until a worker tells what it serves.
+    pub(super) mode: Mode,
+    pub(super) pool: Arc<Pool>,
+    serving: Vec<Serving>,
+    /// The first worker's `data` in the cluster protocol, which all others get.
+    pub(super) data: Option<Value>,
+    /// The names under which the keeper holds the listeners.
+    held_as: Vec<String>,
+    /// The last one is current; a worker has more only if it was drained and taken back.
+    endpoints: HashMap<WorkerId, Vec<EndpointId>>,
+}
+
+/// All ports of an app.
+pub(super) struct Ports {
+    app: String,
+    lanes: Arc<Lanes>,
+    keeper: Keeper,
+    inbox: mpsc::UnboundedSender<Message>,
+    ports: BTreeMap<PortId, Port>,
+    udp: HashMap<String, OwnedFd>,
+    /// Listeners of the daemon before this one, by name.
+    held: HashMap<String, OwnedFd>,
+    next_port: PortId,
+    next_endpoint: EndpointId,
+}
+
+/// An address could not be had.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to listen on {address}")]
+pub(super) struct ListenError {
+    pub(super) address: String,
+    #[source]
+    pub(super) source: io::Error,
+}
+
+impl Ports {
+    pub(super) fn new(
+        app: &str,
+        lanes: Arc<Lanes>,
+        (keeper, held): (Keeper, HashMap<String, OwnedFd>),
+        inbox: mpsc::UnboundedSender<Message>,
+    ) -> Self {
+        Self {
+            app: app.to_owned(),
+            lanes,
+            keeper,
+            inbox,
+            ports: BTreeMap::new(),
+            udp: HashMap::new(),
+            held,
+            next_port: 0,
+            next_endpoint: 1,
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.ports.is_empty()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (PortId, &Port)> {
+        self.ports.iter().map(|(id, port)| (*id, port))
+    }
+
+    pub(super) fn get_mut(&mut self, id: PortId) -> Option<&mut Port> {
+        self.ports.get_mut(&id)
+    }
+
+    pub(super) fn get(&self, id: PortId) -> Option<&Port> {
+        self.ports.get(&id)
+    }
+
+    /// The port whose addresses stand in the configuration.
+    pub(super) fn configured(&self) -> Option<PortId> {
+        self.ports.iter().find(|(_, port)| port.key.is_none()).map(|(id, _)| *id)
+    }
+
+    pub(super) fn by_key(&self, key: &str) -> Option<PortId> {
+        self.ports.iter().find(|(_, port)| port.key.as_deref() == Some(key)).map(|(id, _)| *id)
+    }
+
+    /// Binds the addresses of the configuration.
+    pub(super) fn bind_configured(&mut self, settings: &AppSettings) -> Result<(), ListenError> {
+        let mut addresses = Vec::new();
+        for listen in &settings.listen {
+            addresses.extend(addresses_of(listen, settings)?);
+        }
+        if !addresses.is_empty() {
+            let mode = settings.mode_of(settings.listen.first().and_then(ListenAddress::port));
+            self.bind(None, &addresses, (mode, settings))?;
+        }
+        Ok(())
+    }
+
+    /// Binds an address that a worker asked for.
+    pub(super) fn bind_key(
+        &mut self,
+        key: &str,
+        address: &Address,
+        settings: &AppSettings,
+    ) -> Result<PortId, ListenError> {
+        let port = match address {
+            Address::Tcp(address) => Some(address.port()),
+            Address::Any(port) => Some(*port),
+            Address::Unix(_) => None,
+        };
+        self.bind(Some(key.to_owned()), std::slice::from_ref(address), (settings.mode_of(port), settings))
+    }
+
+    fn bind(
+        &mut self,
+        key: Option<String>,
+        addresses: &[Address],
+        (mode, settings): (Mode, &AppSettings),
+    ) -> Result<PortId, ListenError> {
+        let mut listeners = Vec::new();
+        let mut names = Vec::new();
+        let held_as: Vec<_> = addresses.iter().map(|address| format!("{} {address}", self.app)).collect();
+        for (address, name) in addresses.iter().zip(&held_as) {
+            let bound = self
+                .listener(address, name)
+                .map_err(|source| ListenError { address: address.to_string(), source })?;
+            names.push(bound.address().map_or_else(|| address.to_string(), |address| address.to_string()));
+            listeners.push(bound);
+        }
+        let id = self.next_port;
+        self.next_port += 1;
+        let pool = Pool::new(super::settings::for_balancer(settings), self.pool_events(id));
+        let port = Port {
+            key,
+            listeners,
+            names,
+            mode,
+            pool,
+            serving: Vec::new(),
+            data: None,
+            held_as,
+            endpoints: HashMap::new(),
+        };
+        self.ports.insert(id, port);
+        Ok(id)
+    }
+
+    fn listener(&mut self, address: &Address, name: &str) -> io::Result<Bound> {
+        let bound = match self.held.remove(name) {
+            Some(socket) => Bound::adopt(socket)?,
+            None => Bound::bind(address)?,
+        };
+        self.keeper.hold(name, bound.as_fd())?;
+        Ok(bound)
+    }
+
+    /// A pool tells the app's task, marked with its port.
+    fn pool_events(&self, port: PortId) -> mpsc::UnboundedSender<PoolEvent> {
+        let (sender, mut events) = mpsc::unbounded_channel();
+        let inbox = self.inbox.clone();
+        tokio::spawn(async move {
+            while let Some(event) = events.recv().await {
+                if inbox.send(Message::Pool { port, event }).is_err() {
+                    return;
+                }
+            }
+        });
+        sender
+    }
+
+    /// Begins to accept, now that it is known what is served; once.
+    pub(super) fn serve(&mut self, id: PortId, mode: Mode) -> io::Result<bool> {
+        let Some(port) = self.ports.get_mut(&id) else { return Ok(false) };
+        if !port.serving.is_empty() {
+            return Ok(false);
+        }
+        port.mode = mode;
+        let front = match mode {
+            Mode::Direct => Front::Direct(Arc::clone(&port.pool)),
+            Mode::Http | Mode::Auto => Front::Http(Arc::clone(&port.pool)),
+        };
+        for listener in &port.listeners {
+            port.serving.push(self.lanes.serve(listener, &front)?);
+        }
+        Ok(true)
+    }
+
+    /// The worker gets this port's requests.
+    pub(super) fn add(&mut self, id: PortId, worker: WorkerId, road: Road) {
+        let Some(port) = self.ports.get_mut(&id) else { return };
+        let endpoint = self.next_endpoint;
+        self.next_endpoint += 1;
+        port.endpoints.entry(worker).or_default().push(endpoint);
+        port.pool.add(Endpoint::new(endpoint, road));
+    }
+
+    /// The worker gets no more requests of this port.
+    pub(super) fn drain(&self, id: PortId, worker: WorkerId) {
+        if let Some((port, endpoint)) = self.endpoint(id, worker) {
+            port.pool.drain(endpoint);
+            self.lanes.forget(endpoint);
+        }
+    }
+
+    /// Ends what is still open on the worker.
+    pub(super) fn cut(&self, worker: WorkerId) {
+        for port in self.ports.values() {
+            for endpoint in port.endpoints.get(&worker).into_iter().flatten() {
+                port.pool.cut(*endpoint);
+            }
+        }
+    }
+
+    /// The worker is dead.
+    pub(super) fn remove(&mut self, worker: WorkerId, death: Death) {
+        for port in self.ports.values_mut() {
+            for endpoint in port.endpoints.remove(&worker).into_iter().flatten() {
+                port.pool.remove(endpoint, death);
+                self.lanes.forget(endpoint);
+            }
+        }
+    }
+
+    /// Which worker an endpoint is.
+    pub(super) fn worker_of(&self, id: PortId, endpoint: EndpointId) -> Option<WorkerId> {
+        let port = self.ports.get(&id)?;
+        let mut workers = port.endpoints.iter();
+        workers.find(|(_, endpoints)| endpoints.contains(&endpoint)).map(|(worker, _)| *worker)
+    }
+
+    /// Closes a port that no worker serves any more, because newer code listens elsewhere.
+    pub(super) fn close(&mut self, id: PortId) {
+        let Some(port) = self.ports.remove(&id) else { return };
+        port.held_as.iter().for_each(|name| self.keeper.release(name));
+    }
+
+    /// Stops accepting on all of them.
+    pub(super) fn stop_accepting(&mut self) {
+        self.ports.values_mut().for_each(|port| {
+            port.serving.clear();
+            port.listeners.clear();
+        });
+    }
+
+    /// The UDP socket that all workers share.
+    pub(super) fn udp(&mut self, key: &str, address: SocketAddr) -> io::Result<OwnedFd> {
+        if !self.udp.contains_key(key) {
+            let socket = std::net::UdpSocket::bind(address)?;
+            socket.set_nonblocking(true)?;
+            self.udp.insert(key.to_owned(), socket.into());
+        }
+        self.udp[key].try_clone()
+    }
+
+    fn endpoint(&self, id: PortId, worker: WorkerId) -> Option<(&Port, EndpointId)> {
+        let port = self.ports.get(&id)?;
+        port.endpoint_of(worker).map(|endpoint| (port, endpoint))
+    }
+}
+
+impl Port {
+    /// The address of the first listener, if it is TCP.
+    pub(super) fn address(&self) -> Option<SocketAddr> {
+        self.listeners.first().and_then(Bound::address)
+    }
+
+    pub(super) fn is_served_by(&self, worker: WorkerId) -> bool {
+        self.endpoints.contains_key(&worker)
+    }
+
+    pub(super) fn is_from_configuration(&self) -> bool {
+        self.key.is_none()
+    }
+
+    pub(super) fn endpoint_of(&self, worker: WorkerId) -> Option<EndpointId> {
+        self.endpoints.get(&worker)?.last().copied()
+    }
+}
+
+fn addresses_of(listen: &ListenAddress, settings: &AppSettings) -> Result<Vec<Address>, ListenError> {
+    match listen {
+        ListenAddress::Port(port) => Ok(vec![Address::Any(*port)]),
+        ListenAddress::Unix(path) => Ok(vec![Address::Unix(settings.directory.join(path))]),
+        ListenAddress::Address(_) | ListenAddress::Host { .. } => listen
+            .resolve()
+            .map(|addresses| addresses.into_iter().map(Address::Tcp).collect())
+            .map_err(|source| ListenError { address: listen.to_string(), source }),
+    }
+}

@@ -1,0 +1,69 @@
+//! Settings in the words of the rooms they are for.
+
+use crate::config::{AppSettings, Balance, ReadyTimeout, RestartPolicy};
+
+/// What the supervisor has to know of an app. `serves` tells whether the app listens anywhere.
+pub(super) fn for_supervisor(settings: &AppSettings, serves: bool) -> stead_supervisor::AppConfig {
+    let (restart, stop) = (&settings.restart, &settings.stop);
+    stead_supervisor::AppConfig {
+        instances: settings.instances,
+        restart: match restart.policy {
+            RestartPolicy::Permanent => stead_supervisor::Restart::Permanent,
+            RestartPolicy::Transient => stead_supervisor::Restart::Transient,
+            RestartPolicy::Temporary => stead_supervisor::Restart::Temporary,
+        },
+        backoff_first: restart.backoff_first,
+        backoff_max: restart.backoff_max,
+        stable_after: restart.stable_after,
+        restarts_max: restart.restarts_max,
+        restarts_period: restart.restarts_period,
+        cool_down: restart.cool_down,
+        ready_timeout: settings.ready_timeout,
+        on_ready_timeout: match (settings.on_ready_timeout, serves) {
+            (ReadyTimeout::Fail, _) | (ReadyTimeout::Auto, true) => stead_supervisor::ReadyTimeout::Fail,
+            (ReadyTimeout::Assume, _) | (ReadyTimeout::Auto, false) => stead_supervisor::ReadyTimeout::Assume,
+        },
+        grace: stop.grace,
+        terminate_after: stop.terminate_after,
+        kill_after: stop.kill_after,
+        reload_parallel: settings.reload_parallel,
+    }
+}
+
+/// What the balancer has to know of an app.
+pub(super) fn for_balancer(settings: &AppSettings) -> stead_balancer::Config {
+    let from = &settings.balancer;
+    let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+    let head_bytes_max = bytes(from.head_bytes_max);
+    stead_balancer::Config {
+        head: stead_balancer::http::Limits {
+            head_bytes_max,
+            header_count_max: from.header_count_max as usize,
+            target_bytes_max: head_bytes_max,
+        },
+        body_bytes_max: from.body_bytes_max,
+        replay_body_bytes_max: bytes(from.replay_body_bytes_max),
+        small_answer_bytes_max: bytes(from.small_answer_bytes_max),
+        header_timeout: from.header_timeout,
+        body_timeout: from.body_timeout,
+        idle_timeout: from.idle_timeout,
+        answer_timeout: from.answer_timeout,
+        connections_max: from.connections_max as usize,
+        held_requests_max: from.held_requests_max as usize,
+        hold_timeout: from.hold_timeout,
+        in_flight_max: from.upstream_connections_max,
+        upstream_idle: from.upstream_idle,
+        untaken_max: from.untaken_max,
+        taken_within: from.taken_within,
+        move_after: from.move_after,
+        wedged_after: from.wedged_after,
+        poison_deaths_max: from.poison_deaths_max,
+        replays_max: from.replays_max,
+        trust_forwarded: from.trust_forwarded,
+        policy: match from.balance {
+            Balance::LeastLoaded => stead_balancer::Policy::LeastLoaded,
+            Balance::RoundRobin => stead_balancer::Policy::RoundRobin,
+            Balance::Fastest => stead_balancer::Policy::Fastest,
+        },
+    }
+}

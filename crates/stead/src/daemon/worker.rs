@@ -1,0 +1,132 @@
+//! One process of an app, from its start to its exit: what the app's task keeps of it.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use stead_balancer::{Hand, Road};
+use stead_process::keeper::Child;
+use stead_process::node::{Channel, ClusterMessage};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::ports::PortId;
+
+/// A running process.
+pub(super) struct Worker {
+    pub(super) slot: u32,
+    pub(super) child: Child,
+    pub(super) started: Instant,
+    pub(super) link: Link,
+    /// Where it takes connections, by port.
+    pub(super) roads: BTreeMap<PortId, Road>,
+    /// Its supervisor wants it to have requests.
+    pub(super) routed: bool,
+    /// Ports that still have requests of it in flight, while it drains.
+    pub(super) draining: Option<HashSet<PortId>>,
+    /// Stead gave up on it: what it had taken is to blame.
+    pub(super) wedged: bool,
+    /// Stead sent it a signal that ends it, or asked it to end.
+    pub(super) asked_to_end: bool,
+    /// Files and tasks of its own, which end with it.
+    #[expect(dead_code, reason = "held to be dropped")]
+    pub(super) belongings: Belongings,
+}
+
+/// How Stead talks to it.
+pub(super) enum Link {
+    /// A Node.js program, over its IPC channel.
+    Node(NodeLink),
+    /// Any other: by signals.
+    Signals,
+}
+
+/// The channel, and what is known over it.
+pub(super) struct NodeLink {
+    pub(super) channel: Channel,
+    pub(super) open: bool,
+    /// It ran as far as Node.js itself.
+    pub(super) online: bool,
+    /// The port behind each key it asked for.
+    pub(super) keys: HashMap<String, PortId>,
+    /// Connections it has not accepted yet, by the number of the message.
+    pub(super) unaccepted: Unaccepted,
+    /// It was told to disconnect.
+    pub(super) disconnecting: bool,
+    /// It has listened, and has a moment to listen on its other ports.
+    pub(super) settling: bool,
+}
+
+/// What ends with the worker.
+#[derive(Default)]
+pub(super) struct Belongings {
+    pub(super) files: Vec<PathBuf>,
+    pub(super) tasks: Vec<JoinHandle<()>>,
+}
+
+impl Drop for Belongings {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+        for file in &self.files {
+            // Most programs remove their sockets themselves.
+            drop(std::fs::remove_file(file));
+        }
+    }
+}
+
+/// Whole connections handed over, waiting for their answer.
+#[derive(Clone, Default)]
+pub(super) struct Unaccepted(Arc<Mutex<HashMap<u64, oneshot::Sender<bool>>>>);
+
+impl Unaccepted {
+    pub(super) fn answer(&self, number: u64, accepted: bool) {
+        let waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&number);
+        if let Some(waiting) = waiting {
+            // A hand-over nobody waits for needs no answer.
+            let _unheard = waiting.send(accepted);
+        }
+    }
+
+    /// The worker is gone: whoever waits learns it by the closed channel.
+    pub(super) fn clear(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+/// Hands connections to one listener of a Node.js worker.
+pub(super) struct NodeHand {
+    pub(super) channel: Channel,
+    pub(super) key: String,
+    pub(super) unaccepted: Unaccepted,
+    /// Whole connections are waited for; socket pairs tell by themselves.
+    pub(super) whole: bool,
+}
+
+impl Hand for NodeHand {
+    fn give(&self, connection: OwnedFd, _client: Option<SocketAddr>) -> io::Result<oneshot::Receiver<bool>> {
+        let (sender, answer) = oneshot::channel();
+        let message = ClusterMessage::NewConnection { key: self.key.clone(), remote: None };
+        if !self.whole {
+            self.channel.cluster(message, Some(connection)).map_err(io::Error::other)?;
+            return Ok(answer);
+        }
+        // Locked before it is sent, so that the answer cannot come before somebody waits for it.
+        let mut unaccepted = self.unaccepted.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = self.channel.cluster(message, Some(connection)).map_err(io::Error::other)?;
+        unaccepted.insert(number, sender);
+        Ok(answer)
+    }
+}
+
+impl Worker {
+    pub(super) fn node(&mut self) -> Option<&mut NodeLink> {
+        match &mut self.link {
+            Link::Node(link) => Some(link),
+            Link::Signals => None,
+        }
+    }
+}
