@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 /// The only arrows that are drawn between rooms; ARCHITECTURE.md says why.
 const ARROWS: [(&str, &[&str]); 5] = [
-    ("stead", &["control", "supervisor", "balancer", "process"]),
+    ("stead", &["control", "supervisor", "balancer", "process", "load"]),
     ("control", &[]),
     ("supervisor", &["process"]),
     ("balancer", &["process"]),

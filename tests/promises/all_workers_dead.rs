@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::support::load::{assert_nothing_failed, assert_only_posts_failed_cleanly, gets, posts, without_keep_alive};
+use crate::support::load::{
+    assert_nothing_failed, assert_only_posts_failed_cleanly, gets, posts, without_keep_alive,
+};
 use crate::support::processes::kill;
 use crate::support::{Load, Stead, alone, fixture, node};
 
@@ -36,7 +38,11 @@ fn requests_wait_while_no_worker_is_alive() {
     let reports = load.stop();
     assert_nothing_failed(&reports);
     for (name, report) in &reports {
-        assert!(report.max_gap >= DEAD_FOR * 3 / 4, "{name}: nobody was dead, the longest gap is {:?}", report.max_gap);
+        assert!(
+            report.max_gap >= DEAD_FOR * 3 / 4,
+            "{name}: nobody was dead, the longest gap is {:?}",
+            report.max_gap
+        );
         assert!(report.max_gap <= DEAD_FOR + Duration::from_secs(3), "{name}: {:?}", report.max_gap);
     }
     assert!(held >= 50, "the requests that waited are counted as held: {held}");

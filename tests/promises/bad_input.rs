@@ -25,7 +25,8 @@ struct Scene {
 
 impl Scene {
     fn new(name: &str) -> Scene {
-        let directory = tempfile::Builder::new().prefix("stead-").tempdir().expect("there is room for a directory");
+        let directory =
+            tempfile::Builder::new().prefix("stead-").tempdir().expect("there is room for a directory");
         std::fs::create_dir(directory.path().join("run")).expect("a directory can be made");
         Scene { directory, mark: format!("{}-bad-{name}", std::process::id()) }
     }
@@ -41,7 +42,8 @@ impl Scene {
         let finished = Verb::start(command.args(arguments)).finish(LIMIT);
         let left = marked(&self.mark);
         assert!(left.is_empty(), "left running: {left:#?}");
-        let sockets: Vec<_> = std::fs::read_dir(self.directory.path().join("run")).expect("it is there").collect();
+        let sockets: Vec<_> =
+            std::fs::read_dir(self.directory.path().join("run")).expect("it is there").collect();
         assert!(sockets.is_empty(), "left behind: {sockets:?}");
         finished
     }
@@ -194,7 +196,8 @@ fn no_such_instance() {
 fn port_taken_by_another_program() {
     let _turn = beside();
     let scene = Scene::new("port");
-    let taken = TcpListener::bind(("127.0.0.1", crate::support::ports::free_port())).expect("a free port is free");
+    let taken =
+        TcpListener::bind(("127.0.0.1", crate::support::ports::free_port())).expect("a free port is free");
     let port = taken.local_addr().expect("it is bound").port().to_string();
     let listen = format!("127.0.0.1:{port}");
     let finished = scene.run(&["run", &node("hello.js"), "--listen", &listen]);
@@ -205,7 +208,8 @@ fn port_taken_by_another_program() {
 fn port_that_the_program_asks_for_is_taken() {
     let _turn = beside();
     let scene = Scene::new("asked");
-    let taken = TcpListener::bind(("0.0.0.0", crate::support::ports::free_port())).expect("a free port is free");
+    let taken =
+        TcpListener::bind(("0.0.0.0", crate::support::ports::free_port())).expect("a free port is free");
     let port = taken.local_addr().expect("it is bound").port().to_string();
     let mut command = binary(scene.directory.path(), &scene.mark);
     command.env("PORT", port).args(["run", &node("hello.js")]);
@@ -246,7 +250,11 @@ fn script_that_may_not_be_read() {
 fn unknown_app() {
     let _turn = beside();
     let stead = Stead::script(node("hello.js")).start();
-    for (name, verb) in [("unknown_app_reload", vec!["reload", "shop"]), ("unknown_app_stop", vec!["stop", "shop"]), ("unknown_app_scale", vec!["scale", "shop", "2"])] {
+    for (name, verb) in [
+        ("unknown_app_reload", vec!["reload", "shop"]),
+        ("unknown_app_stop", vec!["stop", "shop"]),
+        ("unknown_app_scale", vec!["scale", "shop", "2"]),
+    ] {
         let finished = stead.verb(&verb);
         check(name, 6, stead.path(), &finished);
     }
@@ -266,7 +274,8 @@ fn a_program_that_never_becomes_ready() {
         let status = stead.wait_exit(LIMIT);
         let stderr = stead.stderr.whole(Duration::from_secs(5));
         let from = stderr.rfind("error: ").unwrap_or_else(|| panic!("no error in {stderr}"));
-        let finished = Finished { code: status.code(), stdout: String::new(), stderr: stderr[from..].to_owned() };
+        let finished =
+            Finished { code: status.code(), stdout: String::new(), stderr: stderr[from..].to_owned() };
         check(&format!("never_ready_{how}"), 3, stead.path(), &finished);
         stead.assert_nothing_left();
     }

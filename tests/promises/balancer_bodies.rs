@@ -19,7 +19,8 @@ fn pattern(length: usize) -> Vec<u8> {
 fn memory_of(pid: u32) -> usize {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it lives");
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a process has memory");
-    line.split_whitespace().nth(1).and_then(|kilobytes| kilobytes.parse::<usize>().ok()).expect("a number") * 1024
+    line.split_whitespace().nth(1).and_then(|kilobytes| kilobytes.parse::<usize>().ok()).expect("a number")
+        * 1024
 }
 
 #[test]
@@ -31,7 +32,9 @@ fn answers_of_known_and_unknown_length_arrive_whole() {
         let answer = client.send(format!("GET /bytes?n={length} HTTP/1.1\r\nHost: test\r\n\r\n")).answer();
         assert_eq!(answer.header("content-length"), Some(length.to_string().as_str()));
         assert!(answer.body == pattern(length), "{length} bytes with a length");
-        let answer = client.send(format!("GET /bytes?n={length}&chunked HTTP/1.1\r\nHost: test\r\nTE: trailers\r\n\r\n")).answer();
+        let answer = client
+            .send(format!("GET /bytes?n={length}&chunked HTTP/1.1\r\nHost: test\r\nTE: trailers\r\n\r\n"))
+            .answer();
         assert!(answer.body == pattern(length), "{length} bytes in chunks");
         let sum: u64 = answer.body.iter().map(|byte| u64::from(*byte)).sum();
         let trailers = vec![("x-checksum".to_owned(), (sum % (1 << 32)).to_string())];
@@ -123,10 +126,11 @@ fn clients_that_send_slowly_do_not_hold_a_worker() {
     let _turn = alone();
     // A worker that does one thing at a time: whoever it waits for holds it.
     let folder = fixture("python");
-    let stead = Stead::plan(["gunicorn wsgi:application --workers 1 --worker-class sync --bind unix:{socket}"])
-        .listen()
-        .option("--cwd", folder)
-        .start();
+    let stead =
+        Stead::plan(["gunicorn wsgi:application --workers 1 --worker-class sync --bind unix:{socket}"])
+            .listen()
+            .option("--cwd", folder)
+            .start();
     let mut slow: Vec<Client> = (0..20).map(|_| Client::connect(stead.port)).collect();
     for (number, client) in slow.iter_mut().enumerate() {
         match number % 2 {
@@ -138,7 +142,11 @@ fn clients_that_send_slowly_do_not_hold_a_worker() {
     for _ in 0..10 {
         assert_eq!(get(stead.port, "/").status, 200);
     }
-    assert!(begun.elapsed() < Duration::from_secs(5), "slow clients held the worker for {:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(5),
+        "slow clients held the worker for {:?}",
+        begun.elapsed()
+    );
 }
 
 #[test]

@@ -13,7 +13,9 @@ fn mirror() -> Stead {
 /// The values of a header as the program saw it, in order.
 fn seen(answer: &Answer, name: &str) -> Vec<String> {
     let headers = answer.json()["headers"].as_array().cloned().unwrap_or_default();
-    let pairs = headers.chunks(2).filter_map(|pair| Some((pair[0].as_str()?.to_owned(), pair[1].as_str()?.to_owned())));
+    let pairs = headers
+        .chunks(2)
+        .filter_map(|pair| Some((pair[0].as_str()?.to_owned(), pair[1].as_str()?.to_owned())));
     pairs.filter(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value).collect()
 }
 
@@ -82,8 +84,14 @@ fn http_1_0_closes_unless_it_asks_to_keep() {
     for _ in 0..3 {
         let answer = client.send("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n").answer();
         assert_eq!(answer.status, 200, "{answer:?}");
-        assert!(answer.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("keep-alive")), "{answer:?}");
-        assert!(answer.header("content-length").is_some() && answer.header("transfer-encoding").is_none(), "{answer:?}");
+        assert!(
+            answer.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("keep-alive")),
+            "{answer:?}"
+        );
+        assert!(
+            answer.header("content-length").is_some() && answer.header("transfer-encoding").is_none(),
+            "{answer:?}"
+        );
     }
 }
 
@@ -135,7 +143,8 @@ fn every_method_a_server_knows_passes() {
     let _turn = beside();
     let stead = mirror();
     for method in ["PUT", "DELETE", "PATCH", "PURGE", "PROPFIND", "REPORT", "SEARCH"] {
-        let answer = Client::connect(stead.port).send(format!("{method} / HTTP/1.1\r\nHost: test\r\n\r\n")).answer();
+        let answer =
+            Client::connect(stead.port).send(format!("{method} / HTTP/1.1\r\nHost: test\r\n\r\n")).answer();
         assert_eq!((answer.status, &answer.json()["method"]), (200, &Value::from(method)));
     }
 }
@@ -203,7 +212,8 @@ fn forwarded_headers_are_extended_when_they_are_trusted() {
     let _turn = beside();
     let stead = Stead::script(node("mirror.js")).set("trust_forwarded", "true").start();
     let mut client = Client::connect(stead.port);
-    client.send("GET / HTTP/1.1\r\nHost: test\r\nX-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Proto: https\r\n\r\n");
+    client
+        .send("GET / HTTP/1.1\r\nHost: test\r\nX-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Proto: https\r\n\r\n");
     let answer = client.answer();
     assert_eq!(seen(&answer, "x-forwarded-for").join(", "), "6.6.6.6, 127.0.0.1");
     assert_eq!(seen(&answer, "x-forwarded-proto"), ["https"]);
@@ -214,7 +224,9 @@ fn an_upgrade_the_program_does_not_want_is_an_ordinary_request() {
     let _turn = beside();
     let stead = mirror();
     let mut client = Client::connect(stead.port);
-    let answer = client.send("GET /plain HTTP/1.1\r\nHost: test\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n").answer();
+    let answer = client
+        .send("GET /plain HTTP/1.1\r\nHost: test\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n")
+        .answer();
     assert_eq!(answer.status, 200, "{answer:?}");
     assert_eq!(client.send("GET /next HTTP/1.1\r\nHost: test\r\n\r\n").answer().json()["url"], "/next");
 }

@@ -16,7 +16,10 @@ fn a_head_that_is_too_long_is_refused_with_431() {
     let filler = "x".repeat(9000);
     for (what, bytes) in [
         ("one long header", format!("GET / HTTP/1.1\r\nHost: t\r\nX: {filler}\r\n\r\n")),
-        ("many short headers", format!("GET / HTTP/1.1\r\nHost: t\r\n{}\r\n", "X: yz\r\n".repeat(120).repeat(11))),
+        (
+            "many short headers",
+            format!("GET / HTTP/1.1\r\nHost: t\r\n{}\r\n", "X: yz\r\n".repeat(120).repeat(11)),
+        ),
         ("a long target", format!("GET /{filler} HTTP/1.1\r\nHost: t\r\n\r\n")),
     ] {
         let mut client = Client::connect(stead.port);
@@ -37,7 +40,10 @@ fn too_many_headers_are_refused_with_431() {
     let stead = plan().set("header_count_max", "20").start();
     let with = |count: usize| {
         let headers: String = (0..count).map(|number| format!("X-{number}: y\r\n")).collect();
-        Client::connect(stead.port).send(format!("GET / HTTP/1.1\r\nHost: t\r\n{headers}\r\n")).answer().status
+        Client::connect(stead.port)
+            .send(format!("GET / HTTP/1.1\r\nHost: t\r\n{headers}\r\n"))
+            .answer()
+            .status
     };
     assert_eq!((with(19), with(20), with(60)), (200, 431, 431));
 }

@@ -6,23 +6,41 @@ use crate::support::{Client, Executions, Stead, beside, get, node};
 
 /// Each with the reason why two readers could disagree.
 const AMBIGUOUS: [(&str, &str); 34] = [
-    ("length and chunks", "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
-    ("chunks and length", "POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n"),
+    (
+        "length and chunks",
+        "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    ),
+    (
+        "chunks and length",
+        "POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n",
+    ),
     ("two lengths", "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab"),
-    ("the same length twice", "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nab"),
+    (
+        "the same length twice",
+        "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nab",
+    ),
     ("a list of lengths", "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 2, 2\r\n\r\nab"),
     ("a signed length", "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: +2\r\n\r\nab"),
     ("a negative length", "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: -1\r\n\r\n"),
     ("a hexadecimal length", "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 0x2\r\n\r\nab"),
     ("an empty length", "POST / HTTP/1.1\r\nHost: t\r\nContent-Length:\r\n\r\n"),
-    ("a length too large for 64 bits", "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 18446744073709551616\r\n\r\n"),
+    (
+        "a length too large for 64 bits",
+        "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 18446744073709551616\r\n\r\n",
+    ),
     ("space before the colon", "POST / HTTP/1.1\r\nHost: t\r\nContent-Length : 2\r\n\r\nab"),
     ("space before the first name", "POST / HTTP/1.1\r\n Host: t\r\n\r\n"),
     ("a folded line", "POST / HTTP/1.1\r\nHost: t\r\nX: a\r\n b\r\nContent-Length: 2\r\n\r\nab"),
     ("an unknown coding", "POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n"),
     ("chunked twice", "POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n"),
-    ("chunked not last", "POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n"),
-    ("two codings in two lines", "POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n"),
+    (
+        "chunked not last",
+        "POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+    ),
+    (
+        "two codings in two lines",
+        "POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n",
+    ),
     ("a coding with a tab", "POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n"),
     ("chunks in HTTP/1.0", "POST / HTTP/1.0\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
     ("a bare LF after a header", "POST / HTTP/1.1\r\nHost: t\nContent-Length: 2\r\n\r\nab"),
@@ -90,13 +108,19 @@ fn ambiguous_bodies_end_the_connection_and_nothing_after_them_is_a_request() {
     let stead = plan.env(name, file).start();
     for (what, body) in BAD_CHUNKS {
         let mut client = Client::connect(stead.port);
-        client.send(format!("POST /body HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n{body}{SMUGGLED}"));
+        client.send(format!(
+            "POST /body HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n{body}{SMUGGLED}"
+        ));
         let answer = client.answer();
         assert_eq!(answer.status, 400, "{what}: {answer:?}");
         client.expect_close();
     }
     assert_eq!(get(stead.port, "/good").status, 200);
-    assert_eq!(executions.of_target("/body"), [0_u32; 0], "a worker executed a request whose body is ambiguous");
+    assert_eq!(
+        executions.of_target("/body"),
+        [0_u32; 0],
+        "a worker executed a request whose body is ambiguous"
+    );
     assert_eq!(executions.of_target("/smuggled"), [0_u32; 0], "a worker saw a smuggled request");
 }
 
@@ -108,14 +132,24 @@ fn what_is_unusual_but_clear_is_served() {
         ("an empty line before the request", "\r\nGET / HTTP/1.1\r\nHost: t\r\n\r\n"),
         ("no space after the colon", "GET / HTTP/1.1\r\nHost:t\r\n\r\n"),
         ("spaces around the value", "GET / HTTP/1.1\r\nHost:  t  \r\n\r\n"),
-        ("a coding in capitals", "POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: Chunked\r\n\r\n1\r\na\r\n0\r\n\r\n"),
-        ("a size with leading zeros", "POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n0001\r\na\r\n0\r\n\r\n"),
+        (
+            "a coding in capitals",
+            "POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: Chunked\r\n\r\n1\r\na\r\n0\r\n\r\n",
+        ),
+        (
+            "a size with leading zeros",
+            "POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n0001\r\na\r\n0\r\n\r\n",
+        ),
         ("a length with leading zeros", "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 001\r\n\r\na"),
         ("a GET with a body", "GET / HTTP/1.1\r\nHost: t\r\nContent-Length: 1\r\n\r\na"),
         ("bytes above 127 in a value", "GET / HTTP/1.1\r\nHost: t\r\nX: caf\u{e9}\r\n\r\n"),
     ] {
         let mut client = Client::connect(stead.port);
         assert_eq!(client.send(bytes).answer().status, 200, "{what}");
-        assert_eq!(client.send("GET / HTTP/1.1\r\nHost: t\r\n\r\n").answer().status, 200, "{what}: the next one");
+        assert_eq!(
+            client.send("GET / HTTP/1.1\r\nHost: t\r\n\r\n").answer().status,
+            200,
+            "{what}: the next one"
+        );
     }
 }

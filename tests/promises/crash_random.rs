@@ -17,7 +17,8 @@ fn workers_die(by: &str) {
     let executions = Executions::in_directory(plan.directory());
     let (name, file) = executions.variable();
     // WORK_MS: long enough that a dying worker has requests in its hands.
-    let stead = plan.env(name, file).env("CRASH_MAX_MS", 10_000).env("CRASH_BY", by).env("WORK_MS", 5).start();
+    let stead =
+        plan.env(name, file).env("CRASH_MAX_MS", 10_000).env("CRASH_BY", by).env("WORK_MS", 5).start();
 
     let load = Load::mixed(stead.port, 200);
     pause_between(LENGTH);

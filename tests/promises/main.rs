@@ -21,5 +21,5 @@ mod other_programs;
 mod poison;
 mod reload_broken_code;
 mod reload_under_load;
-mod wedged;
 mod websocket_and_sse;
+mod wedged;

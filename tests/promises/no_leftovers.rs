@@ -12,8 +12,16 @@ const LIMIT: Duration = Duration::from_secs(20);
 
 /// A program with children that ignore polite signals; the worst that is common.
 fn family() -> Stead {
-    let stead = Stead::script(node("family.js")).instances(2).set("terminate_after", "1s").set("kill_after", "1s").start();
-    assert!(stead.processes().len() >= 6, "keeper, daemon, two workers, two children: {:#?}", stead.processes());
+    let stead = Stead::script(node("family.js"))
+        .instances(2)
+        .set("terminate_after", "1s")
+        .set("kill_after", "1s")
+        .start();
+    assert!(
+        stead.processes().len() >= 6,
+        "keeper, daemon, two workers, two children: {:#?}",
+        stead.processes()
+    );
     stead
 }
 
@@ -96,7 +104,8 @@ fn stop_under_load_loses_no_accepted_request() {
     assert_eq!(stop.finish(LIMIT).code, Some(0));
     let report = reports.remove("kept").expect("the load has a report");
     for failure in &report.failures {
-        let refused = ["connect_refused", "connect_reset", "reset_fresh", "eof_fresh"].contains(&failure.class.name());
+        let refused =
+            ["connect_refused", "connect_reset", "reset_fresh", "eof_fresh"].contains(&failure.class.name());
         // Closing an idle connection races with its next request: clients know that case and may send it again.
         let closed_idle = failure.class.name() == "reset_or_eof_reused";
         assert!(refused || closed_idle, "{failure:?}");
@@ -155,7 +164,12 @@ fn killed_workers_leave_no_zombie() {
 fn a_start_that_fails_leaves_nothing() {
     let _turn = beside();
     for start in ["exit", "throw"] {
-        let mut stead = Stead::script(node("start.js")).instances(2).set("cool_down", "1s").set("restarts_max", "2").env("START", start).launch();
+        let mut stead = Stead::script(node("start.js"))
+            .instances(2)
+            .set("cool_down", "1s")
+            .set("restarts_max", "2")
+            .env("START", start)
+            .launch();
         let status = stead.wait_exit(Duration::from_secs(30));
         assert_eq!(status.code(), Some(3), "a program that never became ready");
         stead.assert_nothing_left();
@@ -166,7 +180,11 @@ fn a_start_that_fails_leaves_nothing() {
 fn ending_it_while_it_starts_leaves_nothing() {
     let _turn = beside();
     for signal in [Signal::INT, Signal::TERM] {
-        let stead = Stead::script(node("start.js")).instances(2).env("START", "slow").env("START_MS", 60_000).launch();
+        let stead = Stead::script(node("start.js"))
+            .instances(2)
+            .env("START", "slow")
+            .env("START_MS", 60_000)
+            .launch();
         soon("workers are starting", || stead.processes().len() >= 4);
         stead.signal(signal);
         let mut stead = stead;

@@ -29,7 +29,10 @@ fn several_ports_of_one_program() {
     }
     assert_eq!(stead.status().listens().len(), 3);
     stead.reload();
-    assert_eq!((get(stead.port, "/").text(), get(admin, "/").text()), ("public\n".to_owned(), "admin\n".to_owned()));
+    assert_eq!(
+        (get(stead.port, "/").text(), get(admin, "/").text()),
+        ("public\n".to_owned(), "admin\n".to_owned())
+    );
 }
 
 #[test]
@@ -38,7 +41,8 @@ fn a_port_chosen_by_the_system_is_the_same_in_all_workers() {
     let stead = Stead::script(node("port-zero.js")).instances(3).start();
     let listens = stead.status().listens();
     assert_eq!(listens.len(), 1, "{listens:?}");
-    let port: u16 = listens[0].rsplit(':').next().and_then(|port| port.parse().ok()).expect("an address has a port");
+    let port: u16 =
+        listens[0].rsplit(':').next().and_then(|port| port.parse().ok()).expect("an address has a port");
     for _ in 0..9 {
         assert_eq!(get(port, "/").text(), format!("{port}\n"), "the program knows its port");
     }
@@ -74,8 +78,12 @@ fn a_port_wanted_exclusively_is_shared_all_the_same() {
     let _turn = beside();
     for script in ["exclusive.js", "reuse-port.js"] {
         for version in node_versions() {
-            let stead = Stead::script(node(script)).instances(2).env("PATH", path_with(&version.directory)).start();
-            let load = Load::start([("kept", gets(stead.port, "/", 6)), ("new", without_keep_alive(gets(stead.port, "/", 6)))]);
+            let stead =
+                Stead::script(node(script)).instances(2).env("PATH", path_with(&version.directory)).start();
+            let load = Load::start([
+                ("kept", gets(stead.port, "/", 6)),
+                ("new", without_keep_alive(gets(stead.port, "/", 6))),
+            ]);
             load.each_answers(20);
             stead.reload();
             load.each_answers(20);
@@ -95,7 +103,8 @@ fn a_program_that_listens_in_a_thread_is_served_or_the_user_is_told() {
         lines.filter(|line| line.contains("thread") || line.contains("bind")).next().is_some()
     };
     eventually("it is served or the user is told", Duration::from_secs(40), || {
-        (try_get(stead.port, "/").is_ok_and(|answer| answer.text().starts_with("thread ")) || told()).then_some(())
+        (try_get(stead.port, "/").is_ok_and(|answer| answer.text().starts_with("thread ")) || told())
+            .then_some(())
     });
 }
 
@@ -103,14 +112,19 @@ fn a_program_that_listens_in_a_thread_is_served_or_the_user_is_told() {
 fn addresses_are_true_on_every_node() {
     let _turn = beside();
     for version in node_versions() {
-        let stead = Stead::script(node("mirror.js")).instances(2).env("PATH", path_with(&version.directory)).start();
+        let stead =
+            Stead::script(node("mirror.js")).instances(2).env("PATH", path_with(&version.directory)).start();
         for _ in 0..4 {
             let mut client = Client::connect(stead.port);
             let own = client.local_port();
             for _ in 0..3 {
                 let seen = client.send("GET / HTTP/1.1\r\nHost: t\r\n\r\n").answer().json();
                 let address = seen["remote"]["address"].as_str().unwrap_or_default().to_owned();
-                assert!(matches!(address.as_str(), "127.0.0.1" | "::ffff:127.0.0.1"), "{}: {seen}", version.major);
+                assert!(
+                    matches!(address.as_str(), "127.0.0.1" | "::ffff:127.0.0.1"),
+                    "{}: {seen}",
+                    version.major
+                );
                 assert_eq!(seen["remote"]["port"], Value::from(own), "{}: {seen}", version.major);
                 assert_eq!(seen["server"]["port"], Value::from(stead.port), "{}: {seen}", version.major);
                 assert_eq!(seen["worker"]["isWorker"], Value::Bool(true));
@@ -131,11 +145,16 @@ fn addresses_can_be_left_to_the_forwarded_headers() {
 #[test]
 fn workers_find_what_they_need_in_their_environment() {
     let _turn = beside();
-    let stead = Stead::script(node("mirror.js")).instances(3).option("--name", "shop").option("--env", "COLOUR=green blue").start();
+    let stead = Stead::script(node("mirror.js"))
+        .instances(3)
+        .option("--name", "shop")
+        .option("--env", "COLOUR=green blue")
+        .start();
     let values = |name: &str| -> HashSet<String> {
         (0..60).map(|_| get(stead.port, &format!("/environment?name={name}")).text()).collect()
     };
-    let set = |values: &[&str]| -> HashSet<String> { values.iter().map(|value| format!("\"{value}\"")).collect() };
+    let set =
+        |values: &[&str]| -> HashSet<String> { values.iter().map(|value| format!("\"{value}\"")).collect() };
     assert_eq!(values("STEAD_APP"), set(&["shop"]));
     assert_eq!(values("STEAD_INSTANCE"), set(&["0", "1", "2"]));
     assert_eq!(values("STEAD_INSTANCES"), set(&["3"]));
@@ -145,13 +164,20 @@ fn workers_find_what_they_need_in_their_environment() {
         assert_eq!(values(hidden), HashSet::from(["null".to_owned()]), "{hidden}");
     }
     let options = get(stead.port, "/environment?name=NODE_OPTIONS").json();
-    assert!(options.as_str().unwrap_or_default().trim().is_empty(), "grandchildren get nothing of ours: {options}");
+    assert!(
+        options.as_str().unwrap_or_default().trim().is_empty(),
+        "grandchildren get nothing of ours: {options}"
+    );
 }
 
 #[test]
 fn a_program_that_is_ready_when_it_says_so_gets_nothing_before() {
     let _turn = alone();
-    let stead = Stead::script(node("ready-message.js")).instances(2).set("ready", "message").env("READY_MS", 400).start();
+    let stead = Stead::script(node("ready-message.js"))
+        .instances(2)
+        .set("ready", "message")
+        .env("READY_MS", 400)
+        .start();
     let expect = |mut config: stead_load::Config| {
         config.expect = stead_load::Expect::Contains("ready\n".to_owned());
         config
@@ -257,5 +283,9 @@ fn hundreds_of_connections_to_one_worker_are_no_trouble() {
     config.requests_max = Some(2000);
     let report = stead_load::run(config).expect("a load can be run");
     assert_eq!((report.ok, report.failed), (2000, 0), "{}", report.to_json(5));
-    assert!(report.elapsed < Duration::from_secs(5), "a worker that waits takes all at once: {:?}", report.elapsed);
+    assert!(
+        report.elapsed < Duration::from_secs(5),
+        "a worker that waits takes all at once: {:?}",
+        report.elapsed
+    );
 }

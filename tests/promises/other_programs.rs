@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::support::load::{assert_nothing_failed, assert_only_posts_failed_cleanly, gets, posts, without_keep_alive};
+use crate::support::load::{
+    assert_nothing_failed, assert_only_posts_failed_cleanly, gets, posts, without_keep_alive,
+};
 use crate::support::processes::kill;
 use crate::support::stead::{Plan, Verb};
 use crate::support::{Load, Stead, alone, beside, fixture, get};
@@ -25,7 +27,10 @@ fn holds_what_is_promised(plan: Plan, echoes: bool) {
     assert_eq!(answer.status, 200, "{answer:?}");
 
     let loads = |posting: bool| {
-        let mut loads = vec![("get-kept", gets(stead.port, "/", 6)), ("get-new", without_keep_alive(gets(stead.port, "/", 6)))];
+        let mut loads = vec![
+            ("get-kept", gets(stead.port, "/", 6)),
+            ("get-new", without_keep_alive(gets(stead.port, "/", 6))),
+        ];
         if posting {
             loads.push(("post-kept", posts(stead.port, "/", 4)));
         }
@@ -127,13 +132,19 @@ fn a_python_script_that_says_when_it_is_ready() {
 #[test]
 fn puma_on_a_unix_socket() {
     let folder = fixture("ruby");
-    holds_what_is_promised(Stead::plan(["puma --bind unix://{socket} config.ru"]).option("--cwd", folder), true);
+    holds_what_is_promised(
+        Stead::plan(["puma --bind unix://{socket} config.ru"]).option("--cwd", folder),
+        true,
+    );
 }
 
 #[test]
 fn puma_on_a_port() {
     let folder = fixture("ruby");
-    holds_what_is_promised(Stead::plan(["puma --bind tcp://127.0.0.1:{port} config.ru"]).option("--cwd", folder), true);
+    holds_what_is_promised(
+        Stead::plan(["puma --bind tcp://127.0.0.1:{port} config.ru"]).option("--cwd", folder),
+        true,
+    );
 }
 
 #[test]
@@ -148,12 +159,18 @@ fn a_c_server_on_a_unix_socket() {
 
 #[test]
 fn a_c_server_on_an_inherited_socket() {
-    holds_what_is_promised(Stead::plan([c_server()]).set("upstream", "listen-fds").set("ready", "notify"), true);
+    holds_what_is_promised(
+        Stead::plan([c_server()]).set("upstream", "listen-fds").set("ready", "notify"),
+        true,
+    );
 }
 
 #[test]
 fn a_c_server_with_a_health_check() {
-    holds_what_is_promised(Stead::plan([format!("{} {{port}}", c_server())]).set("ready", r#"{ http = "/" }"#), true);
+    holds_what_is_promised(
+        Stead::plan([format!("{} {{port}}", c_server())]).set("ready", r#"{ http = "/" }"#),
+        true,
+    );
 }
 
 #[test]

@@ -46,7 +46,8 @@ fn all_workers_serve_after_a_reload_and_only_new_ones() {
     let reports = load.stop();
     assert_nothing_failed(&reports);
     for (name, report) in &reports {
-        let served: HashSet<u32> = report.counted.keys().map(|pid| pid.parse().expect("a process number")).collect();
+        let served: HashSet<u32> =
+            report.counted.keys().map(|pid| pid.parse().expect("a process number")).collect();
         assert_eq!(served, after.iter().copied().collect(), "{name}: {:?}", report.counted);
     }
 }
@@ -77,9 +78,11 @@ fn scaling_up_and_down_loses_no_request() {
         load.each_answers(5);
         let scaled = stead.verb(&["scale", count]);
         assert_eq!(scaled.code, Some(0), "{scaled:?}");
-        let status = stead.wait_status("the new number of workers runs", std::time::Duration::from_secs(30), |status| {
-            status.is_complete() && status.instances().0.to_string() == count
-        });
+        let status = stead.wait_status(
+            "the new number of workers runs",
+            std::time::Duration::from_secs(30),
+            |status| status.is_complete() && status.instances().0.to_string() == count,
+        );
         assert_eq!(status.workers().len().to_string(), count);
     }
     load.each_answers(5);

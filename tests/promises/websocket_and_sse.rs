@@ -12,7 +12,11 @@ use crate::support::{Client, Load, Stead, alone, beside, eventually, node, pause
 const GRACE: Duration = Duration::from_secs(4);
 
 fn plan(script: &str) -> Plan {
-    Stead::script(node(script)).instances(2).set("grace", "4s").set("terminate_after", "1s").set("kill_after", "1s")
+    Stead::script(node(script))
+        .instances(2)
+        .set("grace", "4s")
+        .set("terminate_after", "1s")
+        .set("kill_after", "1s")
 }
 
 /// The process number that the worker behind this WebSocket tells.
@@ -78,8 +82,15 @@ fn open_websockets_survive_a_reload_until_the_grace_period_ends() {
         assert!(!old.contains(&pid), "a new WebSocket went to the old worker {pid}");
     }
     // Slots are replaced one after the other: only the youngest drain is certain to have most of its grace left.
-    let alive = sockets.iter_mut().filter_map(|socket| socket.ask("pid").ok()).filter(|pid| old.contains(&pid.parse().unwrap_or(0)));
-    assert!(alive.count() >= 1, "no old WebSocket is alive {:?} after the start of the reload", begun.elapsed());
+    let alive = sockets
+        .iter_mut()
+        .filter_map(|socket| socket.ask("pid").ok())
+        .filter(|pid| old.contains(&pid.parse().unwrap_or(0)));
+    assert!(
+        alive.count() >= 1,
+        "no old WebSocket is alive {:?} after the start of the reload",
+        begun.elapsed()
+    );
 
     // All of them end by the end of the grace period of the last slot, with a close frame or the end of the stream.
     let limit = (GRACE + Duration::from_secs(4)) * 2;
@@ -87,7 +98,11 @@ fn open_websockets_survive_a_reload_until_the_grace_period_ends() {
         sockets.retain_mut(|socket| socket.ask("still there?").is_ok());
         sockets.is_empty().then_some(())
     });
-    assert!(begun.elapsed() >= GRACE * 3 / 4, "they were cut after {:?}, before the grace period", begun.elapsed());
+    assert!(
+        begun.elapsed() >= GRACE * 3 / 4,
+        "they were cut after {:?}, before the grace period",
+        begun.elapsed()
+    );
     let reload = reload.finish(Duration::from_secs(60));
     assert_eq!(reload.code, Some(0), "{reload:?}");
     assert_nothing_failed(&load.stop());

@@ -41,7 +41,11 @@ fn a_stopped_worker_is_replaced_and_its_safe_requests_are_answered_by_others() {
 fn a_stopped_worker_delays_only_what_it_had_already_read() {
     let _turn = alone();
     // Never found to be wedged during the test: what others answer is answered because requests are moved.
-    let stead = Stead::script(node("executions.js")).instances(2).set("wedged_after", "60s").set("move_after", "100ms").start();
+    let stead = Stead::script(node("executions.js"))
+        .instances(2)
+        .set("wedged_after", "60s")
+        .set("move_after", "100ms")
+        .start();
     let stopped = stead.status().ready_pids()[0];
     signal(stopped, Signal::STOP);
     let load = Load::start([("kept", gets(stead.port, "/", 30))]);

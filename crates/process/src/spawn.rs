@@ -1,6 +1,6 @@
 //! What starting one child needs, as plain data, and how it can fail.
 //!
-//! [`SpawnSpec`] travels from the daemon to the keeper; [`start`](launch::start) in `launch.rs` carries it out there, and
+//! [`SpawnSpec`] travels from the daemon to the keeper; `start` in `launch.rs` carries it out there, and
 //! `child.rs` is what happens in the new process before it becomes the program. A failure keeps the step and the `errno`
 //! it happened with, so that "program not found" is never confused with "directory missing".
 

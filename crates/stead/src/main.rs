@@ -17,7 +17,8 @@ fn main() -> ExitCode {
         Ok(Command::Daemon(arguments)) => daemon::run(&arguments).into(),
         // `run` never comes here, see above.
         Ok(command) => cli::execute(&command).unwrap_or(cli::ExitCode::Usage).into(),
-        Err(code) => code.into(),
+        // Help, or a mistake; as the daemon it must not be started again for it.
+        Err(code) => daemon::decline(code).into(),
     }
 }
 

@@ -6,23 +6,23 @@ use std::path::{Path, PathBuf};
 
 /// The file that all workers of a test append to.
 #[derive(Debug, Clone)]
-pub struct Executions {
+pub(crate) struct Executions {
     path: PathBuf,
 }
 
 impl Executions {
     /// A file in this directory; `variable()` goes into the environment of the program.
-    pub fn in_directory(directory: &Path) -> Executions {
+    pub(crate) fn in_directory(directory: &Path) -> Executions {
         Executions { path: directory.join("executions.log") }
     }
 
     /// The environment variable that the fixtures obey.
-    pub fn variable(&self) -> (&'static str, String) {
+    pub(crate) fn variable(&self) -> (&'static str, String) {
         ("EXECUTIONS_FILE", self.path.display().to_string())
     }
 
     /// Who executed which request: process numbers by identity, for one method.
-    pub fn of(&self, method: &str) -> HashMap<String, Vec<u32>> {
+    pub(crate) fn of(&self, method: &str) -> HashMap<String, Vec<u32>> {
         let mut executions: HashMap<String, Vec<u32>> = HashMap::new();
         for line in self.lines() {
             let words: Vec<&str> = line.split(' ').collect();
@@ -36,7 +36,7 @@ impl Executions {
     }
 
     /// Process numbers of all executions of this target.
-    pub fn of_target(&self, target: &str) -> Vec<u32> {
+    pub(crate) fn of_target(&self, target: &str) -> Vec<u32> {
         let executed = |line: &String| {
             let words: Vec<&str> = line.split(' ').collect();
             (words.get(1) == Some(&target)).then(|| words.last()?.parse().ok()).flatten()

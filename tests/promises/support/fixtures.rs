@@ -4,36 +4,44 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The folder of all fixtures.
-pub fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures").canonicalize().expect("tests/fixtures is there")
+pub(crate) fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../tests/fixtures")
+        .canonicalize()
+        .expect("tests/fixtures is there")
 }
 
 /// A program, by its path below `tests/fixtures`.
 #[track_caller]
-pub fn fixture(path: &str) -> String {
+pub(crate) fn fixture(path: &str) -> String {
     let found = folder().join(path);
-    assert!(found.exists(), "{} is missing: run ./check once, it installs what the fixtures need", found.display());
+    assert!(
+        found.exists(),
+        "{} is missing: run ./check once, it installs what the fixtures need",
+        found.display()
+    );
     found.display().to_string()
 }
 
 /// A Node.js fixture, by its name.
 #[track_caller]
-pub fn node(name: &str) -> String {
+pub(crate) fn node(name: &str) -> String {
     fixture(&format!("node/{name}"))
 }
 
 /// A Node.js that the tests run: its directory, to be put first in `PATH`, and its version.
 #[derive(Debug, Clone)]
-pub struct NodeVersion {
-    pub directory: PathBuf,
-    pub major: u32,
-    pub minor: u32,
+pub(crate) struct NodeVersion {
+    pub(crate) directory: PathBuf,
+    pub(crate) major: u32,
+    pub(crate) minor: u32,
 }
 
 /// The Node.js of this machine and those among the fixtures, oldest first.
-pub fn node_versions() -> Vec<NodeVersion> {
+pub(crate) fn node_versions() -> Vec<NodeVersion> {
     let modules = folder().join("node-versions/node_modules");
-    let packages = std::fs::read_dir(modules).into_iter().flatten().flatten().map(|entry| entry.path().join("bin"));
+    let packages =
+        std::fs::read_dir(modules).into_iter().flatten().flatten().map(|entry| entry.path().join("bin"));
     let own = std::env::var_os("PATH").unwrap_or_default();
     let own = std::env::split_paths(&own).find(|directory| directory.join("node").exists());
     let mut versions: Vec<NodeVersion> = packages.chain(own).filter_map(version).collect();
@@ -44,7 +52,7 @@ pub fn node_versions() -> Vec<NodeVersion> {
 }
 
 /// `PATH` with this directory in front.
-pub fn path_with(directory: &Path) -> String {
+pub(crate) fn path_with(directory: &Path) -> String {
     format!("{}:{}", directory.display(), std::env::var("PATH").unwrap_or_default())
 }
 

@@ -15,25 +15,25 @@ enum Stream {
 }
 
 /// One connection.
-pub struct Client {
+pub(crate) struct Client {
     stream: Stream,
     unread: Vec<u8>,
 }
 
 /// One answer, complete.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
-    pub version: String,
-    pub status: u16,
-    pub headers: Vec<(String, String)>,
-    pub body: Vec<u8>,
-    pub trailers: Vec<(String, String)>,
+pub(crate) struct Answer {
+    pub(crate) version: String,
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+    pub(crate) trailers: Vec<(String, String)>,
 }
 
 impl Answer {
     /// The value of the header, if it is there once.
     #[track_caller]
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut values = self.headers.iter().filter(|(found, _)| found.eq_ignore_ascii_case(name));
         let value = values.next().map(|(_, value)| value.as_str());
         assert!(values.next().is_none(), "{name} is there twice: {:?}", self.headers);
@@ -41,13 +41,13 @@ impl Answer {
     }
 
     /// The body as text.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
     /// The body as JSON.
     #[track_caller]
-    pub fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error} in {:?}", self.text()))
     }
 
@@ -57,15 +57,16 @@ impl Answer {
 }
 
 /// One GET on a connection of its own.
-pub fn try_get(port: u16, target: &str) -> io::Result<Answer> {
+pub(crate) fn try_get(port: u16, target: &str) -> io::Result<Answer> {
     let mut client = Client::try_connect(port)?;
-    client.try_send(format!("GET {target} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").as_bytes())?;
+    client
+        .try_send(format!("GET {target} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").as_bytes())?;
     client.try_answer(false)
 }
 
 /// One GET on a connection of its own, which has to work.
 #[track_caller]
-pub fn get(port: u16, target: &str) -> Answer {
+pub(crate) fn get(port: u16, target: &str) -> Answer {
     match try_get(port, target) {
         Ok(answer) => answer,
         Err(error) => panic!("GET {target}: {error}"),
@@ -75,12 +76,12 @@ pub fn get(port: u16, target: &str) -> Answer {
 impl Client {
     /// Connects to a port of the loopback address.
     #[track_caller]
-    pub fn connect(port: u16) -> Client {
+    pub(crate) fn connect(port: u16) -> Client {
         Client::try_connect(port).unwrap_or_else(|error| panic!("connect to {port}: {error}"))
     }
 
     /// As `connect`, for tests that expect a refusal.
-    pub fn try_connect(port: u16) -> io::Result<Client> {
+    pub(crate) fn try_connect(port: u16) -> io::Result<Client> {
         let stream = TcpStream::connect(("127.0.0.1", port))?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
@@ -90,15 +91,16 @@ impl Client {
 
     /// Connects to a Unix socket.
     #[track_caller]
-    pub fn connect_unix(path: &Path) -> Client {
-        let stream = UnixStream::connect(path).unwrap_or_else(|error| panic!("connect to {}: {error}", path.display()));
+    pub(crate) fn connect_unix(path: &Path) -> Client {
+        let stream = UnixStream::connect(path)
+            .unwrap_or_else(|error| panic!("connect to {}: {error}", path.display()));
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
         Client { stream: Stream::Unix(stream), unread: Vec::new() }
     }
 
     /// Sends these bytes as they are.
     #[track_caller]
-    pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Client {
+    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Client {
         if let Err(error) = self.try_send(bytes.as_ref()) {
             panic!("send: {error}");
         }
@@ -106,7 +108,7 @@ impl Client {
     }
 
     /// Sends these bytes; the server may have closed.
-    pub fn try_send(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn try_send(&mut self, bytes: &[u8]) -> io::Result<()> {
         match &mut self.stream {
             Stream::Tcp(stream) => stream.write_all(bytes),
             Stream::Unix(stream) => stream.write_all(bytes),
@@ -114,7 +116,7 @@ impl Client {
     }
 
     /// Another hand on the same connection, which only sends.
-    pub fn clone_sender(&self) -> Client {
+    pub(crate) fn clone_sender(&self) -> Client {
         let stream = match &self.stream {
             Stream::Tcp(stream) => stream.try_clone().map(Stream::Tcp),
             Stream::Unix(stream) => stream.try_clone().map(Stream::Unix),
@@ -123,13 +125,13 @@ impl Client {
     }
 
     /// This end's port.
-    pub fn local_port(&self) -> u16 {
+    pub(crate) fn local_port(&self) -> u16 {
         let Stream::Tcp(stream) = &self.stream else { panic!("only for TCP") };
         stream.local_addr().expect("a connected socket has an address").port()
     }
 
     /// Sends nothing more, but reads on.
-    pub fn finish_sending(&self) {
+    pub(crate) fn finish_sending(&self) {
         let _ = match &self.stream {
             Stream::Tcp(stream) => stream.shutdown(Shutdown::Write),
             Stream::Unix(stream) => stream.shutdown(Shutdown::Write),
@@ -137,7 +139,7 @@ impl Client {
     }
 
     /// Sends what the sockets between here and the reader hold, and tells how much that was: back-pressure makes it end.
-    pub fn send_until_stuck(&mut self, most: usize, stuck_after: Duration) -> usize {
+    pub(crate) fn send_until_stuck(&mut self, most: usize, stuck_after: Duration) -> usize {
         let Stream::Tcp(stream) = &mut self.stream else { panic!("only for TCP") };
         stream.set_write_timeout(Some(stuck_after)).expect("a timeout can be set");
         let piece = vec![b'x'; 64 * 1024];
@@ -154,7 +156,7 @@ impl Client {
 
     /// The next answer to a GET, POST and so on.
     #[track_caller]
-    pub fn answer(&mut self) -> Answer {
+    pub(crate) fn answer(&mut self) -> Answer {
         match self.try_answer(false) {
             Ok(answer) => answer,
             Err(error) => panic!("no answer: {error}; unread: {:?}", String::from_utf8_lossy(&self.unread)),
@@ -163,12 +165,12 @@ impl Client {
 
     /// The next answer to a HEAD, or one of which only the head is of interest.
     #[track_caller]
-    pub fn head(&mut self) -> Answer {
+    pub(crate) fn head(&mut self) -> Answer {
         self.try_answer(true).unwrap_or_else(|error| panic!("no answer: {error}"))
     }
 
     /// The next answer, if it arrives whole.
-    pub fn try_answer(&mut self, head_only: bool) -> io::Result<Answer> {
+    pub(crate) fn try_answer(&mut self, head_only: bool) -> io::Result<Answer> {
         let head = self.read_until(b"\r\n\r\n")?;
         let mut answer = parse_head(&head)?;
         if head_only || answer.status < 200 || matches!(answer.status, 204 | 304) {
@@ -186,13 +188,13 @@ impl Client {
     }
 
     /// Everything until the server closes.
-    pub fn read_to_end(&mut self) -> io::Result<Vec<u8>> {
+    pub(crate) fn read_to_end(&mut self) -> io::Result<Vec<u8>> {
         while self.fill()? > 0 {}
         Ok(std::mem::take(&mut self.unread))
     }
 
     /// The bytes up to and including this mark.
-    pub fn read_until(&mut self, mark: &[u8]) -> io::Result<Vec<u8>> {
+    pub(crate) fn read_until(&mut self, mark: &[u8]) -> io::Result<Vec<u8>> {
         let mut searched = 0;
         loop {
             let found = self.unread[searched..].windows(mark.len()).position(|window| window == mark);
@@ -208,7 +210,7 @@ impl Client {
     }
 
     /// Exactly so many bytes.
-    pub fn read_exactly(&mut self, count: usize) -> io::Result<Vec<u8>> {
+    pub(crate) fn read_exactly(&mut self, count: usize) -> io::Result<Vec<u8>> {
         while self.unread.len() < count {
             if self.fill()? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
@@ -219,7 +221,7 @@ impl Client {
 
     /// The server says nothing more and closes.
     #[track_caller]
-    pub fn expect_close(&mut self) {
+    pub(crate) fn expect_close(&mut self) {
         match self.read_to_end() {
             Ok(rest) => assert!(rest.is_empty(), "unexpected: {:?}", String::from_utf8_lossy(&rest)),
             // Closing with our bytes unread makes it a reset, which is as closed as can be.
@@ -229,7 +231,7 @@ impl Client {
 
     /// Nothing arrives, not even the end, for this long.
     #[track_caller]
-    pub fn expect_silence(&mut self, duration: Duration) {
+    pub(crate) fn expect_silence(&mut self, duration: Duration) {
         self.set_patience(duration);
         match self.fill() {
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => (),
@@ -240,7 +242,7 @@ impl Client {
     }
 
     /// How long a read waits.
-    pub fn set_patience(&self, patience: Duration) {
+    pub(crate) fn set_patience(&self, patience: Duration) {
         let result = match &self.stream {
             Stream::Tcp(stream) => stream.set_read_timeout(Some(patience)),
             Stream::Unix(stream) => stream.set_read_timeout(Some(patience)),
@@ -250,9 +252,16 @@ impl Client {
 
     fn fill(&mut self) -> io::Result<usize> {
         let mut piece = [0; 64 * 1024];
-        let count = match &mut self.stream {
-            Stream::Tcp(stream) => stream.read(&mut piece)?,
-            Stream::Unix(stream) => stream.read(&mut piece)?,
+        let count = loop {
+            let read = match &mut self.stream {
+                Stream::Tcp(stream) => stream.read(&mut piece),
+                Stream::Unix(stream) => stream.read(&mut piece),
+            };
+            match read {
+                // A system call with a time limit is not taken up again by itself.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
+                other => break other?,
+            }
         };
         self.unread.extend_from_slice(&piece[..count]);
         Ok(count)
@@ -263,7 +272,8 @@ impl Client {
             let line = self.read_until(b"\r\n")?;
             let line = String::from_utf8_lossy(&line).into_owned();
             let digits = line.trim_end().split(';').next().unwrap_or_default().to_owned();
-            let size = usize::from_str_radix(&digits, 16).map_err(|_| broken("a chunk size that is not one"))?;
+            let size =
+                usize::from_str_radix(&digits, 16).map_err(|_| broken("a chunk size that is not one"))?;
             if size == 0 {
                 break;
             }

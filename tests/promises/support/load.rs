@@ -12,12 +12,12 @@ use super::waiting::eventually;
 const PATIENCE: Duration = Duration::from_secs(40);
 
 /// Several loads at the same time, under one name each.
-pub struct Load {
+pub(crate) struct Load {
     runs: Vec<(String, Running)>,
 }
 
 /// GET on this many connections.
-pub fn gets(port: u16, path: &str, connections: usize) -> Config {
+pub(crate) fn gets(port: u16, path: &str, connections: usize) -> Config {
     let mut config = Config::new(Target::port(port));
     config.connections = connections;
     config.path = path.to_owned();
@@ -28,18 +28,18 @@ pub fn gets(port: u16, path: &str, connections: usize) -> Config {
 }
 
 /// POST of 300 bytes that have to come back, on this many connections.
-pub fn posts(port: u16, path: &str, connections: usize) -> Config {
+pub(crate) fn posts(port: u16, path: &str, connections: usize) -> Config {
     Config { method: Method::Post, body_bytes: 300, expect: Expect::Echo, ..gets(port, path, connections) }
 }
 
 /// The same, with a connection for each request.
-pub fn without_keep_alive(config: Config) -> Config {
+pub(crate) fn without_keep_alive(config: Config) -> Config {
     Config { keep_alive: false, ..config }
 }
 
 impl Load {
     /// Starts them all. The identities of a load's requests begin with its name.
-    pub fn start(configs: impl IntoIterator<Item = (&'static str, Config)>) -> Load {
+    pub(crate) fn start(configs: impl IntoIterator<Item = (&'static str, Config)>) -> Load {
         let start = |(name, mut config): (&str, Config)| {
             config.id_prefix = format!("{name}-");
             (name.to_owned(), stead_load::start(config).expect("a load can be started"))
@@ -48,7 +48,7 @@ impl Load {
     }
 
     /// GET and POST, with and without keep-alive, a quarter of the connections each.
-    pub fn mixed(port: u16, connections: usize) -> Load {
+    pub(crate) fn mixed(port: u16, connections: usize) -> Load {
         let each = (connections / 4).max(1);
         Load::start([
             ("get-kept", gets(port, "/", each)),
@@ -59,13 +59,13 @@ impl Load {
     }
 
     /// Requests that did not end well so far, of all loads.
-    pub fn failed(&self) -> u64 {
+    pub(crate) fn failed(&self) -> u64 {
         self.runs.iter().map(|(_, run)| run.live().failed()).sum()
     }
 
     /// Waits until this many more requests have been answered well by each of the loads.
     #[track_caller]
-    pub fn each_answers(&self, more: u64) {
+    pub(crate) fn each_answers(&self, more: u64) {
         for (name, run) in &self.runs {
             let wanted = run.live().ok() + more;
             eventually(&format!("{name} gets {more} more answers"), PATIENCE, || {
@@ -75,18 +75,19 @@ impl Load {
     }
 
     /// Starts no more requests, waits for those on the way.
-    pub fn stop(self) -> HashMap<String, Report> {
+    pub(crate) fn stop(self) -> HashMap<String, Report> {
         for (_, run) in &self.runs {
             run.live().stop();
         }
-        let finish = |(name, run): (String, Running)| (name, run.finish().expect("a load ends with its report"));
+        let finish =
+            |(name, run): (String, Running)| (name, run.finish().expect("a load ends with its report"));
         self.runs.into_iter().map(finish).collect()
     }
 }
 
 /// Every request of every load was answered well, and there were some.
 #[track_caller]
-pub fn assert_nothing_failed(reports: &HashMap<String, Report>) {
+pub(crate) fn assert_nothing_failed(reports: &HashMap<String, Report>) {
     for (name, report) in reports {
         assert!(report.total > 0, "{name} sent nothing");
         assert_eq!(report.failed, 0, "{name} lost requests: {}", report.to_json(10));
@@ -95,7 +96,7 @@ pub fn assert_nothing_failed(reports: &HashMap<String, Report>) {
 
 /// Every GET was answered well; a POST may have failed, but only with a clean 502.
 #[track_caller]
-pub fn assert_only_posts_failed_cleanly(reports: &HashMap<String, Report>) {
+pub(crate) fn assert_only_posts_failed_cleanly(reports: &HashMap<String, Report>) {
     for (name, report) in reports {
         assert!(report.total > 0, "{name} sent nothing");
         let clean = if name.starts_with("post") { report.of(Class::Http502) } else { 0 };
@@ -105,17 +106,21 @@ pub fn assert_only_posts_failed_cleanly(reports: &HashMap<String, Report>) {
 
 /// What became of the POSTs.
 #[derive(Debug, Default)]
-pub struct Ledger {
+pub(crate) struct Ledger {
     /// Failed, and a worker had written down that it executed them.
-    pub failed_executed: u64,
+    pub(crate) failed_executed: u64,
     /// Failed, and no worker has written anything down.
-    pub failed_unseen: Vec<String>,
+    pub(crate) failed_unseen: Vec<String>,
 }
 
 /// Compares the reports of the POST loads with what the workers wrote down: a POST that was answered well was executed
 /// exactly once, one that failed at most once, and only by a worker that is dead (`is_alive` says which are not).
 #[track_caller]
-pub fn ledger(reports: &HashMap<String, Report>, executions: &Executions, is_alive: impl Fn(u32) -> bool) -> Ledger {
+pub(crate) fn ledger(
+    reports: &HashMap<String, Report>,
+    executions: &Executions,
+    is_alive: impl Fn(u32) -> bool,
+) -> Ledger {
     let executed = executions.of("POST");
     for (id, pids) in &executed {
         assert!(pids.len() == 1, "POST {id} was executed {} times, by {pids:?}", pids.len());
@@ -127,7 +132,12 @@ pub fn ledger(reports: &HashMap<String, Report>, executions: &Executions, is_ali
         for failure in &report.failures {
             match executed.get(&failure.id) {
                 Some(pids) => {
-                    assert!(!is_alive(pids[0]), "POST {} failed, but its worker {} lives", failure.id, pids[0]);
+                    assert!(
+                        !is_alive(pids[0]),
+                        "POST {} failed, but its worker {} lives",
+                        failure.id,
+                        pids[0]
+                    );
                     ledger.failed_executed += 1;
                 }
                 None => ledger.failed_unseen.push(failure.id.clone()),

@@ -15,21 +15,21 @@
 //! | `waiting.rs` | waiting for a fact, bounded in time; whose turn it is |
 //! | `ports.rs` | ports that nobody else takes meanwhile |
 
-pub mod executions;
-pub mod fixtures;
-pub mod http;
-pub mod load;
-pub mod output;
-pub mod ports;
-pub mod processes;
-pub mod status;
-pub mod stead;
-pub mod waiting;
-pub mod websocket;
+pub(crate) mod executions;
+pub(crate) mod fixtures;
+pub(crate) mod http;
+pub(crate) mod load;
+pub(crate) mod output;
+pub(crate) mod ports;
+pub(crate) mod processes;
+pub(crate) mod status;
+pub(crate) mod stead;
+pub(crate) mod waiting;
+pub(crate) mod websocket;
 
-pub use executions::Executions;
-pub use fixtures::{fixture, node};
-pub use http::{Answer, Client, get};
-pub use load::{Load, ledger};
-pub use stead::Stead;
-pub use waiting::{alone, beside, eventually, pause_between, soon};
+pub(crate) use executions::Executions;
+pub(crate) use fixtures::{fixture, node};
+pub(crate) use http::{Answer, Client, get};
+pub(crate) use load::{Load, ledger};
+pub(crate) use stead::Stead;
+pub(crate) use waiting::{alone, beside, eventually, pause_between, soon};

@@ -15,13 +15,13 @@ struct Lines {
 
 /// Collects the lines of one or more streams, in the order they came.
 #[derive(Debug, Clone, Default)]
-pub struct Output {
+pub(crate) struct Output {
     shared: Arc<(Mutex<Lines>, Condvar)>,
 }
 
 impl Output {
     /// Reads a stream to its end on a thread of its own.
-    pub fn collect(&self, stream: impl Read + Send + 'static) {
+    pub(crate) fn collect(&self, stream: impl Read + Send + 'static) {
         self.with(|lines| lines.readers += 1);
         let output = self.clone();
         std::thread::spawn(move || {
@@ -47,19 +47,19 @@ impl Output {
     }
 
     /// Everything so far.
-    pub fn lines(&self) -> Vec<String> {
+    pub(crate) fn lines(&self) -> Vec<String> {
         self.shared.0.lock().unwrap_or_else(PoisonError::into_inner).lines.clone()
     }
 
     /// Everything, once every stream has ended; panics after `limit`.
     #[track_caller]
-    pub fn whole(&self, limit: Duration) -> String {
+    pub(crate) fn whole(&self, limit: Duration) -> String {
         self.wait(limit, "the output ends", |lines| (lines.readers == 0).then(|| lines.lines.join("\n")))
     }
 
     /// The first line, past or future, for which `find` finds something; panics after `limit`.
     #[track_caller]
-    pub fn wait_for<T>(&self, what: &str, limit: Duration, find: impl Fn(&str) -> Option<T>) -> T {
+    pub(crate) fn wait_for<T>(&self, what: &str, limit: Duration, find: impl Fn(&str) -> Option<T>) -> T {
         self.wait(limit, what, |lines| lines.lines.iter().find_map(|line| find(line)))
     }
 
@@ -72,7 +72,11 @@ impl Output {
                 return found;
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "within {limit:?} it was not printed that {what}:\n{}", guard.lines.join("\n"));
+            assert!(
+                !left.is_zero(),
+                "within {limit:?} it was not printed that {what}:\n{}",
+                guard.lines.join("\n")
+            );
             guard = self.shared.1.wait_timeout(guard, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }

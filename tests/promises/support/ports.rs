@@ -10,7 +10,7 @@ const COUNT: u16 = 15_000;
 static NEXT: AtomicU16 = AtomicU16::new(0);
 
 /// A port that is free for TCP and UDP, on all addresses.
-pub fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     // Two test runs at the same time start at different places.
     let start = (std::process::id().wrapping_mul(7919) % u32::from(COUNT)) as u16;
     for _ in 0..COUNT {
@@ -24,7 +24,7 @@ pub fn free_port() -> u16 {
 }
 
 /// Nobody listens there, on any address.
-pub fn is_free(port: u16) -> bool {
+pub(crate) fn is_free(port: u16) -> bool {
     TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).is_ok()
         && TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok()
         && UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok()

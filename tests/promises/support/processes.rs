@@ -6,48 +6,49 @@ use std::fs;
 use rustix::process::{Pid, Signal, kill_process};
 
 /// Name of the mark.
-pub const MARK: &str = "STEAD_TEST_ID";
+pub(crate) const MARK: &str = "STEAD_TEST_ID";
 
 /// A process as `/proc` shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Process {
-    pub pid: u32,
-    pub parent: u32,
+pub(crate) struct Process {
+    pub(crate) pid: u32,
+    pub(crate) parent: u32,
     /// `R`, `S`, `T` (stopped), `Z` (zombie) and so on.
-    pub state: char,
+    pub(crate) state: char,
     /// Arguments joined with spaces; empty for a zombie.
-    pub command: String,
+    pub(crate) command: String,
 }
 
 /// All living processes with this mark. A zombie has no environment left and is never among them.
-pub fn marked(mark: &str) -> Vec<Process> {
+pub(crate) fn marked(mark: &str) -> Vec<Process> {
     let wanted = format!("{MARK}={mark}");
     let is_marked = |pid: &u32| {
-        fs::read(format!("/proc/{pid}/environ"))
-            .is_ok_and(|environment| environment.split(|byte| *byte == 0).any(|entry| entry == wanted.as_bytes()))
+        fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environment| {
+            environment.split(|byte| *byte == 0).any(|entry| entry == wanted.as_bytes())
+        })
     };
     pids().into_iter().filter(is_marked).filter_map(process).collect()
 }
 
 /// Direct children, zombies included.
-pub fn children(parent: u32) -> Vec<Process> {
+pub(crate) fn children(parent: u32) -> Vec<Process> {
     pids().into_iter().filter_map(process).filter(|process| process.parent == parent).collect()
 }
 
 /// The process, if there is one that lives.
-pub fn living(pid: u32) -> Option<Process> {
+pub(crate) fn living(pid: u32) -> Option<Process> {
     process(pid).filter(|process| !matches!(process.state, 'Z' | 'X'))
 }
 
 /// Sends a signal to this process alone; a process that is gone already is fine.
-pub fn signal(pid: u32, signal: Signal) {
+pub(crate) fn signal(pid: u32, signal: Signal) {
     if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
         let _ = kill_process(pid, signal);
     }
 }
 
 /// `kill -9` of this process alone.
-pub fn kill(pid: u32) {
+pub(crate) fn kill(pid: u32) {
     signal(pid, Signal::KILL);
 }
 

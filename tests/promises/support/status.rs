@@ -4,22 +4,22 @@ use serde_json::Value;
 
 /// One instance with its apps.
 #[derive(Debug, Clone)]
-pub struct Status(Value);
+pub(crate) struct Status(Value);
 
 /// One worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Worker {
-    pub id: u64,
-    pub slot: u64,
+pub(crate) struct Worker {
+    pub(crate) id: u64,
+    pub(crate) slot: u64,
     /// 0 while nothing runs.
-    pub pid: u32,
-    pub state: String,
-    pub restarts: u64,
+    pub(crate) pid: u32,
+    pub(crate) state: String,
+    pub(crate) restarts: u64,
 }
 
 impl Status {
     /// Reads what `stead status --json` printed; nothing when it is not a status.
-    pub fn parse(text: &str) -> Option<Status> {
+    pub(crate) fn parse(text: &str) -> Option<Status> {
         let value: Value = serde_json::from_str(text.trim()).ok()?;
         // One instance, or a list with the only one.
         let value = match value {
@@ -29,32 +29,34 @@ impl Status {
         value.get("apps").is_some_and(Value::is_array).then_some(Status(value))
     }
 
-    pub fn keeper_pid(&self) -> u32 {
+    pub(crate) fn keeper_pid(&self) -> u32 {
         self.number("keeper_pid") as u32
     }
 
-    pub fn daemon_pid(&self) -> u32 {
+    pub(crate) fn daemon_pid(&self) -> u32 {
         self.number("daemon_pid") as u32
     }
 
-    pub fn daemon_starts(&self) -> u64 {
+    pub(crate) fn daemon_starts(&self) -> u64 {
         self.number("daemon_starts")
     }
 
     /// The counter of the first app.
-    pub fn counter(&self, name: &str) -> u64 {
+    pub(crate) fn counter(&self, name: &str) -> u64 {
         self.app()["counters"][name].as_u64().unwrap_or_else(|| panic!("no counter {name} in {}", self.0))
     }
 
     /// Workers wanted and ready, of the first app.
-    pub fn instances(&self) -> (u64, u64) {
+    pub(crate) fn instances(&self) -> (u64, u64) {
         let instances = &self.app()["instances"];
-        let read = |name: &str| instances[name].as_u64().unwrap_or_else(|| panic!("no instances.{name} in {}", self.0));
+        let read = |name: &str| {
+            instances[name].as_u64().unwrap_or_else(|| panic!("no instances.{name} in {}", self.0))
+        };
         (read("wanted"), read("ready"))
     }
 
     /// As many workers ready as wanted, no other worker about, and at least one public address where one is expected.
-    pub fn is_complete(&self) -> bool {
+    pub(crate) fn is_complete(&self) -> bool {
         self.apps().iter().all(|app| {
             let wanted = app["instances"]["wanted"].as_u64();
             wanted.is_some()
@@ -65,19 +67,19 @@ impl Status {
     }
 
     /// Public addresses of the first app.
-    pub fn listens(&self) -> Vec<String> {
+    pub(crate) fn listens(&self) -> Vec<String> {
         let list = self.app()["listens"].as_array().cloned().unwrap_or_default();
         list.iter().filter_map(|listen| listen["address"].as_str().map(str::to_owned)).collect()
     }
 
     /// The workers of the first app, in every state.
-    pub fn workers(&self) -> Vec<Worker> {
+    pub(crate) fn workers(&self) -> Vec<Worker> {
         let list = self.app()["workers"].as_array().cloned().unwrap_or_default();
         list.iter().map(worker).collect()
     }
 
     /// Process numbers of the workers of the first app that get requests.
-    pub fn ready_pids(&self) -> Vec<u32> {
+    pub(crate) fn ready_pids(&self) -> Vec<u32> {
         self.workers().into_iter().filter(|worker| worker.state == "ready").map(|worker| worker.pid).collect()
     }
 

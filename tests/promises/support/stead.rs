@@ -28,7 +28,7 @@ const TAIL: usize = 40;
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
 /// What is to be run, and how.
-pub struct Plan {
+pub(crate) struct Plan {
     options: Vec<String>,
     program: Vec<String>,
     environment: Vec<(String, String)>,
@@ -39,11 +39,11 @@ pub struct Plan {
 }
 
 /// A running instance. Dropping it ends it and checks that nothing is left.
-pub struct Stead {
+pub(crate) struct Stead {
     child: Child,
-    pub port: u16,
-    pub output: Output,
-    pub stderr: Output,
+    pub(crate) port: u16,
+    pub(crate) output: Output,
+    pub(crate) stderr: Output,
     mark: String,
     directory: TempDir,
     ended: bool,
@@ -51,14 +51,14 @@ pub struct Stead {
 
 /// A command that has ended.
 #[derive(Debug)]
-pub struct Finished {
-    pub code: Option<i32>,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Finished {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 /// A command that has not ended yet.
-pub struct Verb {
+pub(crate) struct Verb {
     child: Child,
     stdout: Output,
     stderr: Output,
@@ -66,53 +66,53 @@ pub struct Verb {
 
 impl Plan {
     /// Sets an option and its value.
-    pub fn option(mut self, name: &str, value: impl ToString) -> Plan {
+    pub(crate) fn option(mut self, name: &str, value: impl ToString) -> Plan {
         self.options.extend([name.to_owned(), value.to_string()]);
         self
     }
 
     /// `--instances`.
-    pub fn instances(self, count: u32) -> Plan {
+    pub(crate) fn instances(self, count: u32) -> Plan {
         self.option("--instances", count)
     }
 
     /// `--set KEY=VALUE`, as in stead.toml.
-    pub fn set(self, key: &str, value: &str) -> Plan {
+    pub(crate) fn set(self, key: &str, value: &str) -> Plan {
         self.option("--set", format!("{key}={value}"))
     }
 
     /// `--listen` on the port of this instance.
-    pub fn listen(self) -> Plan {
+    pub(crate) fn listen(self) -> Plan {
         let port = self.port;
         self.option("--listen", format!("127.0.0.1:{port}"))
     }
 
     /// A variable in the environment of the binary, and so of its workers.
-    pub fn env(mut self, name: &str, value: impl ToString) -> Plan {
+    pub(crate) fn env(mut self, name: &str, value: impl ToString) -> Plan {
         self.environment.push((name.to_owned(), value.to_string()));
         self
     }
 
     /// Output for people instead of JSON lines.
-    pub fn plain(mut self) -> Plan {
+    pub(crate) fn plain(mut self) -> Plan {
         self.json = false;
         self
     }
 
     /// Nobody reads what it prints, until it ends.
-    pub fn unread(mut self) -> Plan {
+    pub(crate) fn unread(mut self) -> Plan {
         self.unread = true;
         self
     }
 
     /// The directory it runs in; what is put there before the start is found there.
-    pub fn directory(&self) -> &Path {
+    pub(crate) fn directory(&self) -> &Path {
         self.directory.path()
     }
 
     /// Starts it and waits until all workers are ready.
     #[track_caller]
-    pub fn start(self) -> Stead {
+    pub(crate) fn start(self) -> Stead {
         let stead = self.launch();
         stead.wait_complete();
         stead
@@ -120,7 +120,7 @@ impl Plan {
 
     /// Starts it and waits for nothing.
     #[track_caller]
-    pub fn launch(self) -> Stead {
+    pub(crate) fn launch(self) -> Stead {
         let mark = format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let runtime = self.directory.path().join("run");
         std::fs::create_dir_all(&runtime).expect("a directory in a temporary directory can be made");
@@ -138,58 +138,69 @@ impl Plan {
 
 impl Stead {
     /// A plan to run this program: a script, or a command with its arguments.
-    pub fn plan(program: impl IntoIterator<Item = impl Into<String>>) -> Plan {
+    pub(crate) fn plan(program: impl IntoIterator<Item = impl Into<String>>) -> Plan {
         Plan {
             options: Vec::new(),
             program: program.into_iter().map(Into::into).collect(),
             environment: Vec::new(),
             json: true,
             unread: false,
-            directory: tempfile::Builder::new().prefix("stead-").tempdir().expect("there is room for a directory"),
+            directory: tempfile::Builder::new()
+                .prefix("stead-")
+                .tempdir()
+                .expect("there is room for a directory"),
             port: free_port(),
         }
     }
 
     /// A plan to run a script.
-    pub fn script(path: impl Into<String>) -> Plan {
+    pub(crate) fn script(path: impl Into<String>) -> Plan {
         Stead::plan([path.into()])
     }
 
     /// The keeper: what was started.
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// The directory it runs in.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.directory.path()
     }
 
     /// All living processes of this instance.
-    pub fn processes(&self) -> Vec<processes::Process> {
+    pub(crate) fn processes(&self) -> Vec<processes::Process> {
         marked(&self.mark)
     }
 
     /// Socket files that are there.
-    pub fn sockets(&self) -> Vec<PathBuf> {
+    pub(crate) fn sockets(&self) -> Vec<PathBuf> {
         let entries = std::fs::read_dir(self.path().join("run")).into_iter().flatten().flatten();
-        entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "sock")).collect()
+        entries
+            .map(|entry| entry.path())
+            .filter(|path| path.extension().is_some_and(|end| end == "sock"))
+            .collect()
     }
 
     /// `stead status --json`, if it can be had at this moment.
-    pub fn try_status(&self) -> Option<Status> {
+    pub(crate) fn try_status(&self) -> Option<Status> {
         Status::parse(&self.verb(&["status", "--json"]).stdout)
     }
 
     /// `stead status --json`.
     #[track_caller]
-    pub fn status(&self) -> Status {
+    pub(crate) fn status(&self) -> Status {
         self.wait_status("there is a status", START_LIMIT, |_| true)
     }
 
     /// Looks at the status again and again until `is_true`; gives the status for which it was.
     #[track_caller]
-    pub fn wait_status(&self, what: &str, limit: Duration, is_true: impl Fn(&Status) -> bool) -> Status {
+    pub(crate) fn wait_status(
+        &self,
+        what: &str,
+        limit: Duration,
+        is_true: impl Fn(&Status) -> bool,
+    ) -> Status {
         let mut last = None;
         let deadline = Instant::now() + limit;
         loop {
@@ -197,51 +208,54 @@ impl Stead {
             if let Some(status) = last.take_if(|status| is_true(status)) {
                 return status;
             }
-            assert!(Instant::now() < deadline, "within {limit:?} it did not happen that {what}; last seen: {last:?}");
+            assert!(
+                Instant::now() < deadline,
+                "within {limit:?} it did not happen that {what}; last seen: {last:?}"
+            );
             pause_between(STATUS_EVERY);
         }
     }
 
     /// Waits until all workers are ready and no other is about.
     #[track_caller]
-    pub fn wait_complete(&self) -> Status {
+    pub(crate) fn wait_complete(&self) -> Status {
         self.wait_status("all workers are ready", START_LIMIT, Status::is_complete)
     }
 
     /// Runs a verb against this instance to its end.
     #[track_caller]
-    pub fn verb(&self, arguments: &[&str]) -> Finished {
+    pub(crate) fn verb(&self, arguments: &[&str]) -> Finished {
         self.begin(arguments).finish(VERB_LIMIT)
     }
 
     /// Starts a verb against this instance.
     #[track_caller]
-    pub fn begin(&self, arguments: &[&str]) -> Verb {
+    pub(crate) fn begin(&self, arguments: &[&str]) -> Verb {
         Verb::start(binary(self.path(), &self.mark).args(arguments))
     }
 
     /// `stead reload`, which has to succeed.
     #[track_caller]
-    pub fn reload(&self) {
+    pub(crate) fn reload(&self) {
         let reload = self.verb(&["reload"]);
         assert_eq!(reload.code, Some(0), "{reload:?}");
     }
 
     /// Sends a signal to the keeper alone, as a service manager does.
-    pub fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         processes::signal(self.pid(), signal);
     }
 
     /// Waits for its own end.
     #[track_caller]
-    pub fn wait_exit(&mut self, limit: Duration) -> ExitStatus {
+    pub(crate) fn wait_exit(&mut self, limit: Duration) -> ExitStatus {
         let child = &mut self.child;
         eventually("stead ends", limit, || child.try_wait().expect("a child can be waited for"))
     }
 
     /// SIGTERM, the end with code 0, nothing left.
     #[track_caller]
-    pub fn end(mut self) {
+    pub(crate) fn end(mut self) {
         self.stop_in_order();
     }
 
@@ -255,7 +269,7 @@ impl Stead {
 
     /// No process, no socket file, no listener is left.
     #[track_caller]
-    pub fn assert_nothing_left(&mut self) {
+    pub(crate) fn assert_nothing_left(&mut self) {
         self.ended = true;
         // The kernel takes a moment to end what has been killed.
         let deadline = Instant::now() + Duration::from_secs(2);
@@ -308,7 +322,7 @@ impl Drop for Stead {
 impl Verb {
     /// Starts a command whose output is kept.
     #[track_caller]
-    pub fn start(command: &mut Command) -> Verb {
+    pub(crate) fn start(command: &mut Command) -> Verb {
         let (mut child, stdout, stderr) = spawn(command);
         read(&mut child, &stdout, &stderr);
         Verb { child, stdout, stderr }
@@ -316,7 +330,7 @@ impl Verb {
 
     /// Waits for its end; kills it and panics after `limit`.
     #[track_caller]
-    pub fn finish(mut self, limit: Duration) -> Finished {
+    pub(crate) fn finish(mut self, limit: Duration) -> Finished {
         let deadline = Instant::now() + limit;
         let mut wait = Duration::from_millis(1);
         let status = loop {
@@ -326,7 +340,11 @@ impl Verb {
             if Instant::now() > deadline {
                 let _ = self.child.kill();
                 let _ = self.child.wait();
-                panic!("not done within {limit:?}:\n{}\n{}", self.stdout.lines().join("\n"), self.stderr.lines().join("\n"));
+                panic!(
+                    "not done within {limit:?}:\n{}\n{}",
+                    self.stdout.lines().join("\n"),
+                    self.stderr.lines().join("\n")
+                );
             }
             pause_between(wait);
             wait = (wait * 2).min(Duration::from_millis(10));
@@ -338,10 +356,12 @@ impl Verb {
 }
 
 /// The binary under test: its directory, its mark, nothing of the surroundings that could disturb it.
-pub fn binary(directory: &Path, mark: &str) -> Command {
+pub(crate) fn binary(directory: &Path, mark: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_stead"));
     command.current_dir(directory).env(MARK, mark).env("STEAD_RUNTIME_DIR", directory.join("run"));
-    for name in ["NODE_OPTIONS", "NODE_CHANNEL_FD", "NODE_UNIQUE_ID", "NO_COLOR", "NOTIFY_SOCKET", "STEAD_KEEPER_FD"] {
+    for name in
+        ["NODE_OPTIONS", "NODE_CHANNEL_FD", "NODE_UNIQUE_ID", "NO_COLOR", "NOTIFY_SOCKET", "STEAD_KEEPER_FD"]
+    {
         command.env_remove(name);
     }
     command

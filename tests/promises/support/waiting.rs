@@ -10,18 +10,18 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 static TURN: RwLock<()> = RwLock::new(());
 
 /// This test has the machine for itself.
-pub fn alone() -> RwLockWriteGuard<'static, ()> {
+pub(crate) fn alone() -> RwLockWriteGuard<'static, ()> {
     TURN.write().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// This test may run beside others of its kind.
-pub fn beside() -> RwLockReadGuard<'static, ()> {
+pub(crate) fn beside() -> RwLockReadGuard<'static, ()> {
     TURN.read().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Waits until `look` finds something; panics with `what` after `limit`.
 #[track_caller]
-pub fn eventually<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn eventually<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + limit;
     loop {
         if let Some(found) = look() {
@@ -34,12 +34,12 @@ pub fn eventually<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Opti
 
 /// Waits at most ten seconds until it is true: for what takes milliseconds on a quiet machine.
 #[track_caller]
-pub fn soon(what: &str, mut is_true: impl FnMut() -> bool) {
+pub(crate) fn soon(what: &str, mut is_true: impl FnMut() -> bool) {
     eventually(what, Duration::from_secs(10), || is_true().then_some(()));
 }
 
 /// The rhythm of a test that does something again and again. Never used to wait for something to have happened.
-pub fn pause_between(duration: Duration) {
+pub(crate) fn pause_between(duration: Duration) {
     let until = Instant::now() + duration;
     while let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
         std::thread::park_timeout(left);

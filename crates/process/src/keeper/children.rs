@@ -34,7 +34,7 @@ struct Child {
     kill_at: Option<Instant>,
     /// We sent SIGKILL ourselves, so the kernel's memory is not to blame.
     killed: bool,
-    memory_kills_before: u64,
+    memory_kills_before: Option<u64>,
 }
 
 /// A child that was just started.
@@ -117,12 +117,12 @@ impl Children {
         }
     }
 
-    /// Reaps one dead process, if there is one.
-    pub(super) fn reap(&mut self) -> Option<Reaped> {
+    /// Reaps one dead process, if there is one. `daemon` leads a group as well.
+    pub(super) fn reap(&mut self, daemon: Option<Pid>) -> Option<Reaped> {
         let dead = wait(libc::P_ALL, 0, libc::WNOHANG | libc::WNOWAIT)?;
         let index = self.alive.iter().position(|child| child.pid == dead.pid);
         let child = index.map(|index| self.alive.swap_remove(index));
-        if child.is_some() {
+        if child.is_some() || Some(dead.pid) == daemon {
             kill_group(dead.pid, Signal::KILL);
         }
         reap(dead.pid);

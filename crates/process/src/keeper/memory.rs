@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 const MACHINE: &str = "/proc/vmstat";
 
-/// Reads the counter. Unreadable means 0: then nothing is ever called out of memory.
+/// Reads the counter. While it cannot be read, nothing is called out of memory.
 #[derive(Debug)]
 pub(super) struct MemoryKills {
     file: PathBuf,
@@ -24,14 +24,13 @@ impl MemoryKills {
     }
 
     /// The counter now; to be remembered with a child that is about to be spawned.
-    pub(super) fn now(&self) -> u64 {
-        count(&self.file).unwrap_or(0)
+    pub(super) fn now(&self) -> Option<u64> {
+        count(&self.file)
     }
 
     /// Whether a child that was spawned at `since` and just died of SIGKILL may be called out of memory.
-    pub(super) fn explains_kill(&mut self, since: u64) -> bool {
-        let now = self.now();
-        self.account.explains_kill(since, now)
+    pub(super) fn explains_kill(&mut self, since: Option<u64>) -> bool {
+        since.zip(self.now()).is_some_and(|(since, now)| self.account.explains_kill(since, now))
     }
 }
 

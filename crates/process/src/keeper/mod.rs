@@ -5,12 +5,14 @@
 //! policy but its own: a daemon that dies is started again.
 //!
 //! The map: [`run`] is the foreground process; [`Keeper::connect`] is what the daemon calls. `policy.rs` decides (pure),
-//! `server.rs` performs, with `children.rs`, `connection.rs`, `signals.rs` and `memory.rs` as its hands; `protocol.rs` and
-//! `frame.rs` are what both sides say; `client.rs` is the daemon's side, on tokio.
+//! `server.rs` performs, with `daemon.rs`, `children.rs`, `connection.rs`, `signals.rs` and `memory.rs` as its hands; `protocol.rs` and
+//! `frame.rs` are what both sides say; `connect.rs` and `client.rs` are the daemon's side, on tokio.
 
 mod children;
 mod client;
+mod connect;
 mod connection;
+mod daemon;
 mod frame;
 mod memory;
 mod policy;
@@ -19,6 +21,8 @@ mod say;
 mod server;
 mod signals;
 
-pub use client::{Child, ConnectError, Event, Events, Keeper, Welcome};
+pub use client::{Child, Event, Events, Keeper};
+pub use connect::{ConnectError, Welcome};
+pub use daemon::DaemonCommand;
 pub use protocol::{ChildId, Exit, FD_VARIABLE, HELD_MAX, NAME_BYTES_MAX, Signal, VERSION_VARIABLE};
-pub use server::{DaemonCommand, run};
+pub use server::run;

@@ -3,44 +3,28 @@
 //! Nothing here waits but the one `poll`; starting a child waits for its `exec`, which takes a moment.
 
 use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::process::{Pid, Resource, Rlimit, getrlimit, setrlimit};
-use rustix::stdio;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::children::{Children, Reaped, Spawned};
 use super::connection::{Connection, Request};
+use super::daemon::{Daemon, DaemonCommand};
 use super::frame::Broken;
 use super::policy::{Action, Input, Policy};
-use super::protocol::{
-    Exit, FD_VARIABLE, HELD_MAX, NAME_BYTES_MAX, ToDaemon, ToKeeper, VERSION, VERSION_VARIABLE,
-};
+use super::protocol::{Exit, HELD_MAX, NAME_BYTES_MAX, ToDaemon, ToKeeper};
 use super::say::say;
 use super::signals::Signals;
-use crate::spawn::{Kind, Launch, SpawnFailure, SpawnSpec, start};
-
-/// The number at which the daemon finds its end of the socket.
-const DAEMON_SOCKET: i32 = 3;
+use crate::spawn::{Kind, Launch, SpawnFailure, SpawnSpec};
 
 /// The exit code when the keeper itself cannot begin.
 const EXIT_NO_KEEPER: u8 = 1;
-
-/// How to start the daemon, which is the same program called differently.
-#[derive(Debug, Clone)]
-pub struct DaemonCommand {
-    /// `/proc/self/exe`, so that a replaced file does not change what is restarted.
-    pub program: PathBuf,
-    /// What follows the program's name.
-    pub arguments: Vec<OsString>,
-}
 
 /// Runs the keeper until its daemon has finished, and returns the exit code for the whole.
 ///
@@ -74,14 +58,6 @@ struct Server {
     open_files: Option<u64>,
 }
 
-#[derive(Debug)]
-struct Daemon {
-    pid: Pid,
-    pidfd: OwnedFd,
-    /// `None` once it is of no use any more.
-    connection: Option<Connection>,
-}
-
 impl Server {
     fn new(command: DaemonCommand) -> io::Result<Self> {
         Ok(Self {
@@ -113,7 +89,7 @@ impl Server {
             self.handle_daemon(ready.daemon);
             if ready.signals {
                 self.handle_signals();
-                while let Some(reaped) = self.children.reap() {
+                while let Some(reaped) = self.children.reap(self.daemon.as_ref().map(|daemon| daemon.pid)) {
                     self.handle_reaped(reaped);
                 }
             }
@@ -168,7 +144,7 @@ impl Server {
 
     fn start_daemon(&mut self) {
         self.daemon_starts += 1;
-        match self.launch_daemon() {
+        match Daemon::launch(&self.command, self.null.as_fd()) {
             Ok(daemon) => {
                 self.daemon = Some(daemon);
                 let held = self.held.keys().cloned().collect();
@@ -190,35 +166,9 @@ impl Server {
         }
     }
 
-    fn launch_daemon(&self) -> Result<Daemon, SpawnFailure> {
-        let (connection, theirs) = Connection::pair().map_err(|error| SpawnFailure::preparing(&error))?;
-        let spec = SpawnSpec {
-            program: self.command.program.clone().into(),
-            arguments: self.command.arguments.clone(),
-            environment: daemon_environment(),
-            descriptors: vec![0, 1, 2, DAEMON_SOCKET],
-            open_files_max: Some(u64::MAX),
-            ..SpawnSpec::default()
-        };
-        let (stdin, stdout, stderr) = (stdio::stdin(), stdio::stdout(), stdio::stderr());
-        let name = std::env::args_os().next();
-        let started = start(&Launch {
-            spec: &spec,
-            descriptors: &[stdin, stdout, stderr, theirs.as_fd()],
-            null: self.null.as_fd(),
-            kind: Kind::Daemon,
-            argument_zero: name.as_deref(),
-            open_files_default: None,
-        })?;
-        Ok(Daemon { pid: started.pid, pidfd: started.pidfd, connection: Some(connection) })
-    }
-
-    /// Through its pidfd, so that it can never hit anybody else.
     fn kill_daemon(&mut self) {
         if let Some(daemon) = &mut self.daemon {
-            daemon.connection = None;
-            // ESRCH: it is dead already, and about to be reaped.
-            let _ = rustix::process::pidfd_send_signal(&daemon.pidfd, rustix::process::Signal::KILL);
+            daemon.kill();
         }
     }
 
@@ -362,12 +312,6 @@ impl Server {
 struct Ready {
     signals: bool,
     daemon: PollFlags,
-}
-
-fn daemon_environment() -> Vec<(OsString, OsString)> {
-    let ours = [(FD_VARIABLE, DAEMON_SOCKET.to_string()), (VERSION_VARIABLE, VERSION.to_string())];
-    let kept = std::env::vars_os().filter(|(key, _)| !ours.iter().any(|(name, _)| key == OsStr::new(name)));
-    kept.chain(ours.iter().map(|(key, value)| (key.into(), value.into()))).collect()
 }
 
 /// The keeper holds descriptors for everybody. Returns the limit there was.

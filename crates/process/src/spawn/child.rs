@@ -16,6 +16,10 @@ use super::{DESCRIPTOR_NUMBER_MAX, SpawnFailure, Step};
 /// One byte for the step, four for `errno`.
 pub(super) const REPORT_BYTES: usize = 5;
 
+/// The kernel's structure begins with the handler and has at most this size; all else is zero here.
+const KERNEL_SIGACTION_WORDS: usize = 8;
+const SIGNAL_SET_BYTES: usize = 8;
+
 /// Highest signal number on Linux.
 const SIGNAL_MAX: i32 = 64;
 
@@ -107,9 +111,14 @@ fn exists(path: &CStr) -> bool {
 /// Handlers do not survive exec, but ignored signals would.
 fn reset_signals(ignored: &[i32]) {
     for signal in 1..=SIGNAL_MAX {
-        let action = if ignored.contains(&signal) { libc::SIG_IGN } else { libc::SIG_DFL };
-        // SAFETY: sets no handler. SIGKILL, SIGSTOP and the C library's own signals are refused, which is right.
-        unsafe { libc::signal(signal, action) };
+        let mut action = [0_usize; KERNEL_SIGACTION_WORDS];
+        action[0] = if ignored.contains(&signal) { libc::SIG_IGN } else { libc::SIG_DFL };
+        // Not through the C library, which refuses to touch the signals it uses itself, even when they are inherited.
+        // SAFETY: reads an action that has no handler and no flags; SIGKILL and SIGSTOP are refused, which is right.
+        unsafe {
+            let nothing = ptr::null_mut::<usize>();
+            libc::syscall(libc::SYS_rt_sigaction, signal, action.as_ptr(), nothing, SIGNAL_SET_BYTES)
+        };
     }
 }
 

@@ -95,3 +95,59 @@ fn abandon(pid: Pid) {
     // ECHILD only: somebody ignores SIGCHLD, and then there is nothing to reap.
     let _ = rustix::io::retry_on_intr(|| waitpid(Some(pid), WaitOptions::empty()));
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::os::fd::AsFd;
+
+    use super::*;
+
+    /// Starts a shell and waits for its end.
+    fn run(script: &str, descriptors: &[BorrowedFd<'_>], numbers: &[i32]) -> i32 {
+        let spec = SpawnSpec {
+            arguments: vec!["-c".into(), script.into()],
+            descriptors: numbers.to_vec(),
+            ..SpawnSpec::new("/bin/sh")
+        };
+        let null = File::open("/dev/null").unwrap();
+        let launch = Launch {
+            spec: &spec,
+            descriptors,
+            null: null.as_fd(),
+            kind: Kind::Worker,
+            argument_zero: None,
+            open_files_default: None,
+        };
+        let started = start(&launch).unwrap();
+        let (_, status) = waitpid(Some(started.pid), WaitOptions::empty()).unwrap().unwrap();
+        status.exit_status().unwrap()
+    }
+
+    #[test]
+    fn descriptors_change_places_without_overwriting_each_other() {
+        let (mut first_reader, first) = io::pipe().unwrap();
+        let (mut second_reader, second) = io::pipe().unwrap();
+        // Each goes where the other one is.
+        let numbers = [second.as_raw_fd(), first.as_raw_fd()];
+        let [to_first, to_second] = numbers;
+        let script = format!("printf first >/dev/fd/{to_first}; printf second >/dev/fd/{to_second}");
+        assert_eq!(run(&script, &[first.as_fd(), second.as_fd()], &numbers), 0);
+        drop((first, second));
+        let mut text = String::new();
+        first_reader.read_to_string(&mut text).unwrap();
+        text.push(' ');
+        second_reader.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "first second");
+    }
+
+    #[test]
+    fn one_descriptor_may_go_to_many_places() {
+        let (mut reader, writer) = io::pipe().unwrap();
+        assert_eq!(run("echo a; echo b >&2; echo c >&7", &[writer.as_fd(); 3], &[1, 2, 7]), 0);
+        drop(writer);
+        let mut text = String::new();
+        reader.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "a\nb\nc\n");
+    }
+}

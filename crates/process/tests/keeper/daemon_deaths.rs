@@ -37,7 +37,8 @@ fn a_killed_daemon_is_started_again_with_what_was_held() {
 fn workers_of_a_dead_daemon_are_ended() {
     let stead = Stead::start();
     let mut daemon = stead.daemon();
-    let (_, polite, _) = daemon.shell(&stead, "trap 'echo asked >&2; exit 0' TERM; echo; while :; do sleep 1000 & wait; done");
+    let (_, polite, _) =
+        daemon.shell(&stead, "trap 'echo asked >&2; exit 0' TERM; echo; while :; do sleep 1000 & wait; done");
     let (_, stubborn, member) = daemon.shell(&stead, "trap '' TERM; sleep 1000 & echo $!; wait");
     daemon.kill();
     let mut next = stead.daemon();
@@ -47,7 +48,7 @@ fn workers_of_a_dead_daemon_are_ended() {
     // The new daemon hears nothing of them, and its own children are its own.
     let (child, _) = next.spawn(shell("exit 4"), &[]);
     assert_eq!(next.exit_of(child), exit_code(4));
-    assert_eq!(stead.children(), [next.pid]);
+    next.settle_alone(&stead);
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! A keeper under test, its daemons, and what can be seen of processes.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::process::{Child, Command as Program, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -33,7 +34,7 @@ impl Stead {
         let directory = tempfile::tempdir().expect("a directory");
         let socket = directory.path().join("control");
         let listener = UnixListener::bind(&socket).expect("a socket");
-        let errors = std::fs::File::create(directory.path().join("stderr")).expect("a file");
+        let errors = File::create(directory.path().join("stderr")).expect("a file");
         let mut program = Program::new(puppet());
         program.arg("keeper").arg(&socket).stdin(Stdio::null()).stdout(Stdio::null()).stderr(errors);
         let keeper = prepare(&mut program).spawn().expect("the puppet runs");
@@ -49,7 +50,8 @@ impl Stead {
         wait_readable(&self.listener, "a daemon");
         let (stream, _) = self.listener.accept().expect("a connection");
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-        let mut daemon = Daemon { stream: BufReader::new(stream), exits: Vec::new(), pid: 0, starts: 0, held: Vec::new() };
+        let mut daemon =
+            Daemon { stream: BufReader::new(stream), exits: Vec::new(), pid: 0, starts: 0, held: Vec::new() };
         let Report::Hello { pid, daemon_starts, keeper_pid, held } = daemon.hear() else {
             panic!("a daemon says hello first");
         };
@@ -166,12 +168,14 @@ impl Daemon {
     /// A shell whose standard output is a new file; returns once the script wrote a line.
     #[track_caller]
     pub(crate) fn shell(&mut self, stead: &Stead, script: &str) -> (ChildId, u32, String) {
-        let pipe = stead.path("first-line");
-        make_fifo(&pipe);
-        let (child, pid) = self.spawn(SpawnSpec { descriptors: vec![1], ..shell(script) }, &[&pipe]);
-        let line = read_fifo(&pipe);
-        std::fs::remove_file(&pipe).expect("our own file");
-        (child, pid, line)
+        let path = stead.path("first-line");
+        let pipe = open_fifo(&path);
+        let (child, pid) = self.spawn(SpawnSpec { descriptors: vec![1], ..shell(script) }, &[&path]);
+        wait_readable(&pipe, "a line");
+        let mut line = String::new();
+        BufReader::new(pipe).read_line(&mut line).expect("a line");
+        std::fs::remove_file(&path).expect("our own file");
+        (child, pid, line.trim().to_owned())
     }
 
     /// Waits until the child is reaped.
@@ -186,10 +190,19 @@ impl Daemon {
         }
     }
 
-    /// Returns once the keeper has handled everything that happened before.
+    /// Returns once the keeper has read everything that was sent to it before.
     pub(crate) fn settle(&mut self) {
-        for _ in 0..2 {
-            self.spawn_error(SpawnSpec::new(""));
+        self.spawn_error(SpawnSpec::new(""));
+    }
+
+    /// Waits until this daemon is the keeper's only child. Nothing tells when another process reaps, so the keeper is
+    /// kept turning meanwhile.
+    #[track_caller]
+    pub(crate) fn settle_alone(&mut self, stead: &Stead) {
+        let deadline = Instant::now() + PATIENCE;
+        while stead.children() != [self.pid] {
+            assert!(Instant::now() < deadline, "left: {:?}", stead.children());
+            self.settle();
         }
     }
 
@@ -202,7 +215,10 @@ pub(crate) fn puppet() -> PathBuf {
     let test = std::env::current_exe().expect("a running test");
     let built = test.parent().and_then(|deps| deps.parent()).expect("target/debug/deps");
     let puppet = built.join("examples/puppet");
-    assert!(puppet.exists(), "`cargo test -p stead-process` builds the puppet, `--test keeper` alone does not");
+    assert!(
+        puppet.exists(),
+        "`cargo test -p stead-process` builds the puppet, `--test keeper` alone does not"
+    );
     puppet
 }
 
@@ -258,17 +274,9 @@ fn process(pid: u32) -> Pid {
     Pid::from_raw(pid.cast_signed()).expect("a pid")
 }
 
-fn make_fifo(path: &str) {
+fn open_fifo(path: &str) -> File {
     let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU);
     rustix::fs::mknodat(rustix::fs::CWD, path, kind, mode, 0).expect("a fifo");
-}
-
-/// The first line somebody writes.
-fn read_fifo(path: &str) -> String {
-    // Opened for writing too, so that neither opening nor the end of a writer matters.
-    let file = std::fs::File::options().read(true).write(true).open(path).expect("a fifo");
-    wait_readable(&file, "a line");
-    let mut line = String::new();
-    BufReader::new(file).read_line(&mut line).expect("a line");
-    line.trim().to_owned()
+    // For writing too, so that neither opening nor the end of a writer matters.
+    File::options().read(true).write(true).open(path).expect("a fifo")
 }

@@ -13,7 +13,9 @@ fn too_many_open_files_refuse_one_child_and_harm_nothing() {
     let open = std::fs::read_dir(format!("/proc/{}/fd", stead.pid())).unwrap().count() as u64;
     let files: Vec<String> = (0..20).map(|number| stead.path(&number.to_string())).collect();
     let refused = |report| match report {
-        Report::NotSpawned { error } => assert!(error.ends_with("(while preparing it): Too many open files (os error 24)"), "{error}"),
+        Report::NotSpawned { error } => {
+            assert!(error.ends_with("Too many open files (os error 24)"), "{error}");
+        }
         other => panic!("not refused: {other:?}"),
     };
     // Room for none of the descriptors, some of them, all of them but no pipe.
@@ -53,11 +55,13 @@ fn a_request_beyond_the_largest_message_is_refused() {
     let stead = Stead::start();
     let mut daemon = stead.daemon();
     let spec = SpawnSpec { arguments: vec!["x".repeat(5 << 20).into()], ..SpawnSpec::new("/bin/true") };
-    let expected = "program `/bin/true` could not be started (while preparing it): Argument list too long (os error 7)";
+    let expected =
+        "program `/bin/true` could not be started (while preparing it): Argument list too long (os error 7)";
     assert_eq!(daemon.spawn_error(spec), expected);
     // One argument may have 128 KiB on Linux; that is the system's to say.
     let spec = SpawnSpec { arguments: vec!["x".repeat(200 << 10).into()], ..SpawnSpec::new("/bin/true") };
-    let expected = "program `/bin/true` could not be started (while executing it): Argument list too long (os error 7)";
+    let expected =
+        "program `/bin/true` could not be started (while executing it): Argument list too long (os error 7)";
     assert_eq!(daemon.spawn_error(spec), expected);
     let spec = SpawnSpec { arguments: vec!["x".repeat(100 << 10).into(); 8], ..SpawnSpec::new("/bin/true") };
     let (child, _) = daemon.spawn(spec, &[]);
@@ -67,8 +71,9 @@ fn a_request_beyond_the_largest_message_is_refused() {
 /// The soft limit of the keeper. Returns what it was.
 fn limit_open_files(stead: &Stead, limit: u64) -> u64 {
     let keeper = Pid::from_child(&stead.keeper);
-    let hard = prlimit(Some(keeper), Resource::Nofile, Rlimit { current: Some(limit), maximum: hard_limit() });
-    hard.unwrap().current.unwrap()
+    let hard =
+        prlimit(Some(keeper), Resource::Nofile, Rlimit { current: Some(limit), maximum: hard_limit() });
+    hard.expect("our own child").current.expect("a limit")
 }
 
 fn hard_limit() -> Option<u64> {

@@ -89,11 +89,12 @@ fn a_hang_up_with_a_living_terminal_is_a_hang_up_and_a_closed_one_ends_the_servi
 }
 
 fn open_terminal() -> (OwnedFd, OwnedFd) {
-    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
-    grantpt(&terminal).unwrap();
-    unlockpt(&terminal).unwrap();
+    let terminal =
+        openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).expect("a terminal");
+    grantpt(&terminal).expect("a terminal");
+    unlockpt(&terminal).expect("a terminal");
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
-    let user_side = ioctl_tiocgptpeer(&terminal, flags).unwrap();
+    let user_side = ioctl_tiocgptpeer(&terminal, flags).expect("its other side");
     (terminal, user_side)
 }
 
@@ -101,7 +102,7 @@ fn open_terminal() -> (OwnedFd, OwnedFd) {
 fn start_in(terminal: &OwnedFd) -> Stead {
     // SAFETY: two system calls, which allocate nothing.
     Stead::start_as(|program| unsafe {
-        program.stdin(terminal.try_clone().unwrap()).pre_exec(|| {
+        program.stdin(terminal.try_clone().expect("a copy")).pre_exec(|| {
             rustix::process::setsid()?;
             rustix::process::ioctl_tiocsctty(rustix::stdio::stdin().as_fd())?;
             Ok(())

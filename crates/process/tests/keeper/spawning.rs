@@ -116,7 +116,7 @@ fn a_program_is_found_in_the_childs_own_path() {
 
     let spec = SpawnSpec::new("only-here");
     assert_eq!(daemon.spawn_error(spec.clone()), "program `only-here` not found");
-    let environment = vec![("PATH".into(), directory.clone().into())];
+    let environment = vec![("PATH".into(), directory.into())];
     let (child, _) = daemon.spawn(SpawnSpec { environment, ..spec.clone() }, &[]);
     assert_eq!(daemon.exit_of(child), exit_code(7));
     // Relative to where the child runs.
@@ -136,10 +136,5 @@ fn a_child_nobody_waits_for_is_killed() {
     // Its end is not reported, since its beginning was not.
     let (child, _) = daemon.spawn(shell("exit 0"), &[]);
     assert_eq!(daemon.exit_of(child), exit_code(0));
-    daemon.settle();
-    for pid in stead.children() {
-        if pid != daemon.pid {
-            crate::harness::wait_end(pid);
-        }
-    }
+    daemon.settle_alone(&stead);
 }

@@ -6,15 +6,18 @@ mod commands;
 
 use std::error::Error;
 use std::fs::File;
+use std::future::poll_fn;
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 
 use commands::{Command, Report};
 use stead_process::descriptors;
-use stead_process::keeper::{DaemonCommand, Keeper, run};
+use stead_process::keeper::{DaemonCommand, Keeper, Signal, run};
 use stead_process::spawn::{SpawnError, SpawnSpec};
 use tokio::runtime::Runtime;
 
@@ -67,7 +70,8 @@ fn daemon(socket: &str) -> Result<u8, Box<dyn Error>> {
         }
     });
     drop(entered);
-    for line in BufReader::new(stream).lines() {
+    let mut lines = BufReader::new(stream).lines();
+    while let Some(line) = lines.next() {
         match serde_json::from_str(&line?)? {
             Command::Finish { code } => {
                 keeper.finish(code);
@@ -77,12 +81,16 @@ fn daemon(socket: &str) -> Result<u8, Box<dyn Error>> {
             Command::Hang => {
                 stop_reading(&runtime);
                 reports.send(&Report::Done);
-                hang();
+                // Until the test is over.
+                lines.by_ref().for_each(drop);
+                runtime.shutdown_background();
+                return Ok(0);
             }
             Command::Flood { requests } => {
                 stop_reading(&runtime);
                 flood(requests)?;
-                hang();
+                runtime.shutdown_background();
+                return Err("the keeper takes everything".into());
             }
             command => reports.send(&runtime.block_on(obey(&keeper, command))?),
         }
@@ -96,15 +104,11 @@ fn stop_reading(runtime: &Runtime) {
     runtime.spawn(async move {
         // Received below.
         let _ = sender.send(());
-        hang();
+        loop {
+            std::thread::park();
+        }
     });
     occupied.recv().expect("the task runs");
-}
-
-fn hang() -> ! {
-    loop {
-        std::thread::park();
-    }
 }
 
 async fn obey(keeper: &Keeper, command: Command) -> io::Result<Report> {
@@ -118,9 +122,12 @@ async fn obey(keeper: &Keeper, command: Command) -> io::Result<Report> {
         }
         Command::SpawnAndForget { spec, files } => {
             let descriptors = open(&files)?;
-            let spawning = keeper.spawn(spec, descriptors);
-            // Polled once, so that the request is sent.
-            let _not_waited_for = tokio::time::timeout(std::time::Duration::ZERO, spawning).await;
+            let mut spawning = pin!(keeper.spawn(spec, descriptors));
+            // Polled once, so that the request is sent, and dropped, mostly before anybody could answer.
+            let answer = poll_fn(|context| Poll::Ready(spawning.as_mut().poll(context))).await;
+            if let Poll::Ready(Ok(child)) = answer {
+                keeper.signal(child.id, Signal::KILL);
+            }
         }
         Command::Signal { child, signal } => keeper.signal(child, signal),
         Command::Hold { name, file } => {

@@ -52,7 +52,9 @@ struct CommandLine {
 pub enum Command {
     /// Run a program as supervised copies, in the foreground
     Run(RunArguments),
-    /// The part of `run` that does the work; the keeper starts it
+    // The part of `run` that does the work. The keeper starts it with the arguments of `run`, so this is what says what
+    // is wrong with them, and it must not look like another verb.
+    /// Run a program as supervised copies, in the foreground
     #[command(hide = true)]
     Daemon(RunArguments),
     /// Replace workers one by one, without losing a request

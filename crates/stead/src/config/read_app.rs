@@ -73,6 +73,7 @@ fn restart(reader: &mut Reader) -> Result<RestartSettings, Problem> {
         backoff_first: reader.get("backoff_first", wait)?,
         backoff_max: reader.get("backoff_max", wait)?,
         stable_after: reader.get("stable_after", duration)?,
+        starts_max: reader.get("starts_max", count(1))?,
         restarts_max: reader.get("restarts_max", count(0))?,
         restarts_period: reader.get("restarts_period", wait)?,
         cool_down: reader.get("cool_down", wait)?,

@@ -216,6 +216,8 @@ pub struct RestartSettings {
     pub backoff_max: Duration,
     /// A worker ready for this long was a good one: its death counts for nothing.
     pub stable_after: Duration,
+    /// Starts of a slot that may fail before the app was ever ready.
+    pub starts_max: u32,
     /// Early deaths of a slot within `restarts_period` before it is failed.
     pub restarts_max: u32,
     /// See `restarts_max`.

@@ -19,6 +19,7 @@ use super::notify::NotifySocket;
 use super::ports::{ListenError, PortId, Ports};
 use super::probe::{self, Check};
 use super::pump::pump;
+use super::settings::{Shown, for_supervisor};
 use super::worker::{Link, NodeLink, Unaccepted, Worker};
 use crate::config::{AppSettings, Mode, Ready};
 
@@ -36,8 +37,7 @@ pub(super) struct AppTask {
     /// Reloads under way, by id, and who wants to know how they go.
     pub(super) reloads: HashMap<u64, mpsc::Sender<Progress>>,
     pub(super) next_reload: u64,
-    /// It listens somewhere, or did: a worker that does not is then not ready.
-    pub(super) serves: bool,
+    pub(super) shown: Shown,
     /// An address was refused; the reason why nothing gets ready, if it comes to that.
     pub(super) refusal: Option<ListenError>,
     /// How the last worker of each slot ended, that nobody asked to.
@@ -326,7 +326,7 @@ impl AppTask {
                     self.input(Input::Wedged { worker });
                 }
             }
-            PoolEvent::Poisoned(record) => self.tell_poisoned(port, record),
+            PoolEvent::Poisoned(record) => self.tell_poisoned(port, &record),
         }
     }
 
@@ -351,8 +351,13 @@ impl AppTask {
         // To a request it matters whether it may be to blame. It is not if Stead ended the worker for another reason.
         let blameless = kind.outside || (process.asked_to_end && !process.wedged);
         self.ports.remove(worker, Death { outside: blameless });
+        if !self.shown.was_ready
+            && let Some(error) = self.refusal.take()
+        {
+            // It died of the refused address and would again.
+            self.give_up("it could not listen", Some(error));
+        }
         self.input(Input::Exited { worker, exit: kind });
-        drop(process);
     }
 
     fn reload(&mut self, progress: Option<mpsc::Sender<Progress>>) {
@@ -366,7 +371,7 @@ impl AppTask {
 
     fn reconfigure(&mut self, settings: AppSettings) {
         self.settings = Arc::new(settings);
-        let config = super::settings::for_supervisor(&self.settings, self.serves);
+        let config = for_supervisor(&self.settings, self.shown);
         self.input(Input::Reconfigure(config));
     }
 
@@ -376,12 +381,11 @@ impl AppTask {
         self.hear_all(&Heard::Scaled { app: self.settings.name.clone(), instances });
     }
 
-    /// From now on a worker that listens nowhere is not ready.
-    pub(super) fn serves(&mut self) {
-        if !self.serves {
-            self.serves = true;
-            let config = super::settings::for_supervisor(&self.settings, true);
-            self.input(Input::Reconfigure(config));
+    /// The app has shown more of itself, which is judged by.
+    pub(super) fn has_shown(&mut self, shown: Shown) {
+        if shown.serves != self.shown.serves || shown.was_ready != self.shown.was_ready {
+            self.shown = shown;
+            self.input(Input::Reconfigure(for_supervisor(&self.settings, shown)));
         }
     }
 
@@ -411,8 +415,16 @@ impl AppTask {
     }
 
     pub(super) fn refused_to_listen(&mut self, error: ListenError) {
-        self.say(&crate::cli::in_one_line(&error));
+        if self.shown.was_ready {
+            self.say(&crate::cli::in_one_line(&error));
+        }
         self.refusal = Some(error);
+    }
+
+    /// The app never got ready and will not.
+    pub(super) fn give_up(&mut self, reason: &str, refusal: Option<ListenError>) {
+        self.shared.app_failed(&self.settings.name, reason, refusal);
+        self.input(Input::StopNow);
     }
 
     pub(super) fn say(&self, text: &str) {

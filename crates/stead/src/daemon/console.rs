@@ -35,9 +35,12 @@ pub(super) enum Stream {
     Stderr,
 }
 
+/// What is to be printed, and where.
+type Text = (To, Vec<u8>);
+
 /// Prints in order, without ever making anybody wait.
 pub(super) struct Console {
-    lines: Mutex<Option<SyncSender<(To, Vec<u8>)>>>,
+    lines: Mutex<Option<SyncSender<Text>>>,
     dropped: AtomicU64,
     json: bool,
     colours: bool,
@@ -147,7 +150,7 @@ impl Console {
     }
 }
 
-fn print(waiting: &Receiver<(To, Vec<u8>)>) {
+fn print(waiting: &Receiver<Text>) {
     while let Ok((to, text)) = waiting.recv() {
         output::raw(to, &text);
     }

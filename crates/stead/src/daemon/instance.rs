@@ -21,6 +21,7 @@ use super::folder::Folder;
 use super::message::Message;
 use super::operator::Desk;
 use super::ports::{ListenError, Ports};
+use super::settings::{Shown, for_supervisor};
 use crate::cli::{self, ExitCode, Report, RunArguments};
 use crate::config::{self, AppSettings, Settings};
 
@@ -77,6 +78,19 @@ pub fn run(arguments: &RunArguments) -> ExitCode {
         keeper.finish(code.into());
         code
     })
+}
+
+/// Tells the keeper that the command line was wrong, and how to end.
+pub fn decline(code: ExitCode) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    if let Ok(runtime) = runtime {
+        runtime.block_on(async {
+            if let Ok((keeper, ..)) = Keeper::connect() {
+                keeper.finish(code.into());
+            }
+        });
+    }
+    code
 }
 
 struct Instance {
@@ -186,7 +200,8 @@ impl Instance {
         let mut ports = Ports::new(&settings.name, lanes, (self.shared.keeper.clone(), held), inbox.clone());
         ports.bind_configured(&settings)?;
         let serves = !ports.is_empty();
-        let config = super::settings::for_supervisor(&settings, serves);
+        let shown = Shown { serves, was_ready: false };
+        let config = for_supervisor(&settings, shown);
         let handle = AppHandle { name: settings.name.clone(), inbox: inbox.clone() };
         let mut task = AppTask {
             settings: Arc::new(settings),
@@ -197,7 +212,7 @@ impl Instance {
             inbox,
             reloads: HashMap::new(),
             next_reload: 1,
-            serves,
+            shown,
             refusal: None,
             last_exits: HashMap::new(),
             exits: super::report::Exits::default(),

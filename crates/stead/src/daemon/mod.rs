@@ -32,4 +32,4 @@ mod report;
 mod settings;
 mod worker;
 
-pub use instance::run;
+pub use instance::{decline, run};

@@ -18,6 +18,7 @@ use stead_supervisor::{Input, WorkerId};
 use super::app::AppTask;
 use super::message::Message;
 use super::ports::{ListenError, PortId};
+use super::settings::Shown;
 use super::worker::{NodeHand, NodeLink};
 use crate::config::{Mode, Ready};
 
@@ -52,7 +53,7 @@ impl AppTask {
                     link.online = true;
                 }
             }
-            FromWorker::QueryServer(query) => self.answer_query(worker, query),
+            FromWorker::QueryServer(query) => self.answer_query(worker, &query),
             FromWorker::Listening(query) => self.listening(worker, &query),
             FromWorker::Close { key } => self.closed(worker, &key),
             FromWorker::ExitedAfterDisconnect { seq } => {
@@ -70,12 +71,12 @@ impl AppTask {
         }
     }
 
-    fn answer_query(&mut self, worker: WorkerId, query: Query) {
+    fn answer_query(&mut self, worker: WorkerId, query: &Query) {
         let key = query.key();
         let answer = match query.address_type {
-            AddressType::Udp4 | AddressType::Udp6 => self.answer_udp(&query),
+            AddressType::Udp4 | AddressType::Udp6 => self.answer_udp(query),
             AddressType::Fd => Err(EINVAL),
-            _ => self.answer_stream(worker, &query),
+            _ => self.answer_stream(worker, query),
         };
         let Some(link) = self.link(worker) else { return };
         let (errno, data, sockname, descriptor) = match answer {
@@ -177,7 +178,7 @@ impl AppTask {
                 self.ports.add(port, worker, road);
             }
         }
-        self.serves();
+        self.has_shown(Shown { serves: true, ..self.shown });
         self.input_ready_by_listening(worker);
     }
 

@@ -14,6 +14,7 @@ use stead_supervisor::{Event, Next, Readiness, SlotState, WorkerId};
 use super::app::AppTask;
 use super::bypass;
 use super::ports::{PortId, Ports};
+use super::settings::Shown;
 use crate::config::Mode;
 
 /// Upper bounds of the latency histogram that is told, in milliseconds.
@@ -55,7 +56,7 @@ impl AppTask {
                 self.hear_all(&Heard::WorkerStarted { app, worker, slot, pid });
             }
             Event::WorkerReady { worker, slot, readiness, after } => {
-                self.tell_ready(worker, slot, (readiness, after))
+                self.tell_ready(worker, slot, (readiness, after));
             }
             Event::WorkerUnready { slot, .. } => {
                 self.say(&format!("{app}.{slot} closed its listeners and gets no more requests"));
@@ -96,14 +97,15 @@ impl AppTask {
             }
             Event::Failed { reason } => {
                 let refusal = self.refusal.take();
-                self.shared.app_failed(&app, &reason.to_string(), refusal);
-                self.input(stead_supervisor::Input::StopNow);
+                self.give_up(&reason.to_string(), refusal);
             }
         }
     }
 
     fn tell_ready(&mut self, worker: WorkerId, slot: u32, (readiness, after): (Readiness, Duration)) {
         let app = self.settings.name.clone();
+        self.has_shown(Shown { was_ready: true, ..self.shown });
+        self.refusal = None;
         let Some(process) = self.workers.get(&worker) else { return };
         let pid = process.child.pid;
         let how = match readiness {
@@ -140,8 +142,13 @@ impl AppTask {
 
     fn tell_exit(&mut self, (worker, slot): (WorkerId, u32), (exit, expected): (Exit, bool), next: Next) {
         let app = self.settings.name.clone();
+        let follows = if self.shown.was_ready || !matches!(next, Next::Failed { .. }) {
+            follows(next)
+        } else {
+            "too many starts have failed".to_owned()
+        };
         if !expected {
-            self.say(&format!("{app}.{slot} ended: {exit}; {}", follows(next)));
+            self.say(&format!("{app}.{slot} ended: {exit}; {follows}"));
         }
         let restart_in = match next {
             Next::Now => Some(Duration::ZERO),
@@ -191,8 +198,8 @@ impl AppTask {
         }
     }
 
-    pub(super) fn tell_poisoned(&mut self, port: PortId, record: PoisonRecord) {
-        let request = self.poisoned_request(port, &record);
+    pub(super) fn tell_poisoned(&mut self, port: PortId, record: &PoisonRecord) {
+        let request = self.poisoned_request(port, record);
         let deaths = record.deaths.len();
         self.say(&format!("{} {} made {deaths} workers die and is given up", request.method, request.target));
         self.hear_all(&Heard::Poisoned(request));

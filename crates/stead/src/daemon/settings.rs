@@ -2,9 +2,19 @@
 
 use crate::config::{AppSettings, Balance, ReadyTimeout, RestartPolicy};
 
-/// What the supervisor has to know of an app. `serves` tells whether the app listens anywhere.
-pub(super) fn for_supervisor(settings: &AppSettings, serves: bool) -> stead_supervisor::AppConfig {
+/// What an app has shown of itself so far.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Shown {
+    /// It listens somewhere, or did: a worker that does not is then not ready.
+    pub(super) serves: bool,
+    /// It was ready once: what fails now may pass.
+    pub(super) was_ready: bool,
+}
+
+/// What the supervisor has to know of an app.
+pub(super) fn for_supervisor(settings: &AppSettings, shown: Shown) -> stead_supervisor::AppConfig {
     let (restart, stop) = (&settings.restart, &settings.stop);
+    let first_max = restart.restarts_max.min(restart.starts_max.saturating_sub(1));
     stead_supervisor::AppConfig {
         instances: settings.instances,
         restart: match restart.policy {
@@ -15,11 +25,11 @@ pub(super) fn for_supervisor(settings: &AppSettings, serves: bool) -> stead_supe
         backoff_first: restart.backoff_first,
         backoff_max: restart.backoff_max,
         stable_after: restart.stable_after,
-        restarts_max: restart.restarts_max,
+        restarts_max: if shown.was_ready { restart.restarts_max } else { first_max },
         restarts_period: restart.restarts_period,
         cool_down: restart.cool_down,
         ready_timeout: settings.ready_timeout,
-        on_ready_timeout: match (settings.on_ready_timeout, serves) {
+        on_ready_timeout: match (settings.on_ready_timeout, shown.serves) {
             (ReadyTimeout::Fail, _) | (ReadyTimeout::Auto, true) => stead_supervisor::ReadyTimeout::Fail,
             (ReadyTimeout::Assume, _) | (ReadyTimeout::Auto, false) => stead_supervisor::ReadyTimeout::Assume,
         },

@@ -24,6 +24,13 @@ fn every_verb_explains_itself() {
     }
 }
 
+/// Whoever types `stead run --help` is answered by the daemon.
+#[test]
+fn the_daemon_explains_itself_as_run() {
+    assert_eq!(help("stead daemon --help"), help("stead run --help"));
+    assert_eq!(help("stead daemon --nonsense"), help("stead run --nonsense"));
+}
+
 #[test]
 fn mistakes_on_the_command_line_are_explained() {
     let lines = [
