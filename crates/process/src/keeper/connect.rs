@@ -21,7 +21,7 @@ const WELCOME_WAIT: Duration = Duration::from_secs(5);
 pub struct Welcome {
     /// 1 for the first daemon of this keeper; more if earlier ones died.
     pub daemon_starts: u32,
-    /// What an earlier daemon gave to [`Keeper::hold`], by name.
+    /// What an earlier daemon gave to [`Keeper::hold`](super::Keeper::hold), by name.
     pub held: Vec<(String, OwnedFd)>,
     /// The process to signal from outside.
     pub keeper_pid: u32,

@@ -1,6 +1,8 @@
 //! The task of one app: performs what its supervisor decides and tells it what happens. No policy in here.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -88,6 +90,7 @@ impl AppTask {
             Message::Exited { worker, exit } => self.exited(worker, exit),
             Message::Node { worker, received } => self.hear_node(worker, received),
             Message::ChannelEnded { worker } => self.channel_ended(worker),
+            Message::Joined { worker, channel } => self.joined(worker, channel),
             Message::Pool { port, event } => self.hear_pool(port, event),
             Message::Ready { worker } => self.input(Input::Ready { worker }),
             Message::Reload { progress } => self.reload(progress),
@@ -134,7 +137,7 @@ impl AppTask {
     }
 
     fn adopt(&mut self, worker: WorkerId, slot: u32, launched: Launched) {
-        let Launched { child, stdout, stderr, channel, road, notify, mut belongings } = launched;
+        let Launched { child, stdout, stderr, channel, join, road, notify, mut belongings } = launched;
         for (stream, descriptor) in [(Stream::Stdout, stdout), (Stream::Stderr, stderr)] {
             let source = Source { app: self.settings.name.clone(), slot, stream };
             // It ends with the stream, which may outlive the worker, and loses nothing that was written.
@@ -157,6 +160,9 @@ impl AppTask {
         if let Some(road) = road {
             roads.extend(self.ports.configured().map(|port| (port, road)));
         }
+        if let Some(join) = join {
+            belongings.tasks.push(tokio::spawn(await_join(worker, join, self.inbox.clone())));
+        }
         if matches!(link, Link::Signals) {
             let road = roads.values().next().cloned();
             belongings.tasks.extend(self.watch_readiness(worker, road, notify));
@@ -175,6 +181,15 @@ impl AppTask {
         };
         self.workers.insert(worker, process);
         self.input(Input::Started { worker, pid });
+    }
+
+    /// A Node.js process below the worker has come for its channel: from now on the worker is a Node.js one.
+    fn joined(&mut self, worker: WorkerId, channel: OwnedFd) {
+        let Some(process) = self.workers.get_mut(&worker) else { return };
+        if let Ok((channel, receiver)) = Channel::open(channel, Serialization::Json) {
+            tokio::spawn(listen_to(worker, receiver, self.inbox.clone()));
+            process.link = Link::Node(NodeLink { online: true, ..NodeLink::new(channel) });
+        }
     }
 
     /// Waits for the first sign of readiness that the configuration accepts.
@@ -454,6 +469,17 @@ impl NodeLink {
             disconnecting: false,
             settling: false,
         }
+    }
+}
+
+/// The first process that comes is the server; others find nobody and listen by themselves.
+async fn await_join(worker: WorkerId, join: UnixListener, inbox: mpsc::UnboundedSender<Message>) {
+    let Ok(listener) = tokio::net::UnixListener::from_std(join) else { return };
+    if let Ok((stream, _)) = listener.accept().await
+        && let Ok(stream) = stream.into_std()
+    {
+        // An app that has ended meanwhile does not mind.
+        drop(inbox.send(Message::Joined { worker, channel: stream.into() }));
     }
 }
 

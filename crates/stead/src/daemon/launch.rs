@@ -36,6 +36,8 @@ pub(super) struct Launched {
     pub(super) stderr: OwnedFd,
     /// Our end of its IPC channel, if it is a Node.js program.
     pub(super) channel: Option<OwnedFd>,
+    /// Where a Node.js process somewhere below it (behind npx, nodemon, a script) comes for its channel when it listens.
+    pub(super) join: Option<UnixListener>,
     /// How it is reached, if it does not ask for its connections.
     pub(super) road: Option<Road>,
     /// Where it can say `READY=1`.
@@ -92,18 +94,21 @@ impl Launch<'_> {
         let stdout = parts.stream(1)?;
         let stderr = parts.stream(2)?;
         let mut channel = None;
+        let mut join = None;
         let mut notify = None;
         if self.settings.program.is_node {
             channel = Some(self.add_channel(&mut parts)?);
         } else {
-            if !self.settings.listen.is_empty() {
+            if self.settings.listen.is_empty() {
+                join = Some(self.add_join(&mut parts)?);
+            } else {
                 self.add_road(&mut parts)?;
             }
             notify = Some(self.add_notify(&mut parts));
         }
         let child = keeper.spawn(self.spec(&parts, open_files_max), parts.descriptors).await?;
         let (road, belongings) = (parts.road, parts.belongings);
-        Ok(Launched { child, stdout, stderr, channel, road, notify, belongings })
+        Ok(Launched { child, stdout, stderr, channel, join, road, notify, belongings })
     }
 
     fn spec(&self, parts: &Parts, open_files_max: u64) -> SpawnSpec {
@@ -190,15 +195,30 @@ impl Launch<'_> {
                 let listener = UnixListener::bind(&path)?;
                 listener.set_nonblocking(true)?;
                 parts.give(FIRST_DESCRIPTOR, listener.into());
-                parts.set("LISTEN_FDS", "1");
-                parts.set("LISTEN_FDNAMES", "stead");
-                parts.listen_pid = true;
+                if !program.uses(Placeholder::Fd) {
+                    // One that is told the number must not find the socket a second time.
+                    parts.set("LISTEN_FDS", "1");
+                    parts.set("LISTEN_FDNAMES", "stead");
+                    parts.listen_pid = true;
+                }
                 parts.values.push((Placeholder::Fd, FIRST_DESCRIPTOR.to_string().into()));
                 parts.belongings.files.push(path.clone());
                 parts.road = Some(Road::Unix(path));
             }
         }
         Ok(())
+    }
+
+    /// A program that tells nothing about itself may have a Node.js server somewhere inside.
+    fn add_join(&self, parts: &mut Parts) -> io::Result<UnixListener> {
+        let path = self.folder.socket(&format!("{}.join", self.worker));
+        let listener = UnixListener::bind(&path)?;
+        listener.set_nonblocking(true)?;
+        let preload = self.folder.preload();
+        let worker = environment::Worker { id: self.worker, preload: &preload };
+        environment::add_late_worker(&mut parts.environment, &path, worker);
+        parts.belongings.files.push(path);
+        Ok(listener)
     }
 
     fn add_notify(&self, parts: &mut Parts) -> PathBuf {

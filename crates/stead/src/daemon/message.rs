@@ -1,5 +1,7 @@
 //! What reaches the task of an app.
 
+use std::os::fd::OwnedFd;
+
 use serde_json::Value;
 use stead_balancer::PoolEvent;
 use stead_control::{AppStatus, PoisonedRequest, Progress};
@@ -19,6 +21,8 @@ pub(super) enum Message {
     Node { worker: WorkerId, received: Received },
     /// A Node.js worker closed its channel.
     ChannelEnded { worker: WorkerId },
+    /// A Node.js process below a worker came for its channel.
+    Joined { worker: WorkerId, channel: OwnedFd },
     /// A pool reports.
     Pool { port: PortId, event: PoolEvent },
     /// A check, `READY=1` or patience found the worker ready.

@@ -60,7 +60,8 @@ async fn accepts(mut stream: UnixStream) -> io::Result<bool> {
         _ => Err(io::ErrorKind::WouldBlock.into()),
     };
     stream.async_io(tokio::io::Interest::WRITABLE, unread).await?;
-    Ok(true)
+    // A program that died with its socket has not read it either.
+    Ok(matches!(stream.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock))
 }
 
 async fn answers(mut stream: impl AsyncRead + AsyncWrite + Unpin, path: &str) -> io::Result<bool> {
