@@ -1,4 +1,16 @@
-//! Bytes read and not yet used, in one growing piece of memory that is given back when it stays empty.
+//! Bytes read and not yet used, in one growing piece of memory.
+//!
+//! An empty buffer can give its memory back, to the next buffer of the same thread that needs some: idle connections hold
+//! none, and busy ones do not trouble the allocator (each request would fault in pages that the last one returned).
+
+use std::cell::RefCell;
+
+/// Pieces of memory a thread keeps for its next buffers.
+const SPARE_MAX: usize = 64;
+
+thread_local! {
+    static SPARE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
 
 /// Room asked for before each read, in bytes.
 const READ_BYTES: usize = 16 * 1024;
@@ -43,6 +55,11 @@ impl Buffer {
             self.bytes.drain(..self.start);
             self.start = 0;
         }
+        if self.bytes.capacity() == 0
+            && let Some(spare) = SPARE.with_borrow_mut(Vec::pop)
+        {
+            self.bytes = spare;
+        }
         if self.bytes.capacity() - self.bytes.len() < READ_BYTES / 4 {
             self.bytes.reserve(READ_BYTES);
         }
@@ -51,9 +68,16 @@ impl Buffer {
 
     /// Gives the memory back; for connections that go idle. Unused bytes stay.
     pub(crate) fn release(&mut self) {
-        if self.is_empty() {
-            *self = Self::default();
+        if !self.is_empty() || self.bytes.capacity() == 0 {
+            return;
         }
+        self.clear();
+        let memory = std::mem::take(&mut self.bytes);
+        SPARE.with_borrow_mut(|spare| {
+            if spare.len() < SPARE_MAX && memory.capacity() <= 2 * READ_BYTES {
+                spare.push(memory);
+            }
+        });
     }
 }
 
@@ -76,5 +100,8 @@ mod tests {
         buffer.consume(5);
         buffer.release();
         assert_eq!(buffer.bytes.capacity(), 0);
+        assert_eq!(SPARE.with_borrow(Vec::len), 1);
+        buffer.room();
+        assert_eq!(SPARE.with_borrow(Vec::len), 0, "the next one that reads takes it");
     }
 }

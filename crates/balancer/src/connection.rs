@@ -26,6 +26,9 @@ use crate::stream::Stream;
 const LINGER: Duration = Duration::from_millis(500);
 const LINGER_BYTES_MAX: usize = 256 * 1024;
 
+/// What an idle connection may hold in each of its buffers.
+const IDLE_BYTES_MAX: usize = 4 * 1024;
+
 /// Whether the connection goes on after a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Next {
@@ -136,13 +139,22 @@ impl Connection<'_> {
                 Err(_) => return Err(Refusal::Gone),
             }
             if !begun {
-                self.input.release();
-                self.answer.release();
+                self.rest();
             }
             if self.readable_by(deadline).await.is_err() {
                 return Err(if begun { Refusal::Late } else { Refusal::Gone });
             }
         }
+    }
+
+    /// An idle connection holds little memory.
+    fn rest(&mut self) {
+        self.input.release();
+        self.answer.release();
+        if self.output.capacity() > IDLE_BYTES_MAX {
+            self.output = Vec::new();
+        }
+        self.wire.rest(IDLE_BYTES_MAX);
     }
 
     /// A whole head: written for the worker at once, and remembered in a few words.

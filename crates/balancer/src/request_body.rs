@@ -131,6 +131,13 @@ impl Wire {
         *self = Self { bytes: std::mem::take(&mut self.bytes), ..Self::new() };
     }
 
+    /// Gives memory back that the last request needed and the next may not.
+    pub(crate) fn rest(&mut self, bytes_max: usize) {
+        if self.bytes.capacity() > bytes_max {
+            *self = Self::new();
+        }
+    }
+
     /// Begins a new try.
     pub(crate) fn rewind(&mut self) {
         self.sent = 0;

@@ -31,7 +31,13 @@ impl Stream {
     /// Reads what is there into the buffer; `Ok(0)` is the end, `WouldBlock` nothing yet.
     pub(crate) fn try_read(&self, buffer: &mut Buffer) -> io::Result<usize> {
         let room = buffer.room();
-        either!(self, stream => stream.try_read_buf(room))
+        let space = room.capacity() - room.len();
+        let read = either!(self, stream => stream.try_read_buf(room))?;
+        if read < space {
+            // That was all there is; what comes later is a new edge. Asking the kernel again would cost a call for nothing.
+            self.forget(Interest::READABLE);
+        }
+        Ok(read)
     }
 
     /// Writes what the kernel takes now. It is asked even if the event loop does not know the socket to be writable: a new
@@ -70,9 +76,13 @@ impl Stream {
     /// Forgets that the socket was writable, so that the next readiness is a new edge from the kernel: on a Unix socket
     /// that edge comes when the peer has read something (`unix_write_space`).
     pub(crate) fn forget_writable(&self) {
+        self.forget(Interest::WRITABLE);
+    }
+
+    fn forget(&self, readiness: Interest) {
         let nothing = || Err::<(), _>(ErrorKind::WouldBlock.into());
-        // The error is the point: it clears the readiness.
-        drop(either!(self, stream => stream.try_io(Interest::WRITABLE, nothing)));
+        // The error is the point: it clears the readiness, except that of a closed connection.
+        drop(either!(self, stream => stream.try_io(readiness, nothing)));
     }
 
     /// Whether the peer has read everything that was written (Unix sockets only).
