@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::support::load::{assert_nothing_failed, gets, without_keep_alive};
-use crate::support::processes::{children, kill};
+use crate::support::processes::{Process, children, kill};
 use crate::support::{Client, Load, Stead, alone, beside, node, soon};
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -156,8 +156,14 @@ fn killed_workers_leave_no_zombie() {
     }
     let keeper = stead.pid();
     soon("no zombie is left", || children(keeper).iter().all(|child| child.state != 'Z'));
-    // Keeper, daemon, three workers, three children of workers: nothing of the dead is left.
-    soon("only the living are left", || stead.processes().len() == 8);
+    // Whoever lives hangs below the keeper, and nobody but the daemon and three workers hangs there directly.
+    soon("only the living are left", || {
+        let living = stead.processes();
+        let has_parent = |process: &Process| {
+            process.pid == keeper || living.iter().any(|other| other.pid == process.parent)
+        };
+        living.iter().all(has_parent) && children(keeper).len() == 4
+    });
 }
 
 #[test]

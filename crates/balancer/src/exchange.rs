@@ -19,6 +19,8 @@ use crate::upstream::{self, Upstream};
 const VERDICT_WAIT: Duration = Duration::from_millis(500);
 /// How often a request that is stuck on a worker looks for a free one.
 const MOVE_AGAIN: Duration = Duration::from_millis(100);
+/// How long a chunked body is waited for before a worker gets its beginning.
+const CHUNKED_PATIENCE: Duration = Duration::from_millis(100);
 /// When to try again after a 503.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Up to this size a request that went out in one write is read by a worker in one piece, so that an unread rest means an
@@ -154,20 +156,24 @@ impl Connection<'_> {
         }
     }
 
-    /// Bodies small enough to be kept are read before a worker is bothered: a slow client cannot hold one.
+    /// Bodies small enough to be kept are read before a worker is bothered: a slow client cannot hold one. One of unknown length
+    /// gets a moment only, for its sender may wait for an answer to its beginning.
     async fn read_small_body(&mut self, request: &mut Request) -> Result<(), Try> {
         let kept_max = self.pool.config.replay_body_bytes_max as u64;
         request.body.advance(&mut self.input, &mut self.wire).map_err(Try::Refused)?;
-        if request.expect_continue || request.body.known_rest().is_none_or(|rest| rest > kept_max) {
+        if request.expect_continue || request.body.known_rest().is_some_and(|rest| rest > kept_max) {
             return Ok(());
         }
-        while !request.body.is_done() {
+        let patience = request.body.known_rest().is_none().then(|| Instant::now() + CHUNKED_PATIENCE);
+        while !request.body.is_done() && request.body.bytes() <= kept_max {
             match self.client.try_read(&mut self.input) {
                 Ok(0) => return Err(Try::Done(Next::Close)),
                 Ok(_) => request.body.advance(&mut self.input, &mut self.wire).map_err(Try::Refused)?,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    let deadline = Instant::now() + self.pool.config.body_timeout;
-                    self.readable_by(deadline).await.map_err(|_| Try::BodyLate)?;
+                    let deadline = patience.unwrap_or_else(|| Instant::now() + self.pool.config.body_timeout);
+                    if self.readable_by(deadline).await.is_err() {
+                        return if patience.is_some() { Ok(()) } else { Err(Try::BodyLate) };
+                    }
                 }
                 Err(_) => return Err(Try::Done(Next::Close)),
             }

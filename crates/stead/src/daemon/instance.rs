@@ -164,7 +164,8 @@ impl Instance {
                 event = events.next() => match event {
                     Event::Exited { child, exit } => shared.children.exited(child, exit),
                     Event::Signal(signal) => hear_signal(&shared, arguments, signal),
-                    Event::Lost => shared.stop(true),
+                    // The keeper was killed: its children have been ended with it, and nobody waits for an answer.
+                    Event::Lost => break,
                 },
                 _ = apps_ended.changed() => (),
             }

@@ -1,0 +1,45 @@
+"""PM2 in cluster mode, with a daemon and a home folder of its own."""
+
+import os
+
+from ..processes import Failure, tree
+from .base import Contender
+
+COMMAND_LIMIT_SECONDS = 60
+
+
+class Pm2(Contender):
+    """`pm2 start server.js -i max`."""
+
+    family = "pm2"
+    label = "PM2 `-i max`"
+
+    def start(self):
+        self.home = self.folder / "pm2"
+        everybody = self.setting.workers == len(os.sched_getaffinity(0))
+        instances = "max" if everybody else self.setting.workers
+        command = self._command("start", self.program.path, "-i", instances, "--name", "app")
+        self.root = self.processes.start(command, self._environment())
+
+    def serve(self):
+        super().serve()
+        if self.root.wait(COMMAND_LIMIT_SECONDS) != 0:
+            raise Failure(f"`pm2 start` failed: {self.processes.tail()}")
+
+    def managers(self):
+        return {"daemon": [self._daemon()]}
+
+    def workers(self):
+        return tree(self._daemon())[1:]
+
+    def replace_workers(self):
+        self.processes.run(self._command("reload", "app"), COMMAND_LIMIT_SECONDS, self._environment())
+
+    def _daemon(self):
+        return int((self.home / "pm2.pid").read_text())
+
+    def _environment(self):
+        return self.environment | {"PM2_HOME": self.home, "PM2_DISABLE_VERSION_CHECK": "true"}
+
+    def _command(self, *words):
+        return ["node", self.setting.tools.pm2, *words]

@@ -1,0 +1,5 @@
+//! The engine against clients and workers that do what real ones seldom do, at the moments that hurt most.
+
+mod stand;
+
+mod uploads;
