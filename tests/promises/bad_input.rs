@@ -106,7 +106,7 @@ fn not_executable() {
 
 #[test]
 fn missing_directory() {
-    mistake("missing_directory", 2, &["run", "server.js", "--cwd", "nowhere"]);
+    mistake("missing_directory", 3, &["run", "server.js", "--cwd", "nowhere"]);
 }
 
 #[test]
@@ -267,6 +267,7 @@ fn a_program_that_never_becomes_ready() {
             .instances(2)
             .plain()
             .set("ready_timeout", "1s")
+            .set("on_ready_timeout", "fail")
             .set("restarts_max", "1")
             .env("START", how)
             .launch();

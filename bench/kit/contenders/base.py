@@ -70,8 +70,9 @@ class Contender:
         self.processes = processes
         self.setting = setting
         self.program = program
-        self.folder = processes.folder
         self.port = free_port()
+        self.folder = processes.folder / f"{self.family}-{self.port}"
+        self.folder.mkdir()
         self.root = None
 
     @property

@@ -18,7 +18,7 @@ def measure(row):
     app = "cpu" if cpu else "hello"
     contender = row.contend(Program(app, loops=loops, crash_within_seconds=within, dies=True))
     contender.serve()
-    before = deaths(row)
+    before = deaths(contender)
     running = load.Load(
         row.processes,
         row.setting.tools.load,
@@ -28,12 +28,12 @@ def measure(row):
         keep_alive=row.load == KEEP,
     )
     metrics = running.finish()
-    return metrics | {"deaths": deaths(row) - before}
+    return metrics | {"deaths": deaths(contender) - before}
 
 
-def deaths(row):
+def deaths(contender):
     """How many copies have died so far."""
-    log = row.processes.folder / "crashes"
+    log = contender.folder / "crashes"
     return len(log.read_text().splitlines()) if log.exists() else 0
 
 

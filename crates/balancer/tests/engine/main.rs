@@ -1,5 +1,6 @@
 //! The engine against clients and workers that do what real ones seldom do, at the moments that hurt most.
 
+mod ends;
 mod stand;
-
+mod streams;
 mod uploads;

@@ -1,6 +1,6 @@
 //! Settings that are one of a few words.
 
-use super::settings::{Balance, Mode, ReadyTimeout, RestartPolicy, Upstream};
+use super::settings::{Balance, Mode, ReadyTimeout, RestartPolicy, Serialization, Upstream};
 use super::suggest::nearest;
 use std::str::FromStr;
 
@@ -35,6 +35,11 @@ impl Choice for Balance {
 impl Choice for ReadyTimeout {
     const WORDS: &'static [(&'static str, Self)] =
         &[("auto", ReadyTimeout::Auto), ("fail", ReadyTimeout::Fail), ("assume", ReadyTimeout::Assume)];
+}
+
+impl Choice for Serialization {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("json", Serialization::Json), ("advanced", Serialization::Advanced)];
 }
 
 impl Choice for RestartPolicy {

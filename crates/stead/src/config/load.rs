@@ -268,6 +268,7 @@ impl Around<'_> {
             ports: table.ports,
             upstream: table.upstream,
             remote_address: table.remote_address,
+            serialization: table.serialization,
             ready: table.ready,
             ready_interval: table.ready_interval,
             ready_timeout: table.ready_timeout,

@@ -39,7 +39,7 @@ pub use load::{load, load_from};
 pub use program_error::ProgramError;
 pub use settings::{
     AppSettings, Balance, BalancerSettings, Mode, Placeholder, Program, Ready, ReadyTimeout, RestartPolicy,
-    RestartSettings, Settings, StopSettings, Upstream,
+    RestartSettings, Serialization, Settings, StopSettings, Upstream,
 };
 
 /// `defaults.toml`: every setting, its default and its reason.

@@ -4,7 +4,9 @@ use super::address::ListenAddress;
 use super::document::{Entry, Problem, Value};
 use super::instances::InstanceCount;
 use super::reader::{Reader, boolean, choice, count, duration, list, size, string, table, unknown_key, wait};
-use super::settings::{BalancerSettings, Mode, Ready, ReadyTimeout, RestartSettings, StopSettings, Upstream};
+use super::settings::{
+    BalancerSettings, Mode, Ready, ReadyTimeout, RestartSettings, Serialization, StopSettings, Upstream,
+};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -24,6 +26,7 @@ pub(super) struct AppTable {
     pub(super) ports: BTreeMap<u16, Mode>,
     pub(super) upstream: Upstream,
     pub(super) remote_address: bool,
+    pub(super) serialization: Serialization,
     pub(super) ready: Ready,
     pub(super) ready_interval: Duration,
     pub(super) ready_timeout: Duration,
@@ -50,6 +53,7 @@ pub(super) fn read_app(mut reader: Reader) -> Result<AppTable, Problem> {
         ports: reader.get("ports", ports)?,
         upstream: reader.get("upstream", choice)?,
         remote_address: reader.get("remote_address", boolean)?,
+        serialization: reader.get("serialization", choice)?,
         ready: reader.get("ready", ready)?,
         ready_interval: reader.get("ready_interval", wait)?,
         ready_timeout: reader.get("ready_timeout", wait)?,

@@ -47,6 +47,8 @@ pub struct AppSettings {
     pub upstream: Upstream,
     /// Tell a Node.js program the client's address instead of the balancer's.
     pub remote_address: bool,
+    /// How messages are written on a Node.js program's channel.
+    pub serialization: Serialization,
     /// When a worker is ready.
     pub ready: Ready,
     /// Between two tries of a `tcp` or `http` readiness check.
@@ -161,6 +163,15 @@ pub enum Balance {
     RoundRobin,
     /// The one that answered fastest lately.
     Fastest,
+}
+
+/// How messages are written on a Node.js program's channel (`serialization` of `child_process.fork`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Serialization {
+    /// As JSON.
+    Json,
+    /// By V8's structured clone: dates, maps, binary data and more.
+    Advanced,
 }
 
 /// When a worker is ready.

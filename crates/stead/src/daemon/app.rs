@@ -14,14 +14,14 @@ use stead_supervisor::{Action, App, ExitKind, Input, WorkerId};
 use tokio::sync::mpsc;
 
 use super::console::{Source, Stream};
-use super::instance::Shared;
 use super::launch::{Launch, Launched};
 use super::message::Message;
 use super::notify::NotifySocket;
 use super::ports::{ListenError, PortId, Ports};
 use super::probe::{self, Check};
 use super::pump::pump;
-use super::settings::{Shown, for_supervisor};
+use super::settings::{Shown, for_channel, for_supervisor};
+use super::shared::Shared;
 use super::worker::{Link, NodeLink, Unaccepted, Worker};
 use crate::config::{AppSettings, Mode, Ready};
 
@@ -145,7 +145,7 @@ impl AppTask {
         }
         let pid = child.pid;
         self.shared.children.claim(child.id, self.inbox.clone(), worker);
-        let link = match channel.map(|channel| Channel::open(channel, Serialization::Json)) {
+        let link = match channel.map(|channel| Channel::open(channel, for_channel(&self.settings))) {
             None => Link::Signals,
             Some(Ok((channel, receiver))) => {
                 tokio::spawn(listen_to(worker, receiver, self.inbox.clone()));
@@ -385,6 +385,12 @@ impl AppTask {
     }
 
     fn reconfigure(&mut self, settings: AppSettings) {
+        let old = &self.settings;
+        if (&old.listen, old.mode, &old.ports, old.balancer)
+            != (&settings.listen, settings.mode, &settings.ports, settings.balancer)
+        {
+            self.say("changes of addresses, modes and limits of requests take effect with the next start");
+        }
         self.settings = Arc::new(settings);
         let config = for_supervisor(&self.settings, self.shown);
         self.input(Input::Reconfigure(config));

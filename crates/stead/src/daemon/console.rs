@@ -98,7 +98,10 @@ impl Console {
             return self.put(To::Stdout, format!("{value}\n").into_bytes());
         }
         let prefix = self.prefix("stead", "");
-        let about = app.filter(|_| self.apps.len() > 1).map(|app| format!("{app}: ")).unwrap_or_default();
+        let about = app
+            .filter(|app| self.apps.len() > 1 || !self.apps.iter().any(|known| known == app))
+            .map(|app| format!("{app}: "))
+            .unwrap_or_default();
         self.put(To::Stderr, format!("{prefix}{about}{text}\n").into_bytes());
     }
 

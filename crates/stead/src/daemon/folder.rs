@@ -6,10 +6,12 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A private folder; gone when dropped.
 pub(super) struct Folder {
     path: PathBuf,
+    next_socket: AtomicU64,
 }
 
 impl Folder {
@@ -22,7 +24,7 @@ impl Folder {
             fs::remove_dir_all(&path)?;
         }
         fs::DirBuilder::new().mode(0o700).recursive(true).create(&path)?;
-        let folder = Self { path };
+        let folder = Self { path, next_socket: AtomicU64::new(1) };
         fs::write(folder.preload(), stead_process::node::PRELOAD)?;
         Ok(folder)
     }
@@ -32,9 +34,9 @@ impl Folder {
         self.path.join("preload.cjs")
     }
 
-    /// The path of a socket. Unix sockets have short names: 107 bytes at most (unix(7)).
-    pub(super) fn socket(&self, name: &str) -> PathBuf {
-        self.path.join(name)
+    /// A path for a socket, never given twice. Short, because Unix sockets have names of 107 bytes at most (unix(7)).
+    pub(super) fn socket(&self) -> PathBuf {
+        self.path.join(self.next_socket.fetch_add(1, Ordering::Relaxed).to_string())
     }
 }
 

@@ -3,59 +3,29 @@
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use stead_balancer::Lanes;
-use stead_control::{AppStatus, Event as Heard, RuntimeDirectory, Server, Status};
-use stead_process::keeper::{Event, Events, Keeper, Signal, Welcome};
-use stead_supervisor::App;
-use tokio::sync::{broadcast, mpsc, watch};
+use stead_control::{RuntimeDirectory, Server};
+use stead_process::keeper::{Event, Events, Keeper, Welcome};
+use tokio::sync::{broadcast, watch};
 
-use super::app::{self, AppTask};
 use super::children::Children;
 use super::console::Console;
 use super::folder::Folder;
-use super::message::Message;
 use super::operator::Desk;
-use super::ports::{ListenError, Ports};
-use super::settings::{Shown, for_supervisor};
+use super::shared::{Shared, refused};
+use super::signals;
 use crate::cli::{self, ExitCode, Report, RunArguments};
-use crate::config::{self, AppSettings, Settings};
+use crate::config::{self, Settings};
 
 /// Events that may wait for a slow reader of the control API.
 const EVENTS_MAX: usize = 1024;
 /// Descriptors a worker may have, and this process: as many as the system permits up to this.
 const OPEN_FILES_MAX: u64 = 65_536;
-
-/// What the tasks of one instance share.
-pub(super) struct Shared {
-    pub(super) keeper: Keeper,
-    pub(super) lanes: Arc<Lanes>,
-    pub(super) children: Children,
-    pub(super) console: Arc<Console>,
-    pub(super) folder: Arc<Folder>,
-    pub(super) events: broadcast::Sender<Heard>,
-    pub(super) open_files_max: u64,
-    keeper_pid: u32,
-    daemon_starts: u32,
-    started: (SystemTime, Instant),
-    apps: Mutex<Vec<AppHandle>>,
-    stopping: AtomicBool,
-    /// The first failure, which the instance ends with when nothing is left to run.
-    failure: Mutex<Option<Report>>,
-    /// Rung when an app has ended.
-    ended: watch::Sender<u32>,
-}
-
-/// A running app, to talk to.
-#[derive(Clone)]
-pub(super) struct AppHandle {
-    pub(super) name: String,
-    pub(super) inbox: mpsc::UnboundedSender<Message>,
-}
 
 /// Runs the daemon: connects to the keeper that started it, and carries out what `stead run` was asked.
 pub fn run(arguments: &RunArguments) -> ExitCode {
@@ -143,9 +113,8 @@ impl Instance {
     async fn serve(mut self, arguments: &RunArguments, mut events: Events) -> ExitCode {
         self.announce();
         for settings in std::mem::take(&mut self.settings.apps) {
-            if let Err(error) = self.start_app(settings) {
-                let report = refused(&error);
-                self.shared.fail(report);
+            if let Err(error) = self.shared.start_app(settings, &mut self.held) {
+                self.shared.fail(refused(&error));
                 self.shared.stop(true);
                 break;
             }
@@ -163,7 +132,7 @@ impl Instance {
             tokio::select! {
                 event = events.next() => match event {
                     Event::Exited { child, exit } => shared.children.exited(child, exit),
-                    Event::Signal(signal) => hear_signal(&shared, arguments, signal),
+                    Event::Signal(signal) => signals::hear(&shared, arguments, signal),
                     // The keeper was killed: its children have been ended with it, and nobody waits for an answer.
                     Event::Lost => break,
                 },
@@ -191,159 +160,6 @@ impl Instance {
         }
         let pid = shared.keeper_pid;
         shared.console.say(None, &format!("pid {pid}; `stead status` shows what runs, Ctrl-C ends it"));
-    }
-
-    fn start_app(&mut self, settings: AppSettings) -> Result<(), ListenError> {
-        let (inbox, messages) = mpsc::unbounded_channel();
-        let lanes = Arc::clone(&self.shared.lanes);
-        let own = format!("{} ", settings.name);
-        let held = self.held.extract_if(|name, _| name.starts_with(&own)).collect();
-        let mut ports = Ports::new(&settings.name, lanes, (self.shared.keeper.clone(), held), inbox.clone());
-        ports.bind_configured(&settings)?;
-        let serves = !ports.is_empty();
-        let shown = Shown { serves, was_ready: false };
-        let config = for_supervisor(&settings, shown);
-        let handle = AppHandle { name: settings.name.clone(), inbox: inbox.clone() };
-        let mut task = AppTask {
-            settings: Arc::new(settings),
-            shared: Arc::clone(&self.shared),
-            machine: App::new(config, u64::from(self.shared.keeper_pid)),
-            workers: std::collections::BTreeMap::new(),
-            ports,
-            inbox,
-            reloads: HashMap::new(),
-            next_reload: 1,
-            shown,
-            refusal: None,
-            last_exits: HashMap::new(),
-            exits: super::report::Exits::default(),
-            ended: false,
-        };
-        if !task.settings.program.is_node {
-            task.serve_configured();
-        }
-        self.shared.lock_apps().push(handle);
-        tokio::spawn(app::run(task, messages));
-        Ok(())
-    }
-}
-
-fn refused(error: &ListenError) -> Report {
-    let report = Report::of(ExitCode::Address, error);
-    let hint = match error.source.kind() {
-        std::io::ErrorKind::AddrInUse => "another program listens there: stop it, or choose another address",
-        std::io::ErrorKind::PermissionDenied => {
-            "ports below 1024 need root or CAP_NET_BIND_SERVICE; choose a higher one"
-        }
-        std::io::ErrorKind::AddrNotAvailable => "this machine does not have that address",
-        _ => return report,
-    };
-    report.hint(hint)
-}
-
-fn hear_signal(shared: &Arc<Shared>, arguments: &RunArguments, signal: Signal) {
-    if signal == Signal::INT || signal == Signal::TERM {
-        let again = shared.is_stopping();
-        let text = if again { "ending at once" } else { "stopping; once more ends it at once" };
-        shared.console.say(None, text);
-        shared.stop(again);
-    } else if signal == Signal::USR2 {
-        shared.console.say(None, "reloading");
-        shared.tell_all(|| Message::Reload { progress: None });
-    } else if signal == Signal::HUP {
-        reread(shared, arguments);
-    }
-}
-
-/// Takes over what changed in the configuration: for apps that run, by a rolling reload.
-fn reread(shared: &Arc<Shared>, arguments: &RunArguments) {
-    let settings = match config::load(arguments) {
-        Ok(settings) => settings,
-        Err(error) => {
-            let text = format!("the configuration was not taken over: {}", cli::in_one_line(&error));
-            return shared.console.say(None, &text);
-        }
-    };
-    shared.console.say(None, "configuration read again; reloading");
-    let apps = shared.apps();
-    for settings in settings.apps {
-        match apps.iter().find(|app| app.name == settings.name) {
-            Some(app) => {
-                // An app that ends at this moment takes nothing over.
-                drop(app.inbox.send(Message::Reconfigure(Box::new(settings))));
-                drop(app.inbox.send(Message::Reload { progress: None }));
-            }
-            None => {
-                let text = format!("app `{}` is new: it is started with the next `stead run`", settings.name);
-                shared.console.say(None, &text);
-            }
-        }
-    }
-}
-
-impl Shared {
-    pub(super) fn apps(&self) -> Vec<AppHandle> {
-        self.lock_apps().clone()
-    }
-
-    pub(super) fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn stop(&self, now: bool) {
-        self.stopping.store(true, Ordering::Relaxed);
-        self.tell_all(|| Message::Stop { now });
-    }
-
-    fn tell_all(&self, message: impl Fn() -> Message) {
-        for app in self.apps() {
-            // An app that ends at this moment needs not be told.
-            drop(app.inbox.send(message()));
-        }
-    }
-
-    pub(super) fn app_ended(&self, name: &str) {
-        self.lock_apps().retain(|app| app.name != name);
-        self.ended.send_modify(|count| *count += 1);
-    }
-
-    /// An app never got ready and will not.
-    pub(super) fn app_failed(&self, name: &str, reason: &str, refusal: Option<ListenError>) {
-        let report = match refusal {
-            Some(error) => refused(&error),
-            None => Report::new(ExitCode::Program, format!("app `{name}` did not start"))
-                .cause(reason)
-                .hint("see what it printed above"),
-        };
-        self.fail(report);
-    }
-
-    fn fail(&self, report: Report) {
-        let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
-        failure.get_or_insert(report);
-    }
-
-    fn conclude(&self) -> ExitCode {
-        let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner).take();
-        // What workers printed comes first: it is the reason.
-        self.console.end();
-        failure.map_or(ExitCode::Ok, |report| cli::output::error(&report))
-    }
-
-    pub(super) fn status(&self, apps: Vec<AppStatus>) -> Status {
-        Status {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            keeper_pid: self.keeper_pid,
-            daemon_pid: std::process::id(),
-            daemon_starts: self.daemon_starts,
-            started: self.started.0,
-            uptime: self.started.1.elapsed(),
-            apps,
-        }
-    }
-
-    fn lock_apps(&self) -> MutexGuard<'_, Vec<AppHandle>> {
-        self.apps.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

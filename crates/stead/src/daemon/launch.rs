@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use stead_balancer::Road;
 use stead_process::keeper::{Child, Keeper};
-use stead_process::node::{Serialization, environment};
+use stead_process::node::environment;
 use stead_process::spawn::{SpawnError, SpawnSpec};
 use stead_supervisor::WorkerId;
 
@@ -153,10 +153,11 @@ impl Launch<'_> {
         parts.give(FIRST_DESCRIPTOR, theirs);
         let preload = self.folder.preload();
         let worker = environment::Worker { id: self.worker, preload: &preload };
+        let serialization = super::settings::for_channel(self.settings);
         if self.settings.remote_address {
-            environment::add_worker(&mut parts.environment, FIRST_DESCRIPTOR, Serialization::Json, worker);
+            environment::add_worker(&mut parts.environment, FIRST_DESCRIPTOR, serialization, worker);
         } else {
-            environment::add_channel(&mut parts.environment, FIRST_DESCRIPTOR, Serialization::Json);
+            environment::add_channel(&mut parts.environment, FIRST_DESCRIPTOR, serialization);
             parts.set("NODE_UNIQUE_ID", self.worker.to_string());
         }
         let port = self.settings.listen.first().and_then(crate::config::ListenAddress::port);
@@ -177,7 +178,7 @@ impl Launch<'_> {
             Upstream::Auto => Upstream::Port,
             chosen => chosen,
         };
-        let path = self.folder.socket(&format!("{}.sock", self.worker));
+        let path = self.folder.socket();
         match upstream {
             Upstream::Auto | Upstream::Port => {
                 let address = free_port()?;
@@ -211,7 +212,7 @@ impl Launch<'_> {
 
     /// A program that tells nothing about itself may have a Node.js server somewhere inside.
     fn add_join(&self, parts: &mut Parts) -> io::Result<UnixListener> {
-        let path = self.folder.socket(&format!("{}.join", self.worker));
+        let path = self.folder.socket();
         let listener = UnixListener::bind(&path)?;
         listener.set_nonblocking(true)?;
         let preload = self.folder.preload();
@@ -222,7 +223,7 @@ impl Launch<'_> {
     }
 
     fn add_notify(&self, parts: &mut Parts) -> PathBuf {
-        let path = self.folder.socket(&format!("{}.notify", self.worker));
+        let path = self.folder.socket();
         parts.set("NOTIFY_SOCKET", path.clone());
         parts.belongings.files.push(path.clone());
         path

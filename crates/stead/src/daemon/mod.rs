@@ -2,7 +2,9 @@
 //!
 //! | file | does |
 //! |---|---|
-//! | `instance.rs` | starts everything, hears signals and the control API, ends everything |
+//! | `instance.rs` | starts everything and ends everything |
+//! | `shared.rs` | what all tasks share, and the list of apps |
+//! | `signals.rs` | what signals ask for |
 //! | `app.rs` | one task per app: performs what its supervisor decides, passes on what happens |
 //! | `launch.rs`, `worker.rs` | one process: how it is started, what is kept of it |
 //! | `node.rs` | what a Node.js worker asks of its parent |
@@ -30,6 +32,8 @@ mod probe;
 mod pump;
 mod report;
 mod settings;
+mod shared;
+mod signals;
 mod worker;
 
 pub use instance::{decline, run};

@@ -6,8 +6,8 @@ use serde_json::Value;
 use stead_control::{Event, Operator, PoisonedRequest, Progress, Refusal, RefusalKind, Status, StopRequest};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use super::instance::{AppHandle, Shared};
 use super::message::Message;
+use super::shared::{AppHandle, Shared};
 
 /// Steps of a reload that may wait for a slow reader.
 const PROGRESS_MAX: usize = 256;

@@ -1,6 +1,16 @@
 //! Settings in the words of the rooms they are for.
 
-use crate::config::{AppSettings, Balance, ReadyTimeout, RestartPolicy};
+use stead_process::node;
+
+use crate::config::{AppSettings, Balance, ReadyTimeout, RestartPolicy, Serialization};
+
+/// How a Node.js program's channel is written.
+pub(super) fn for_channel(settings: &AppSettings) -> node::Serialization {
+    match settings.serialization {
+        Serialization::Json => node::Serialization::Json,
+        Serialization::Advanced => node::Serialization::Advanced,
+    }
+}
 
 /// What an app has shown of itself so far.
 #[derive(Debug, Clone, Copy, Default)]

@@ -1,0 +1,90 @@
+"""The Markdown of a scenario: what was done, a table per load, goals, and what it was measured on. Pure."""
+
+from . import results
+from .scenarios.base import STEAD
+
+MET = {True: "met", False: "**missed**", None: "open"}
+ERROR_CHARACTERS_MAX = 160
+
+
+def section(scenario, run, rows):
+    """Everything about one scenario of one run, without a heading."""
+    figures = results.combine(rows, scenario.columns)
+    trouble = results.trouble(rows)
+    parts = [scenario.about]
+    for load, title in scenario.loads.items():
+        if load not in figures:
+            continue
+        if title:
+            parts.append(f"{title}:")
+        parts.append(table(scenario, figures[load], load, trouble))
+        parts += notes(load, trouble)
+    goals = scenario.goals(figures)
+    if any(STEAD in contenders for contenders in figures.values()):
+        parts.append(goal_table(goals))
+    parts.append(provenance(run))
+    return "\n\n".join(parts)
+
+
+def table(scenario, figures, load, trouble):
+    """A row per contender; columns that nobody has are left out."""
+    shown = [
+        column
+        for column in scenario.columns
+        if any(values.get(column.metric) not in (None, "") for values in figures.values())
+    ]
+    header = ["", *(column.heading for column in shown)]
+    alignment = ["---", *("---" if column.how == "classes" else "---:" for column in shown)]
+    labels = [contender.label for contender in scenario.contenders if contender.label in figures]
+    lines = []
+    for label in labels:
+        mark = " \\*" if trouble[load, label][1] or trouble[load, label][2] else ""
+        cells = [cell(figures[label].get(column.metric), column) for column in shown]
+        lines.append([label + mark, *cells])
+    return "\n".join(f"| {' | '.join(line)} |" for line in [header, alignment, *lines])
+
+
+def cell(value, column):
+    """A figure as it stands in the table."""
+    if value is None:
+        return "-"
+    if isinstance(value, str):
+        return value or "-"
+    return f"{value:,.{column.digits}f}"
+
+
+def notes(load, trouble):
+    """What the stars mean."""
+    lines = []
+    for (of_load, label), (repetitions, disturbed, errors) in trouble.items():
+        if of_load != load:
+            continue
+        name = label.replace("*", "")
+        if disturbed:
+            lines.append(f"{name}: {disturbed} of {repetitions} repetitions disturbed by other processes")
+        lines += [f"{name}: failed: {one_line(error)}" for error in errors]
+    return ["\\* " + "; ".join(lines) + "."] if lines else []
+
+
+def one_line(text):
+    """A text that fits into a sentence of a table's note."""
+    joined = " ".join(text.split()).replace("|", "/").replace("<", "&lt;")
+    return joined if len(joined) <= ERROR_CHARACTERS_MAX else joined[:ERROR_CHARACTERS_MAX] + " ..."
+
+
+def goal_table(goals):
+    """What Stead is meant to reach here."""
+    lines = [f"| {goal.text} | {goal.measured} | {MET[goal.met]} |" for goal in goals]
+    return "\n".join(["| The project's goal for Stead | measured | |", "|---|---|---|", *lines])
+
+
+def provenance(run):
+    """Machine, versions, command: enough to repeat it."""
+    machine = run["machine"]
+    versions = ", ".join(f"{name} {version}" for name, version in run["versions"].items())
+    revision = f" ({run['revision']})" if run.get("revision") else ""
+    return (
+        f"Measured {run['time'][:10]} on {machine['cpu']}, {machine['cores_available']} cores, {machine['memory_gib']:g} GiB, "
+        f"{machine['system']}, {machine['kernel']}; {run['workers']} copies; medians of {run['reps']}. "
+        f"Command: `{run['command']}`. Versions{revision}: {versions}."
+    )

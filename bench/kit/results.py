@@ -1,0 +1,63 @@
+"""From rows to one figure per metric: which rows count, and how several become one. Pure."""
+
+import statistics
+
+
+def counted(rows):
+    """Per load, contender and repetition the one row that counts: an undisturbed one, else the least disturbed.
+
+    A row without metrics (an error) counts only if there is no other.
+    """
+    best = {}
+    for row in rows:
+        key = (row["load"], row["label"], row["rep"])
+        if key not in best or _rank(row) < _rank(best[key]):
+            best[key] = row
+    return list(best.values())
+
+
+def _rank(row):
+    return ("error" in row, row["disturbed"], row["foreign"])
+
+
+def combine(rows, columns):
+    """`figures[load][label][metric]` of the rows that count; a metric that no repetition has is absent."""
+    grouped = {}
+    for row in counted(rows):
+        grouped.setdefault(row["load"], {}).setdefault(row["label"], []).append(row.get("metrics", {}))
+    return {
+        load: {label: _figures(metrics, columns) for label, metrics in contenders.items()}
+        for load, contenders in grouped.items()
+    }
+
+
+def _figures(metrics, columns):
+    figures = {}
+    for column in columns:
+        if column.how == "classes":
+            figures[column.metric] = _classes(metrics, column.metric)
+            continue
+        values = [one[column.metric] for one in metrics if one.get(column.metric) is not None]
+        if values:
+            figures[column.metric] = {"median": statistics.median, "worst": max, "sum": sum}[column.how](values)
+    return figures
+
+
+def _classes(metrics, prefix):
+    """`http_502: 3, truncated: 1`: the sums of all metrics with that prefix."""
+    sums = {}
+    for one in metrics:
+        for name, value in one.items():
+            if name.startswith(prefix):
+                sums[name.removeprefix(prefix)] = sums.get(name.removeprefix(prefix), 0) + value
+    return ", ".join(f"{name}: {count:,}" for name, count in sorted(sums.items(), key=lambda item: -item[1]))
+
+
+def trouble(rows):
+    """Per load and contender: (repetitions that count, how many of them are disturbed, the errors among them)."""
+    found = {}
+    for row in counted(rows):
+        of, disturbed, errors = found.get((row["load"], row["label"]), (0, 0, []))
+        errors = errors + [row["error"]] if "error" in row else errors
+        found[row["load"], row["label"]] = (of + 1, disturbed + row["disturbed"], errors)
+    return found

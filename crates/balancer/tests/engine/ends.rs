@@ -1,0 +1,57 @@
+//! Ends: of the listener, of workers at awkward moments, of connections that lie in between.
+
+use std::net::Shutdown;
+use std::time::{Duration, Instant};
+
+use stead_balancer::Config;
+
+use crate::stand::{Stand, config, until};
+
+const HEAD_END: &str = "\r\n\r\n";
+const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+
+#[test]
+fn listener_with_all_connections_in_use_closes_when_told() {
+    let mut stand = Stand::new(Config { connections_max: 1, ..config() }, 1);
+    let client = stand.client();
+    until("it is accepted", || stand.pool.snapshot().connections == 1);
+    drop(stand.serving.take());
+    until("new connections are refused", || stand.refuses());
+    drop(client);
+}
+
+#[test]
+fn moved_request_whose_worker_stops_halfway_does_not_stop_the_lane() {
+    let stand = Stand::new(config(), 2);
+    let mut client = stand.client();
+    client.send(GET);
+    let (_, stuck) = stand.given();
+    let (_, mut other) = stand.given();
+    // Both directions are over, and what was sent is still unread.
+    stuck.stream.shutdown(Shutdown::Both).expect("it is connected");
+    std::thread::sleep(Duration::from_millis(50));
+    let start = Instant::now();
+    other.read_until(HEAD_END);
+    other.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    client.read_until("ok");
+    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+    drop(stuck);
+}
+
+#[test]
+fn request_tried_alone_stays_alone_while_its_worker_does_not_read() {
+    let stand = Stand::new(config(), 3);
+    let mut client = stand.client();
+    client.send(GET);
+    for _ in 0..2 {
+        let (worker, mut connection) = stand.given();
+        connection.read_until(HEAD_END);
+        stand.die(worker);
+        stand.add(worker + 10);
+    }
+    let (_, mut alone) = stand.given();
+    assert!(stand.gives_nothing(Duration::from_millis(400)), "it is not moved to a worker with others");
+    alone.read_until(HEAD_END);
+    alone.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    client.read_until("ok");
+}

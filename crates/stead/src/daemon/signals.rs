@@ -1,0 +1,60 @@
+//! What signals to the keeper ask for: stop, reload, read the configuration again.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use stead_process::keeper::Signal;
+
+use super::message::Message;
+use super::shared::Shared;
+use crate::cli::{self, RunArguments};
+use crate::config;
+
+/// Does what a signal to the keeper asks for.
+pub(super) fn hear(shared: &Arc<Shared>, arguments: &RunArguments, signal: Signal) {
+    if signal == Signal::INT || signal == Signal::TERM {
+        let again = shared.is_stopping();
+        let text = if again { "ending at once" } else { "stopping; once more ends it at once" };
+        shared.console.say(None, text);
+        shared.stop(again);
+    } else if signal == Signal::USR2 {
+        shared.console.say(None, "reloading");
+        shared.tell_all(|| Message::Reload { progress: None });
+    } else if signal == Signal::HUP {
+        reread(shared, arguments);
+    }
+}
+
+/// Takes over what changed in the configuration: for apps that run, by a rolling reload.
+fn reread(shared: &Arc<Shared>, arguments: &RunArguments) {
+    let settings = match config::load(arguments) {
+        Ok(settings) => settings,
+        Err(error) => {
+            let text = format!("the configuration was not taken over: {}", cli::in_one_line(&error));
+            return shared.console.say(None, &text);
+        }
+    };
+    shared.console.say(None, "configuration read again; reloading");
+    let (running, wanted) = (shared.apps(), settings.apps);
+    for app in running.iter().filter(|app| !wanted.iter().any(|wanted| wanted.name == app.name)) {
+        shared.console.say(Some(&app.name), "no longer in the configuration; stopping");
+        // An app that ends at this moment needs not be told.
+        drop(app.inbox.send(Message::Stop { now: false }));
+    }
+    for settings in wanted {
+        let name = settings.name.clone();
+        match running.iter().find(|app| app.name == name) {
+            Some(app) => {
+                // An app that ends at this moment takes nothing over.
+                drop(app.inbox.send(Message::Reconfigure(Box::new(settings))));
+                drop(app.inbox.send(Message::Reload { progress: None }));
+            }
+            None => {
+                shared.console.say(Some(&name), &format!("new: {}", settings.program.display));
+                if let Err(error) = shared.start_app(settings, &mut HashMap::new()) {
+                    shared.console.say(Some(&name), &cli::in_one_line(&error));
+                }
+            }
+        }
+    }
+}
