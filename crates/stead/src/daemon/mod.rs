@@ -6,7 +6,7 @@
 //! | `shared.rs` | what all tasks share, and the list of apps |
 //! | `signals.rs` | what signals ask for |
 //! | `app.rs` | one task per app: performs what its supervisor decides, passes on what happens |
-//! | `launch.rs`, `worker.rs` | one process: how it is started, what is kept of it |
+//! | `launch.rs`, `adoption.rs`, `worker.rs` | one process: how it is started, heard, what is kept of it |
 //! | `node.rs` | what a Node.js worker asks of its parent |
 //! | `ports.rs` | public listeners, the pool behind each, and which worker serves which |
 //! | `probe.rs`, `notify.rs` | finds out when a program that does not speak Node's protocol is ready |
@@ -16,6 +16,7 @@
 //! | `folder.rs` | private files: sockets, the preload |
 //! | `bypass.rs` | finds a program that listens by itself |
 
+mod adoption;
 mod app;
 mod bypass;
 mod children;

@@ -130,3 +130,17 @@ impl Worker {
         }
     }
 }
+
+impl NodeLink {
+    pub(super) fn new(channel: Channel) -> Self {
+        Self {
+            channel,
+            open: true,
+            online: false,
+            keys: HashMap::new(),
+            unaccepted: Unaccepted::default(),
+            disconnecting: false,
+            settling: false,
+        }
+    }
+}
