@@ -161,6 +161,7 @@ def publish(options, run, rows, path):
         if its_rows:
             text = f"## ({scenario.letter}) {scenario.title}\n\n{report.section(scenario, run, its_rows)}\n"
             print(text, flush=True)
+    print(f"Run {run['time']}: {report.provenance(run)}", flush=True)
     if options.write:
         document.update(options.document, SCENARIOS, run, rows)
         print(f"written: {options.document}", file=sys.stderr)

@@ -192,15 +192,19 @@ class Processes:
         return [pid for pid in tree(os.getpid())[1:] if (_stat(pid) or ("", 0))[1] == os.getpid()]
 
     def _reap(self):
-        """Collects the dead; whether any descendant still lives."""
+        """Collects the dead, so that their CPU counts as ours; whether any child is left, and so any descendant."""
         for child in self._children:
             child.poll()
-        ours = {child.pid for child in self._children}
+        started = {child.pid for child in self._children if child.returncode is None}
+        left = False
         for name in os.listdir("/proc"):
             stat = _stat(name) if name.isdigit() else None
-            if stat == ("Z", os.getpid()) and int(name) not in ours:
+            if stat is None or stat[1] != os.getpid():
+                continue
+            left = True
+            if stat[0] == "Z" and int(name) not in started:
                 os.waitpid(int(name), os.WNOHANG)
-        return len(tree(os.getpid())) > 1
+        return left
 
 
 def _signal(pid, number):

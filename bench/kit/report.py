@@ -1,4 +1,4 @@
-"""The Markdown of a scenario: what was done, a table per load, goals, and what it was measured on. Pure."""
+"""The Markdown of a scenario: what was done, a table per load, goals; and of a run: what it was measured on. Pure."""
 
 from . import results
 from .scenarios.base import STEAD
@@ -7,8 +7,13 @@ MET = {True: "met", False: "**missed**", None: "open"}
 ERROR_CHARACTERS_MAX = 160
 
 
+def unmeasured(scenario):
+    """A scenario before its first run, without a heading."""
+    return f"{scenario.about}\n\n{goal_table(scenario.goals({}))}"
+
+
 def section(scenario, run, rows):
-    """Everything about one scenario of one run, without a heading."""
+    """Everything about one scenario of one run, without a heading; the run by its name."""
     figures = results.combine(rows, scenario.columns)
     trouble = results.trouble(rows)
     parts = [scenario.about]
@@ -22,7 +27,7 @@ def section(scenario, run, rows):
     goals = scenario.goals(figures)
     if any(STEAD in contenders for contenders in figures.values()):
         parts.append(goal_table(goals))
-    parts.append(provenance(run))
+    parts.append(f"Run {run['time']}.")
     return "\n\n".join(parts)
 
 
@@ -55,15 +60,16 @@ def cell(value, column):
 
 def notes(load, trouble):
     """What the stars mean."""
-    lines = []
-    for (of_load, label), (repetitions, disturbed, errors) in trouble.items():
+    disturbed, failed = [], []
+    for (of_load, label), (repetitions, count, errors) in trouble.items():
         if of_load != load:
             continue
         name = label.replace("*", "")
-        if disturbed:
-            lines.append(f"{name}: {disturbed} of {repetitions} repetitions disturbed by other processes")
-        lines += [f"{name}: failed: {one_line(error)}" for error in errors]
-    return ["\\* " + "; ".join(lines) + "."] if lines else []
+        disturbed += [f"{name} ({count} of {repetitions})"] * (count > 0)
+        failed += [f"\\* Failed: {name}: {one_line(error)}" for error in errors]
+    if disturbed:
+        failed.insert(0, f"\\* Repetitions during which others used the machine, or it was slowed down: {', '.join(disturbed)}.")
+    return failed
 
 
 def one_line(text):
@@ -82,9 +88,9 @@ def provenance(run):
     """Machine, versions, command: enough to repeat it."""
     machine = run["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in run["versions"].items())
-    revision = f" ({run['revision']})" if run.get("revision") else ""
+    revision = f", commit {run['revision']}" if run.get("revision") else ""
     return (
-        f"Measured {run['time'][:10]} on {machine['cpu']}, {machine['cores_available']} cores, {machine['memory_gib']:g} GiB, "
-        f"{machine['system']}, {machine['kernel']}; {run['workers']} copies; medians of {run['reps']}. "
-        f"Command: `{run['command']}`. Versions{revision}: {versions}."
+        f"{machine['cpu']}, {machine['cores_available']} cores, {machine['memory_gib']:g} GiB, {machine['system']}, "
+        f"{machine['kernel']}. {versions}{revision}. {run['workers']} copies, {run['reps']} repetitions of {run['seconds']:g} s. "
+        f"Command: `{run['command']}`"
     )

@@ -52,7 +52,8 @@ def require(names):
     if packages:
         lines.append(f"  apt-get install {' '.join(packages)}")
     lines += [f"  {name}: install {NOT_PACKAGED[name]}" for name in missing if name in NOT_PACKAGED]
-    lines.append("or leave them out: --only and --scenarios choose what is compared")
+    if packages:
+        lines.append("or leave them out: --only and --scenarios choose what is compared")
     raise Failure("\n".join(lines))
 
 

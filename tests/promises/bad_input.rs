@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::support::processes::{MARK, marked};
 use crate::support::stead::{Finished, Verb, binary};
-use crate::support::{Stead, beside, fixture, node};
+use crate::support::{Stead, beside, eventually, fixture, node};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -58,9 +58,10 @@ fn check(name: &str, code: i32, directory: &Path, finished: &Finished) {
     let directory = directory.canonicalize().expect("it is there");
     settings.add_filter(&regex(&directory.display().to_string()), "[directory]");
     settings.add_filter(&regex(&fixture("")), "[fixtures]/");
-    settings.add_filter(r"\b(1[5-9]|2\d)\d{3}\b", "[port]");
     settings.add_filter(r"pid \d+|\b\d{3,7}\.sock", "[pid]");
     settings.add_filter(&regex(&std::process::id().to_string()), "[pid]");
+    settings.add_filter(r"\b(1[5-9]|2\d)\d{3}\b", "[port]");
+    settings.add_filter(r"\b\d+(\.\d+)? ?m?s\b", "[time]");
     // Programs that are there or not on this machine are not our words.
     settings.add_filter(r"/(usr/(local/)?)?s?bin/", "[bin]/");
     assert_eq!(finished.code, Some(code), "{finished:?}");
@@ -257,6 +258,25 @@ fn unknown_app() {
         let finished = stead.verb(&verb);
         check(name, 6, stead.path(), &finished);
     }
+}
+
+#[test]
+fn several_instances_and_none_named() {
+    let _turn = beside();
+    let stead = Stead::script(node("hello.js")).option("--name", "shop").start();
+    let port = format!("PORT={}", crate::support::ports::free_port());
+    let mut second = stead.begin(&["run", &node("hello.js"), "--name", "chat", "--env", &port]);
+    eventually("both are running", LIMIT, || (stead.sockets().len() == 2).then_some(()));
+    let finished = stead.verb(&["reload"]);
+    let mut settings = Settings::clone_current();
+    settings.add_filter(r"\b\d{3,7}\b", "[pid]");
+    settings.bind(|| check("several_instances", 2, stead.path(), &finished));
+    let named = stead.verb(&["reload", "--pid", &stead.pid().to_string()]);
+    assert_eq!(named.code, Some(0), "{named:?}");
+    let stop = stead.verb(&["stop", "--pid", &second.pid().to_string()]);
+    assert_eq!(stop.code, Some(0), "{stop:?}");
+    eventually("the second ends", LIMIT, || second.has_ended().then_some(()));
+    stead.wait_complete();
 }
 
 #[test]

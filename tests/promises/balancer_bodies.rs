@@ -50,7 +50,7 @@ fn bodies_of_known_and_unknown_length_reach_the_program_whole() {
     for length in [0, 1, 1000, 65_536, 300_000, 2 * MEGABYTE] {
         let body = pattern(length);
         client.send(format!("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: {length}\r\n\r\n"));
-        assert!(echo(&mut client, &body) == body, "{length} bytes with a length");
+        assert!(echo(&mut client, &body, stead.port) == body, "{length} bytes with a length");
         client.send("POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n");
         let mut chunked = Vec::new();
         for piece in body.chunks(10_007) {
@@ -59,20 +59,25 @@ fn bodies_of_known_and_unknown_length_reach_the_program_whole() {
             chunked.extend(b"\r\n");
         }
         chunked.extend(b"0\r\nX-Trailer: yes\r\n\r\n");
-        assert!(echo(&mut client, &chunked) == body, "{length} bytes in chunks");
+        assert!(echo(&mut client, &chunked, stead.port) == body, "{length} bytes in chunks");
     }
 }
 
-/// Sends and reads at the same time, as an echo needs it.
-fn echo(client: &mut Client, bytes: &[u8]) -> Vec<u8> {
+/// Sends and reads at the same time, as an echo needs it. Takes a new connection if the answer says so: one that begins
+/// before the end of the upload may.
+fn echo(client: &mut Client, bytes: &[u8], port: u16) -> Vec<u8> {
     let mut sender = client.clone_sender();
-    std::thread::scope(|scope| {
+    let answer = std::thread::scope(|scope| {
         let sending = scope.spawn(move || sender.try_send(bytes));
         let answer = client.answer();
         sending.join().expect("the sender does not panic").expect("the body is taken");
-        assert_eq!(answer.status, 200, "{:?}", answer.headers);
-        answer.body
-    })
+        answer
+    });
+    assert_eq!(answer.status, 200, "{:?}", answer.headers);
+    if answer.header("connection") == Some("close") {
+        *client = Client::connect(port);
+    }
+    answer.body
 }
 
 #[test]
@@ -89,7 +94,7 @@ fn many_uploads_at_the_same_time_do_not_mix() {
 #[test]
 fn an_upload_that_the_program_does_not_read_is_held_back_and_costs_no_memory() {
     let _turn = alone();
-    let stead = Stead::script(node("slow.js")).start();
+    let stead = Stead::script(node("slow.js")).set("grace", "3s").start();
     let daemon = stead.status().daemon_pid();
     let before = memory_of(daemon);
     let mut client = Client::connect(stead.port);
@@ -98,6 +103,10 @@ fn an_upload_that_the_program_does_not_read_is_held_back_and_costs_no_memory() {
     assert!(sent < 40 * MEGABYTE, "{sent} bytes were taken that nobody reads");
     let grown = memory_of(daemon).saturating_sub(before);
     assert!(grown < 16 * MEGABYTE, "the daemon grew by {grown} bytes");
+    drop(client);
+    soon("a client that leaves in the middle of its upload is forgotten", || {
+        stead.try_status().is_some_and(|status| status.counter("in_flight") == 0)
+    });
 }
 
 #[test]
@@ -154,7 +163,7 @@ fn an_answer_that_the_worker_cuts_is_cut_for_the_client_and_never_made_whole() {
     let _turn = beside();
     let stead = bodies();
     let mut client = Client::connect(stead.port);
-    client.send(format!("GET /cut?n={} HTTP/1.1\r\nHost: test\r\n\r\n", MEGABYTE));
+    client.send(format!("GET /cut?n={MEGABYTE} HTTP/1.1\r\nHost: test\r\n\r\n"));
     let head = client.head();
     assert_eq!(head.header("content-length"), Some((2 * MEGABYTE).to_string().as_str()));
     // End of stream or reset, but not an answer of full length.

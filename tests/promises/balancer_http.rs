@@ -2,8 +2,12 @@
 //!
 //! Raw bytes through the whole binary to a real Node.js server: connections, request forms, headers.
 
+use std::process::Command;
+use std::time::Duration;
+
 use serde_json::Value;
 
+use crate::support::stead::Verb;
 use crate::support::{Answer, Client, Stead, beside, node};
 
 fn mirror() -> Stead {
@@ -105,6 +109,34 @@ fn http_1_0_clients_never_get_chunks() {
     assert_eq!((answer.status, answer.header("transfer-encoding")), (200, None), "{:?}", answer.headers);
     assert_eq!(answer.body.len(), 5000);
     client.expect_close();
+}
+
+#[test]
+fn ab_which_speaks_http_1_0_loses_nothing() {
+    let _turn = beside();
+    let stead = Stead::script(node("hello.js")).instances(2).start();
+    let url = format!("http://127.0.0.1:{}/", stead.port);
+    for options in [&["-k"][..], &[]] {
+        let mut command = Command::new("ab");
+        command.args(["-q", "-n", "3000", "-c", "20"]).args(options).arg(&url);
+        let finished = Verb::start(&mut command).finish(Duration::from_secs(60));
+        assert_eq!(finished.code, Some(0), "{finished:?}");
+        let number = |name: &str| {
+            let line = finished.stdout.lines().find(|line| line.starts_with(name));
+            line.and_then(|line| line.split_whitespace().find_map(|word| word.parse::<u32>().ok()))
+                .unwrap_or(0)
+        };
+        assert_eq!(
+            (number("Complete requests:"), number("Failed requests:")),
+            (3000, 0),
+            "{}",
+            finished.stdout
+        );
+        assert_eq!(number("Non-2xx responses:"), 0, "{}", finished.stdout);
+        if !options.is_empty() {
+            assert_eq!(number("Keep-Alive requests:"), 3000, "{}", finished.stdout);
+        }
+    }
 }
 
 #[test]

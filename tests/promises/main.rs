@@ -11,6 +11,7 @@ mod balancer_bodies;
 mod balancer_http;
 mod balancer_limits;
 mod balancer_smuggling;
+mod configuration;
 mod crash_random;
 mod daemon_killed;
 mod kill_storm;

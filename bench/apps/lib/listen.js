@@ -3,7 +3,7 @@
 //
 // PORT                   where to listen on the loopback address
 // BENCH_CRASH_WITHIN_MS  dies (exit code 1) at a random moment within so many milliseconds of its start
-// BENCH_CRASH_LOG        a file that gets one line for each such death
+// BENCH_CRASH_LOG        a file that gets one line for each such death: the seconds since 1970
 // BENCH_GRACEFUL         1: SIGTERM and SIGINT let running requests finish
 // BENCH_PID_HEADER       1: each answer names the process in the header x-pid
 const fs = require('node:fs');
@@ -14,7 +14,7 @@ const LONGEST_FAREWELL_MS = 5000;
 const { PORT, BENCH_CRASH_WITHIN_MS, BENCH_CRASH_LOG, BENCH_GRACEFUL, BENCH_PID_HEADER } = process.env;
 
 function crash() {
-  if (BENCH_CRASH_LOG) fs.appendFileSync(BENCH_CRASH_LOG, `${process.pid}\n`);
+  if (BENCH_CRASH_LOG) fs.appendFileSync(BENCH_CRASH_LOG, `${Date.now() / 1000}\n`);
   process.exit(1);
 }
 

@@ -79,6 +79,11 @@ def at_least(text, value, limit, unit=""):
     return Goal(text, f"{_short(value)} against {_short(limit)}{unit}", value >= limit)
 
 
+def none(text, value):
+    """A goal that something did not happen."""
+    return Goal(text, "not measured" if value is None else f"{value:,}", None if value is None else value == 0)
+
+
 def figure(figures, load, label, metric):
     """One figure, or None."""
     return figures.get(load, {}).get(label, {}).get(metric)

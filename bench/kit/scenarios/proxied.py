@@ -113,12 +113,12 @@ def goals(figures):
     """As cheap as NGINX over a Unix socket."""
     return [
         at_most(
-            f"CPU per request over a {kind}: at most that of NGINX",
-            figure(figures, kind, STEAD, "us"),
-            figure(figures, kind, NginxAlone.label, "us"),
+            f"CPU per request over a Unix socket, {kind}: at most that of NGINX",
+            figure(figures, f"unix {kind}", STEAD, "us"),
+            figure(figures, f"unix {kind}", NginxAlone.label, "us"),
             " us",
         )
-        for kind in ("unix keep-alive", "unix connection per request")
+        for kind in ("keep-alive", "connection per request")
     ]
 
 

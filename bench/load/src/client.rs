@@ -129,7 +129,7 @@ fn run_with(config: Config, live: Arc<Live>) -> Result<Report, LoadError> {
     let connections = config.connections.max(1);
     let shared = Rc::new(Shared {
         turns: Turns::new(config.rate.is_some(), connections, config.requests_max, ends),
-        recorder: RefCell::new(Recorder::new(started)),
+        recorder: RefCell::new(Recorder::new(started, ends)),
         config,
         live,
     });
@@ -137,7 +137,7 @@ fn run_with(config: Config, live: Arc<Live>) -> Result<Report, LoadError> {
     let never_sent = shared.turns.never_sent();
     let now = Instant::now();
     let shared = Rc::into_inner(shared).expect("every task has ended and dropped its share");
-    Ok(shared.recorder.into_inner().report(now, ends.min(now), never_sent))
+    Ok(shared.recorder.into_inner().report(now, never_sent))
 }
 
 async fn drive(shared: &Rc<Shared>, connections: usize, started: Instant) -> Result<(), LoadError> {

@@ -40,7 +40,8 @@ pub struct Report {
     pub ok: u64,
     /// All others.
     pub failed: u64,
-    /// Requests answered well, per second.
+    /// Requests answered well while requests were started, per second of that time: one that hangs beyond the end must
+    /// not make the others look slow.
     pub per_second: f64,
     /// How many in each class.
     pub classes: Counts,
@@ -101,6 +102,9 @@ fn millis<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S:
 #[derive(Debug)]
 pub(crate) struct Recorder {
     started: Instant,
+    /// When the last request is to be started.
+    ends: Instant,
+    good_in_time: u64,
     good_at: Instant,
     max_gap: Duration,
     counts: Counts,
@@ -112,9 +116,11 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    pub(crate) fn new(now: Instant) -> Recorder {
+    pub(crate) fn new(now: Instant, ends: Instant) -> Recorder {
         Recorder {
             started: now,
+            ends,
+            good_in_time: 0,
             good_at: now,
             max_gap: Duration::ZERO,
             counts: Counts::default(),
@@ -129,6 +135,7 @@ impl Recorder {
     /// A good answer to a request that was due at `due`.
     pub(crate) fn good(&mut self, now: Instant, due: Instant, counted: &str) {
         self.counts.add(Class::Ok);
+        self.good_in_time += u64::from(now <= self.ends);
         self.latencies.record(now - due);
         self.max_gap = self.max_gap.max(now - self.good_at);
         self.good_at = now;
@@ -153,16 +160,18 @@ impl Recorder {
         now - self.started
     }
 
-    /// The account; `ended` is when the last request was to be started.
-    pub(crate) fn report(self, now: Instant, ended: Instant, never_sent: u64) -> Report {
+    /// The account of a run that is over now.
+    pub(crate) fn report(self, now: Instant, never_sent: u64) -> Report {
         let elapsed = now - self.started;
+        let ended = self.ends.min(now);
+        let starting = (ended - self.started).as_secs_f64().max(f64::EPSILON);
         let ok = self.counts.of(Class::Ok);
         Report {
             elapsed,
             total: self.counts.total(),
             ok,
             failed: self.counts.total() - ok,
-            per_second: ok as f64 / elapsed.as_secs_f64().max(f64::EPSILON),
+            per_second: self.good_in_time as f64 / starting,
             classes: self.counts,
             p50: self.latencies.quantile(0.5),
             p90: self.latencies.quantile(0.9),

@@ -320,3 +320,20 @@ fn a_run_can_be_stopped_and_still_accounts_for_all() {
     server.agrees_with(&report);
     assert!(report.ok >= 100 && report.failed == 0 && begun.elapsed() < Duration::from_secs(20));
 }
+
+#[test]
+fn a_request_that_hangs_beyond_the_end_does_not_lower_the_rate_of_the_others() {
+    fn first_is_never_answered(number: u64) -> Deed {
+        if number == 0 { Deed::Silence } else { Deed::Echo }
+    }
+    let server = Server::start(first_is_never_answered);
+    let report = server.load(|config| {
+        config.requests_max = None;
+        config.duration = Duration::from_millis(200);
+        config.timeout = Duration::from_secs(2);
+    });
+    server.agrees_with(&report);
+    assert_eq!(report.of(Class::Timeout), 1);
+    let over_everything = report.ok as f64 / report.elapsed.as_secs_f64();
+    assert!(report.per_second > 5.0 * over_everything, "{} {over_everything}", report.per_second);
+}

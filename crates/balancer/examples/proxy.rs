@@ -12,12 +12,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let listen = arguments.next().ok_or("usage: proxy LISTEN UPSTREAM...")?;
     let (events, mut heard) = tokio::sync::mpsc::unbounded_channel();
     let pool = Pool::new(config(), events);
-    for (id, upstream) in (1..).zip(arguments) {
+    for upstream in arguments {
         let road = match upstream.strip_prefix("unix:") {
             Some(path) => Road::Unix(path.into()),
             None => Road::Tcp(upstream.parse()?),
         };
-        pool.add(Endpoint::new(id, road));
+        pool.add(Endpoint::new(road));
     }
     let lanes = Lanes::start(std::env::var("LANES").map_or(Ok(1), |lanes| lanes.parse())?)?;
     let _serving = lanes.serve(&Bound::bind(&Address::Tcp(listen.parse()?))?, &Front::Http(pool))?;

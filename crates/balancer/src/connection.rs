@@ -260,7 +260,7 @@ impl Connection<'_> {
     }
 
     /// Closing at once while the client still sends would reset the connection and take the answer with it.
-    async fn close_after_flush(&mut self) -> Next {
+    pub(crate) async fn close_after_flush(&mut self) -> Next {
         if self.flush().await.is_err() {
             return Next::Close;
         }

@@ -4,12 +4,14 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use tokio::sync::{oneshot, watch};
 
-/// Names an endpoint; never reused within a pool.
+/// Names an endpoint; never reused in this process, so that pools may share lanes.
 pub type EndpointId = u64;
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 /// How a worker's end is judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,14 +55,19 @@ pub struct Endpoint {
 
 impl Endpoint {
     /// An endpoint that may be added to a pool.
-    pub fn new(id: EndpointId, road: Road) -> Self {
+    pub fn new(road: Road) -> Self {
         Self {
-            id,
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             road,
             accepting: AtomicBool::new(true),
             death: watch::Sender::new(None),
             cut: watch::Sender::new(false),
         }
+    }
+
+    /// Its name.
+    pub fn id(&self) -> EndpointId {
+        self.id
     }
 
     /// Whether the kernel tells when the worker takes a request, and proves what it has not read (Unix sockets only).

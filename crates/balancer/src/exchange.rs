@@ -12,13 +12,14 @@ use crate::endpoint::{Endpoint, Road};
 use crate::http::{Answer, Reject};
 use crate::pool::{Lease, NoWorker};
 use crate::replay::{Bounds, Death, Ending, History, Permission, Verdict};
+use crate::request_body::Wire;
 use crate::schedule::Ask;
 use crate::upstream::{self, Upstream};
 
 /// How long the news of a worker's death may come after the end of its connections.
 const VERDICT_WAIT: Duration = Duration::from_millis(500);
-/// How often a request that is stuck on a worker looks for a free one.
-const MOVE_AGAIN: Duration = Duration::from_millis(100);
+/// How often a request that its worker has not read looks whether it has by now, or whether another is free.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// How long a chunked body is waited for before a worker gets its beginning.
 const CHUNKED_PATIENCE: Duration = Duration::from_millis(100);
 /// When to try again after a 503.
@@ -56,10 +57,14 @@ pub(crate) struct Failure {
 pub(crate) struct Attempt {
     pub(crate) lease: Lease,
     pub(crate) upstream: Upstream,
-    write_failed: bool,
+    pub(crate) write_failed: bool,
+    /// The kernel took no more; when it does, the worker has read some.
+    blocked: bool,
+    /// What the kernel held for the worker after the last write, if that was more than a worker reads at once.
+    held_bytes: u32,
     client_ended: bool,
-    progress_at: Instant,
-    move_at: Instant,
+    pub(crate) progress_at: Instant,
+    look_at: Instant,
 }
 
 enum Woke {
@@ -73,8 +78,16 @@ enum Woke {
 impl Attempt {
     fn new(lease: Lease, upstream: Upstream, move_after: Duration) -> Self {
         let since = lease.since();
-        let move_at = since + move_after;
-        Self { lease, upstream, write_failed: false, client_ended: false, progress_at: since, move_at }
+        Self {
+            lease,
+            upstream,
+            write_failed: false,
+            blocked: false,
+            held_bytes: 0,
+            client_ended: false,
+            progress_at: since,
+            look_at: since + move_after,
+        }
     }
 
     pub(crate) fn failed(self, ending: Ending, committed: bool) -> Try {
@@ -83,7 +96,7 @@ impl Attempt {
 
     /// From now on it counts when the worker reads, if that can be known.
     fn wrote(&mut self) {
-        if !self.lease.endpoint.tells_taken() {
+        if !self.lease.endpoint.tells_taken() || self.blocked {
             self.lease.taken();
         } else if !self.lease.is_taken() {
             self.upstream.stream.forget_writable();
@@ -92,6 +105,28 @@ impl Attempt {
 
     pub(crate) fn client_has_ended(&self) -> bool {
         self.client_ended
+    }
+
+    /// How much of a request this worker reads in one piece.
+    fn whole_bytes_max(&self) -> usize {
+        match self.lease.endpoint.road {
+            Road::Handed(_) => WHOLE_BYTES_MAX_HANDED,
+            Road::Unix(_) => WHOLE_BYTES_MAX,
+            Road::Tcp(_) => 0,
+        }
+    }
+
+    /// The worker has read some of the request, which is as good as all: a program may take its time with a long body.
+    fn has_been_read(&self) -> bool {
+        let stream = &self.upstream.stream;
+        stream.is_taken() || stream.unread_bytes() < self.held_bytes
+    }
+
+    /// Nothing of the request is left that would stand before the next one on this connection.
+    pub(crate) fn is_through(&self, wire: &Wire) -> bool {
+        let sent = !self.write_failed && wire.unsent().is_empty();
+        let one_piece = wire.went_whole(self.whole_bytes_max());
+        sent && (one_piece || !self.lease.endpoint.tells_taken() || self.upstream.stream.is_taken())
     }
 
     /// Ready once the worker has read everything. The socket tells by turning writable; each time it does, the kernel is
@@ -279,7 +314,10 @@ impl Connection<'_> {
             match attempt.upstream.stream.try_read(&mut self.answer) {
                 Ok(0) if attempt.client_ended => return Try::Done(Next::Close),
                 Ok(0) => return attempt.failed(Ending::MaybeRead, false),
-                Ok(_) => return self.respond(attempt, request).await,
+                Ok(_) => match self.respond(attempt, request).await {
+                    Ok(unanswered) => attempt = unanswered,
+                    Err(settled) => return settled,
+                },
                 Err(error) if error.kind() == ErrorKind::WouldBlock => (),
                 Err(error) => {
                     let ending = self.ending(&attempt, error.kind());
@@ -295,29 +333,37 @@ impl Connection<'_> {
 
     /// Writes what the worker has not been sent. An error means that it got nothing at all; if it got a part, reading
     /// will tell how that ended.
-    fn send(&mut self, attempt: &mut Attempt) -> Result<(), ()> {
+    pub(crate) fn send(&mut self, attempt: &mut Attempt) -> Result<(), ()> {
+        let whole_bytes_max = attempt.whole_bytes_max();
+        if attempt.held_bytes > 0 && !attempt.lease.is_taken() && attempt.has_been_read() {
+            attempt.lease.taken();
+        }
         while !attempt.write_failed && !self.wire.unsent().is_empty() {
-            match attempt.upstream.stream.try_write(self.wire.unsent()) {
+            match attempt.upstream.stream.try_write(self.wire.next_piece(whole_bytes_max)) {
                 Ok(count) => {
                     self.wire.wrote(count, self.pool.config.replay_body_bytes_max);
                     attempt.wrote();
                 }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    attempt.blocked = true;
+                    break;
+                }
                 Err(_) if self.wire.is_untouched() => return Err(()),
                 Err(_) => attempt.write_failed = true,
             }
+        }
+        if !attempt.lease.is_taken() && !self.wire.went_whole(whole_bytes_max) {
+            attempt.held_bytes = attempt.upstream.stream.unread_bytes();
+        }
+        if attempt.client_ended && self.wire.unsent().is_empty() {
+            attempt.upstream.stream.finish_writing();
         }
         Ok(())
     }
 
     /// What the end of an upstream connection without a byte of an answer proves.
     fn ending(&self, attempt: &Attempt, error: ErrorKind) -> Ending {
-        let bytes_max = match attempt.lease.endpoint.road {
-            Road::Handed(_) => WHOLE_BYTES_MAX_HANDED,
-            Road::Unix(_) => WHOLE_BYTES_MAX,
-            Road::Tcp(_) => 0,
-        };
-        if error == ErrorKind::ConnectionReset && self.wire.went_whole(bytes_max) {
+        if error == ErrorKind::ConnectionReset && self.wire.went_whole(attempt.whole_bytes_max()) {
             Ending::Unread
         } else {
             Ending::MaybeRead
@@ -326,8 +372,9 @@ impl Connection<'_> {
 
     /// Waits for something to happen, and does what follows from it.
     async fn wait_for_answer(&mut self, mut attempt: Attempt, request: &mut Request) -> Result<Attempt, Try> {
-        let now_deadline = self.deadline(&attempt, request);
-        match self.wait(&attempt, request, now_deadline).await {
+        let deadline = self.deadline(&attempt, request);
+        let next_look = if attempt.lease.is_taken() { deadline } else { deadline.min(attempt.look_at) };
+        match self.wait(&attempt, request, next_look).await {
             Woke::Worker => (),
             Woke::Taken => attempt.lease.taken(),
             Woke::Client => self.hear_client(&mut attempt, request)?,
@@ -338,15 +385,12 @@ impl Connection<'_> {
 
     fn deadline(&self, attempt: &Attempt, request: &Request) -> Instant {
         let config = &self.pool.config;
-        if !request.body.is_done() {
-            return attempt.progress_at + config.body_timeout;
-        }
-        let answer_by = attempt.progress_at + config.answer_timeout;
-        if self.may_move(attempt, request) { answer_by.min(attempt.move_at) } else { answer_by }
+        let patience = if request.body.is_done() { config.answer_timeout } else { config.body_timeout };
+        attempt.progress_at + patience
     }
 
     fn may_move(&self, attempt: &Attempt, request: &Request) -> bool {
-        request.safe && self.wire.is_kept() && !attempt.lease.is_taken()
+        request.safe && request.body.is_done() && self.wire.is_kept() && !attempt.lease.is_alone()
     }
 
     async fn wait(&mut self, attempt: &Attempt, request: &Request, deadline: Instant) -> Woke {
@@ -381,10 +425,7 @@ impl Connection<'_> {
     /// what it would do if the client were connected to it.
     fn hear_client(&mut self, attempt: &mut Attempt, request: &Request) -> Result<(), Try> {
         match self.client.try_read(&mut self.input) {
-            Ok(0) if request.body.is_done() => {
-                attempt.client_ended = true;
-                attempt.upstream.stream.finish_writing();
-            }
+            Ok(0) if request.body.is_done() => attempt.client_ended = true,
             Ok(0) => return Err(Try::Done(Next::Close)),
             Ok(_) => {
                 if !request.body.is_done() {
@@ -398,19 +439,21 @@ impl Connection<'_> {
     }
 
     fn pass_deadline(&mut self, mut attempt: Attempt, request: &Request) -> Result<Attempt, Try> {
-        if !request.body.is_done() {
-            return Err(Try::BodyLate);
-        }
         let now = Instant::now();
-        if now >= attempt.progress_at + self.pool.config.answer_timeout {
-            return Err(Try::AnswerLate);
+        if now >= self.deadline(&attempt, request) {
+            let is_clients_turn = !request.body.is_done() && self.wire.wants_more();
+            return Err(if is_clients_turn { Try::BodyLate } else { Try::AnswerLate });
         }
-        let Some(other) = self.pool.lease_free(attempt.lease.endpoint.id) else {
-            attempt.move_at = now + MOVE_AGAIN;
-            return Ok(attempt);
-        };
-        tokio::task::spawn_local(outlast(attempt));
-        Err(Try::Moved(other))
+        if attempt.has_been_read() {
+            attempt.lease.taken();
+        } else if self.may_move(&attempt, request)
+            && let Some(other) = self.pool.lease_free(attempt.lease.endpoint.id)
+        {
+            tokio::task::spawn_local(outlast(attempt));
+            return Err(Try::Moved(other));
+        }
+        attempt.look_at = now + LOOK_AGAIN;
+        Ok(attempt)
     }
 }
 
@@ -419,6 +462,9 @@ impl Connection<'_> {
 async fn outlast(mut attempt: Attempt) {
     let endpoint = Arc::clone(&attempt.lease.endpoint);
     tokio::select! {
+        biased;
+        // An answer, which nobody waits for any more, or the end of the connection.
+        _ = poll_fn(|context| attempt.upstream.stream.poll_read_ready(context)) => (),
         () = poll_fn(|context| attempt.poll_taken(context)) => attempt.lease.taken(),
         _ = endpoint.death() => (),
     }

@@ -21,6 +21,8 @@ use crate::stream::Stream;
 
 /// Pause after an accept that failed for want of descriptors or memory; the connections wait in the backlog.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// A silent client is asked for a sign of life by the kernel after this time.
+const KEEP_ALIVE_PROBE: Duration = Duration::from_secs(300);
 /// Connections the kernel keeps for us, as Node.js asks for.
 const BACKLOG: i32 = 511;
 
@@ -102,6 +104,9 @@ impl Bound {
         if address.is_ipv6() {
             sockopt::set_ipv6_v6only(&socket, only_v6)?;
         }
+        // Its connections inherit this. A client that vanished without a word would be waited for by its tunnel for ever.
+        sockopt::set_socket_keepalive(&socket, true)?;
+        sockopt::set_tcp_keepidle(&socket, KEEP_ALIVE_PROBE)?;
         bind(&socket, &address)?;
         listen(&socket, BACKLOG)?;
         Self::adopt(socket)
@@ -177,9 +182,11 @@ pub(crate) async fn accept(
 ) -> io::Result<()> {
     let listener = Accepting::new(bound)?;
     loop {
-        let Ok(permit) = std::sync::Arc::clone(&service.connections).acquire_owned().await else {
-            return Ok(());
+        let permit = tokio::select! {
+            permit = std::sync::Arc::clone(&service.connections).acquire_owned() => permit,
+            _ = stop.wait_for(|stop| *stop) => return Ok(()),
         };
+        let Ok(permit) = permit else { return Ok(()) };
         let accepted = tokio::select! {
             biased;
             accepted = listener.accept() => accepted,
@@ -211,6 +218,16 @@ mod tests {
         assert_ne!(port, 0);
         let again = Bound::bind(&Address::Any(port)).expect_err("it is taken");
         assert_eq!(again.kind(), io::ErrorKind::AddrInUse);
+    }
+
+    #[test]
+    fn connections_of_clients_that_vanish_are_found_out() {
+        let bound = Bound::bind(&Address::Any(0)).expect("some port is free");
+        let port = bound.address().expect("TCP has one").port();
+        let _client = std::net::TcpStream::connect(("127.0.0.1", port)).expect("it listens");
+        let accepted = rustix::net::accept(&bound).expect("somebody connects");
+        assert_eq!(sockopt::socket_keepalive(&accepted), Ok(true));
+        assert_eq!(sockopt::tcp_keepidle(&accepted), Ok(KEEP_ALIVE_PROBE));
     }
 
     #[test]

@@ -74,7 +74,7 @@ impl Pool {
 
     /// No new request goes to this worker; [`PoolEvent::Drained`] tells when it has none left.
     pub fn drain(&self, id: EndpointId) {
-        let empty = self.change(|state| {
+        let empty = self.leave(|state| {
             if let Some(endpoint) = state.endpoints.get(&id) {
                 endpoint.stop_accepting();
             }
@@ -94,7 +94,7 @@ impl Pool {
 
     /// The worker is dead; what it had in flight is judged by how it died.
     pub fn remove(&self, id: EndpointId, death: Death) {
-        self.change(|state| {
+        self.leave(|state| {
             state.schedule.remove(id);
             state.stats.endpoints.remove(&id);
             if let Some(endpoint) = state.endpoints.remove(&id) {
@@ -177,7 +177,7 @@ impl Pool {
         if ask.lone {
             self.change(|_| ());
         }
-        let waiter = Waiter { pool: self, ticket, grant };
+        let waiter = Waiter { pool: self, ticket, ask, grant };
         tokio::time::timeout(self.config.hold_timeout, waiter.wait()).await.unwrap_or(Err(NoWorker::Late))
     }
 
@@ -202,7 +202,27 @@ impl Pool {
     fn leased(self: &Arc<Self>, state: &mut State, grant: Grant) -> Lease {
         state.stats.tried(grant.endpoint);
         let endpoint = Arc::clone(&state.endpoints[&grant.endpoint]);
-        Lease { pool: Arc::clone(self), endpoint, grant, taken: false, sent: Instant::now(), latency: None }
+        Lease {
+            pool: Arc::clone(self),
+            endpoint,
+            grant,
+            alone: false,
+            taken: false,
+            sent: Instant::now(),
+            latency: None,
+        }
+    }
+
+    /// Takes a worker out. If it was the last, those who wait are held from now on.
+    fn leave<T>(&self, leave: impl FnOnce(&mut State) -> T) -> T {
+        self.change(|state| {
+            let had_workers = state.schedule.accepting() > 0;
+            let result = leave(state);
+            if had_workers && state.schedule.accepting() == 0 {
+                state.stats.counters.held += state.schedule.waiting() as u64;
+            }
+            result
+        })
     }
 
     /// Changes the schedule and hands out what became possible by it.
@@ -250,16 +270,19 @@ impl Drop for Connected<'_> {
 struct Waiter<'p> {
     pool: &'p Arc<Pool>,
     ticket: Ticket,
+    ask: Ask,
     grant: oneshot::Receiver<Grant>,
 }
 
 impl Waiter<'_> {
     async fn wait(mut self) -> Result<Lease, NoWorker> {
         let grant = (&mut self.grant).await.map_err(|_| NoWorker::Late)?;
-        if let Some(lease) = self.pool.accept(grant) {
+        if let Some(mut lease) = self.pool.accept(grant) {
+            lease.alone = self.ask.lone;
             return Ok(lease);
         }
-        Box::pin(self.pool.lease(Ask { replay: true, ..Ask::default() })).await
+        // The worker died in between.
+        Box::pin(self.pool.lease(Ask { replay: true, ..self.ask })).await
     }
 }
 
@@ -285,6 +308,7 @@ pub(crate) struct Lease {
     pool: Arc<Pool>,
     pub(crate) endpoint: Arc<Endpoint>,
     grant: Grant,
+    alone: bool,
     taken: bool,
     sent: Instant,
     /// Of this try, and of the request with all its tries and waits.
@@ -294,6 +318,11 @@ pub(crate) struct Lease {
 impl Lease {
     pub(crate) fn is_taken(&self) -> bool {
         self.taken
+    }
+
+    /// The worker has no other request, and gets none meanwhile.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.alone
     }
 
     /// When the lease was given.

@@ -8,6 +8,8 @@ use crate::http::{Body, CHUNK_END, ChunkedReader, LAST_CHUNK, PieceKind, Reject,
 
 /// Bytes that may lie ready for a worker before no more is read from the client.
 const AHEAD_BYTES_MAX: usize = 256 * 1024;
+/// What any program reads at once at least.
+const FIRST_PIECE_BYTES: usize = 4 * 1024;
 
 /// Reads one request's body from what the client sent.
 pub(crate) struct RequestBody {
@@ -149,12 +151,21 @@ impl Wire {
         self.kept
     }
 
+    /// The head; empty if it is forgotten.
     pub(crate) fn head(&self) -> &[u8] {
-        &self.bytes[..self.head_bytes.min(self.bytes.len())]
+        if self.kept { &self.bytes[..self.head_bytes] } else { &[] }
     }
 
     pub(crate) fn unsent(&self) -> &[u8] {
         &self.bytes[self.sent..]
+    }
+
+    /// What to write next. A request that is too large to be read in one piece begins with a piece of its own: when that has
+    /// been read, the kernel tells.
+    pub(crate) fn next_piece(&self, whole_bytes_max: usize) -> &[u8] {
+        let unsent = self.unsent();
+        let first = self.is_untouched() && whole_bytes_max > 0 && unsent.len() > whole_bytes_max;
+        if first { &unsent[..FIRST_PIECE_BYTES.min(whole_bytes_max)] } else { unsent }
     }
 
     pub(crate) fn is_untouched(&self) -> bool {

@@ -12,7 +12,7 @@ use crate::connection::{Connection, Next, Request};
 use crate::exchange::{Attempt, Try};
 use crate::http::{
     BadResponse, CHUNK_END, ChunkedReader, Downstream, Framing, HeaderSpace, LAST_CHUNK, Piece, PieceKind,
-    ResponseBody, Version, parse_response, write_chunk_head,
+    Reject, ResponseBody, Version, parse_response, write_chunk_head,
 };
 use crate::replay::Ending;
 use crate::tunnel;
@@ -42,35 +42,52 @@ enum Read {
     End,
     Broken,
     ClientGone,
+    /// The rest of the request broke a rule.
+    Refused(Reject),
     Cut,
     Late,
 }
 
+impl Read {
+    /// How the try ended, if the client has got nothing yet.
+    fn before_the_answer(self, attempt: Attempt) -> Try {
+        match self {
+            Read::ClientGone => Try::Done(Next::Close),
+            Read::Refused(reject) => Try::Refused(reject),
+            Read::Late => Try::AnswerLate,
+            Read::Some | Read::End | Read::Broken | Read::Cut => attempt.failed(Ending::MaybeRead, false),
+        }
+    }
+}
+
 impl Connection<'_> {
-    /// The worker has begun to answer.
-    pub(crate) async fn respond(&mut self, mut attempt: Attempt, request: &mut Request) -> Try {
+    /// The worker has begun to answer. Gives the attempt back if that was not the answer yet.
+    pub(crate) async fn respond(
+        &mut self,
+        mut attempt: Attempt,
+        request: &mut Request,
+    ) -> Result<Attempt, Try> {
         attempt.lease.taken();
         loop {
             match self.begin(request) {
-                Ok(Some(Begin::Final(head))) => return self.finish(attempt, request, head).await,
-                Ok(Some(Begin::Upgrade)) => return self.upgrade(attempt, request).await,
+                Ok(Some(Begin::Final(head))) => return Err(self.finish(attempt, request, head).await),
+                Ok(Some(Begin::Upgrade)) => return Err(self.upgrade(attempt, request).await),
                 Ok(Some(Begin::Informational(status))) => {
                     let wanted = status != 100 || request.expect_continue;
                     if wanted && request.version == Version::Http11 && self.flush().await.is_err() {
-                        return Try::Done(Next::Close);
+                        return Err(Try::Done(Next::Close));
                     }
                     self.output.clear();
-                    if !request.body.is_done() && self.answer.is_empty() {
-                        // The client waited for this before it sends the body.
-                        return Box::pin(self.go_on(attempt, request)).await;
+                    attempt.progress_at = Instant::now();
+                    if self.answer.is_empty() {
+                        return Ok(attempt);
                     }
                 }
-                Ok(None) => match self.read_worker(&attempt, false).await {
+                Ok(None) => match self.read_worker(&mut attempt, request, false).await {
                     Read::Some => (),
-                    Read::Late => return Try::AnswerLate,
-                    _ => return attempt.failed(Ending::MaybeRead, false),
+                    other => return Err(other.before_the_answer(attempt)),
                 },
-                Err(_) => return self.bad_answer(request).await,
+                Err(_) => return Err(self.bad_answer(request).await),
             }
         }
     }
@@ -101,7 +118,7 @@ impl Connection<'_> {
                 body: head.body,
                 framing,
                 keep_client,
-                keep_worker: head.keep_alive && request.body.is_done(),
+                keep_worker: head.keep_alive,
                 keep_alive_timeout: head.keep_alive_timeout,
             })
         };
@@ -110,7 +127,7 @@ impl Connection<'_> {
         Ok(Some(begin))
     }
 
-    async fn finish(&mut self, attempt: Attempt, request: &Request, head: Head) -> Try {
+    async fn finish(&mut self, attempt: Attempt, request: &mut Request, head: Head) -> Try {
         let length = match head.body {
             ResponseBody::None => Some(0),
             ResponseBody::Length(length) => usize::try_from(length).ok(),
@@ -126,36 +143,31 @@ impl Connection<'_> {
 
     async fn finish_small(
         &mut self,
-        attempt: Attempt,
-        request: &Request,
+        mut attempt: Attempt,
+        request: &mut Request,
         (head, length): (Head, usize),
     ) -> Try {
         while self.answer.len() < length {
-            match self.read_worker(&attempt, false).await {
+            match self.read_worker(&mut attempt, request, false).await {
                 Read::Some => (),
-                Read::Late => return Try::AnswerLate,
-                _ => return attempt.failed(Ending::MaybeRead, false),
+                other => return other.before_the_answer(attempt),
             }
         }
         self.output.extend_from_slice(&self.answer.unused()[..length]);
         self.answer.consume(length);
         self.release(attempt, request, &head);
-        match self.flush().await {
-            Ok(()) => Try::Done(self.after(&head)),
-            Err(_) => Try::Done(Next::Close),
-        }
+        Try::Done(self.end(request, &head).await)
     }
 
     /// Passes a long or endless body on as it comes.
-    async fn stream(&mut self, attempt: Attempt, request: &Request, head: Head) -> Try {
+    async fn stream(&mut self, mut attempt: Attempt, request: &mut Request, head: Head) -> Try {
         let mut body = Streamed::new(head.body, head.framing);
         loop {
             match body.advance(&mut self.answer, &mut self.output) {
                 Ok(done) => {
                     if done {
                         self.release(attempt, request, &head);
-                        let flushed = self.flush().await;
-                        return Try::Done(if flushed.is_ok() { self.after(&head) } else { Next::Close });
+                        return Try::Done(self.end(request, &head).await);
                     }
                 }
                 Err(_) => return attempt.failed(Ending::MaybeRead, true),
@@ -163,10 +175,11 @@ impl Connection<'_> {
             if self.flush().await.is_err() {
                 return Try::Done(Next::Close);
             }
-            match self.read_worker(&attempt, true).await {
+            match self.read_worker(&mut attempt, request, true).await {
                 Read::Some => (),
                 Read::End if head.body == ResponseBody::UntilClose => body.end(&mut self.output),
-                Read::ClientGone => return Try::Done(Next::Close),
+                // Half an answer cannot be taken back to say what is wrong with the request.
+                Read::ClientGone | Read::Refused(_) => return Try::Done(Next::Close),
                 Read::End | Read::Broken | Read::Cut | Read::Late => {
                     return attempt.failed(Ending::MaybeRead, true);
                 }
@@ -174,16 +187,21 @@ impl Connection<'_> {
         }
     }
 
-    fn after(&self, head: &Head) -> Next {
-        if head.keep_client { Next::Request } else { Next::Close }
+    /// Sends the end of the answer. A client that still sends must not be cut off before it has read it.
+    async fn end(&mut self, request: &Request, head: &Head) -> Next {
+        if !head.keep_client && !request.body.is_done() {
+            return self.close_after_flush().await;
+        }
+        if self.flush().await.is_ok() && head.keep_client { Next::Request } else { Next::Close }
     }
 
     /// The worker is done with this request.
     fn release(&mut self, mut attempt: Attempt, request: &Request, head: &Head) {
         let now = Instant::now();
         attempt.lease.answered(now, request.began);
-        // Bytes beyond the answer belong to nothing that was asked.
-        let clean = self.answer.is_empty() && !attempt.client_has_ended();
+        // Bytes beyond the answer belong to nothing that was asked, and a rest of this request would begin the next.
+        let whole = request.body.is_done() && attempt.is_through(&self.wire);
+        let clean = whole && self.answer.is_empty() && !attempt.client_has_ended();
         self.answer.clear();
         if head.keep_worker && clean && head.body != ResponseBody::UntilClose && head.status != 101 {
             let for_time = keep_for(head.keep_alive_timeout, self.pool.config.upstream_idle);
@@ -207,33 +225,40 @@ impl Connection<'_> {
         Try::Done(Next::Close)
     }
 
-    /// Reads more from the worker. While a stream passes, the client's end is heard, and the end of the worker's grace.
-    async fn read_worker(&mut self, attempt: &Attempt, streaming: bool) -> Read {
-        let deadline = Instant::now() + self.pool.config.answer_timeout;
-        let worker = &attempt.upstream.stream;
-        let cut = attempt.lease.endpoint.cut_off();
+    /// Reads more from the worker, and meanwhile passes on what is left of the request: the worker may want that first. While a
+    /// stream passes, the client's end is heard, and the end of the worker's grace.
+    async fn read_worker(&mut self, attempt: &mut Attempt, request: &mut Request, streaming: bool) -> Read {
+        let endpoint = std::sync::Arc::clone(&attempt.lease.endpoint);
+        let cut = endpoint.cut_off();
         tokio::pin!(cut);
+        // Where a fast worker meets a fast client nothing here ever waits, but others on this lane do.
+        tokio::task::coop::consume_budget().await;
         loop {
-            match worker.try_read(&mut self.answer) {
+            if let Err(reject) = request.body.advance(&mut self.input, &mut self.wire) {
+                return Read::Refused(reject);
+            }
+            // A worker that wants no more of the request may still answer it.
+            attempt.write_failed |= self.send(attempt).is_err();
+            match attempt.upstream.stream.try_read(&mut self.answer) {
                 Ok(0) => return Read::End,
                 Ok(_) => return Read::Some,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => (),
                 Err(_) => return Read::Broken,
             }
-            let (client, alarm, input) = (&self.client, &mut self.alarm, &mut self.input);
-            let hear_client = streaming && input.len() < self.pool.config.head.head_bytes_max;
-            let woke = poll_fn(|context| {
-                if worker.poll_read_ready(context).is_ready() {
+            let deadline = Instant::now() + self.pool.config.answer_timeout;
+            let hear_client = if request.body.is_done() {
+                streaming && self.input.len() < self.pool.config.head.head_bytes_max
+            } else {
+                self.wire.wants_more()
+            };
+            let write = !self.wire.unsent().is_empty() && !attempt.write_failed;
+            let (client, worker, alarm) = (&self.client, &attempt.upstream.stream, &mut self.alarm);
+            let stopped = poll_fn(|context| {
+                if worker.poll_read_ready(context).is_ready()
+                    || (write && worker.poll_write_ready(context).is_ready())
+                    || (hear_client && client.poll_read_ready(context).is_ready())
+                {
                     return Poll::Ready(None);
-                }
-                if hear_client && client.poll_read_ready(context).is_ready() {
-                    match client.try_read(input) {
-                        Ok(0) => return Poll::Ready(Some(Read::ClientGone)),
-                        Err(error) if error.kind() != ErrorKind::WouldBlock => {
-                            return Poll::Ready(Some(Read::ClientGone));
-                        }
-                        _ => context.waker().wake_by_ref(),
-                    }
                 }
                 if streaming {
                     return cut.as_mut().poll(context).map(|()| Some(Read::Cut));
@@ -241,9 +266,20 @@ impl Connection<'_> {
                 alarm.poll(context, deadline).map(|()| Some(Read::Late))
             })
             .await;
-            if let Some(read) = woke {
+            if let Some(read) = stopped {
                 return read;
             }
+            if hear_client && self.has_client_ended() {
+                return Read::ClientGone;
+            }
+        }
+    }
+
+    /// Reads what the client has sent, if anything.
+    fn has_client_ended(&mut self) -> bool {
+        match self.client.try_read(&mut self.input) {
+            Ok(count) => count == 0,
+            Err(error) => error.kind() != ErrorKind::WouldBlock,
         }
     }
 }

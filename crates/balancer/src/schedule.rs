@@ -254,8 +254,10 @@ impl Schedule {
         if reservation.granted {
             return None;
         }
-        let (endpoint, ticket) = (reservation.endpoint, reservation.ticket);
-        let index = self.loads.iter().position(|load| load.id == endpoint && load.in_flight == 0)?;
+        // Any that is empty will do: the one that was to become empty may carry a tunnel for hours.
+        let index = self.loads.iter().position(|load| load.accepting && load.in_flight == 0)?;
+        let ticket = reservation.ticket;
+        reservation.endpoint = self.loads[index].id;
         reservation.granted = true;
         Some(self.grant(now, index, ticket))
     }

@@ -3,9 +3,10 @@
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
-use rustix::net::{SendFlags, Shutdown};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, Shutdown};
 use tokio::io::Interest;
 use tokio::net::{TcpStream, UnixStream};
 
@@ -87,7 +88,24 @@ impl Stream {
 
     /// Whether the peer has read everything that was written (Unix sockets only).
     pub(crate) fn is_taken(&self) -> bool {
-        stead_process::socket::unread_bytes(self.as_fd()).is_ok_and(|bytes| bytes == 0)
+        // The kernel wakes us before it takes off the last 1 of what the peer has read (`sock_wfree`).
+        self.unread_bytes() <= 1
+    }
+
+    /// What the kernel holds for the peer, its own bookkeeping included (Unix sockets only).
+    pub(crate) fn unread_bytes(&self) -> u32 {
+        stead_process::socket::unread_bytes(self.as_fd()).unwrap_or(u32::MAX)
+    }
+
+    /// Whether nothing has come, not even the end, as far as the event loop knows.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let mut context = Context::from_waker(Waker::noop());
+        self.poll_read_ready(&mut context).is_pending() || self.has_nothing_to_read()
+    }
+
+    fn has_nothing_to_read(&self) -> bool {
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        matches!(rustix::net::recv(self, &mut [0_u8; 1], flags), Err(Errno::WOULDBLOCK))
     }
 
     /// Ends our direction; the peer reads end-of-file.

@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use crate::buffer::Buffer;
@@ -23,6 +23,8 @@ struct Way<'t> {
     waiting: Buffer,
     ended: bool,
     finished: bool,
+    /// When bytes were last passed on.
+    moved_at: Instant,
     frames: Option<Frames>,
 }
 
@@ -36,9 +38,17 @@ pub(crate) async fn carry(connection: &mut Connection<'_>, attempt: Attempt, web
     let endpoint = std::sync::Arc::clone(&attempt.lease.endpoint);
     let cut = endpoint.cut_off();
     tokio::pin!(cut);
+    let (alarm, idle_timeout) = (&mut connection.alarm, connection.pool.config.idle_timeout);
     let was_cut = poll_fn(|context| {
         if poll_both(&mut up, &mut down, context).is_ready() {
             return Poll::Ready(false);
+        }
+        // A client that will get nothing more may never end by itself.
+        if down.finished {
+            let deadline = up.moved_at.max(down.moved_at) + idle_timeout;
+            if alarm.poll(context, deadline).is_ready() {
+                return Poll::Ready(false);
+            }
         }
         cut.as_mut().poll(context).map(|()| true)
     })
@@ -88,7 +98,7 @@ fn poll_both(up: &mut Way<'_>, down: &mut Way<'_>, context: &mut Context<'_>) ->
 
 impl<'t> Way<'t> {
     fn new(from: &'t Stream, to: &'t Stream, waiting: Buffer, frames: Option<Frames>) -> Self {
-        Self { from, to, waiting, ended: false, finished: false, frames }
+        Self { from, to, waiting, ended: false, finished: false, moved_at: Instant::now(), frames }
     }
 
     fn may_add(&self) -> bool {
@@ -103,13 +113,19 @@ impl<'t> Way<'t> {
             if self.ended && self.waiting.is_empty() {
                 if !self.finished {
                     self.finished = true;
+                    self.moved_at = Instant::now();
                     self.to.finish_writing();
                 }
                 return Poll::Ready(Ok(()));
             }
+            if wrote {
+                self.moved_at = Instant::now();
+            }
             if !wrote && !read {
                 return Poll::Pending;
             }
+            // Where both sides are fast nothing here ever waits, but others on this lane do.
+            ready!(tokio::task::coop::poll_proceed(context)).made_progress();
         }
     }
 

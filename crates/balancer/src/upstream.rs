@@ -38,12 +38,13 @@ pub(crate) struct Upstreams {
 }
 
 impl Upstreams {
-    /// A kept connection that is still good, the last used first.
+    /// A kept connection that is still good, the last used first. What a worker says unasked is no answer to anything (RFC 9112
+    /// §9.2), and its end is no use.
     pub(crate) fn take(&self, endpoint: &Endpoint, now: Instant) -> Option<Upstream> {
         let mut idle = self.idle.borrow_mut();
         let kept = idle.get_mut(&endpoint.id)?;
         while let Some(Idle { upstream, until }) = kept.pop() {
-            if until > now {
+            if until > now && upstream.stream.is_quiet() {
                 return Some(upstream);
             }
         }

@@ -11,7 +11,9 @@ use stead_process::keeper::{self, DaemonCommand};
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
     if arguments.next().is_some_and(|verb| verb == "run") {
-        return ExitCode::from(keeper::run(daemon_command(arguments)));
+        let code = keeper::run(daemon_command(arguments));
+        daemon::remove_remains(std::process::id());
+        return ExitCode::from(code);
     }
     match cli::parse(std::env::args_os()) {
         Ok(Command::Daemon(arguments)) => daemon::run(&arguments).into(),

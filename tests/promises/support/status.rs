@@ -41,6 +41,24 @@ impl Status {
         self.number("daemon_starts")
     }
 
+    /// The same for one app alone, which is then the first.
+    #[track_caller]
+    pub(crate) fn of(&self, name: &str) -> Status {
+        let app = self
+            .apps()
+            .iter()
+            .find(|app| app["name"] == name)
+            .unwrap_or_else(|| panic!("no {name} in {}", self.0));
+        let mut value = self.0.clone();
+        value["apps"] = Value::Array(vec![app.clone()]);
+        Status(value)
+    }
+
+    /// Names of the apps, in the order they are shown.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.apps().iter().filter_map(|app| app["name"].as_str().map(str::to_owned)).collect()
+    }
+
     /// The counter of the first app.
     pub(crate) fn counter(&self, name: &str) -> u64 {
         self.app()["counters"][name].as_u64().unwrap_or_else(|| panic!("no counter {name} in {}", self.0))

@@ -1,5 +1,6 @@
 //! One running instance of the real binary in a directory of its own, and how it ends: in order, and with nothing left.
 
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -66,7 +67,7 @@ pub(crate) struct Verb {
 
 impl Plan {
     /// Sets an option and its value.
-    pub(crate) fn option(mut self, name: &str, value: impl ToString) -> Plan {
+    pub(crate) fn option(mut self, name: &str, value: impl Display) -> Plan {
         self.options.extend([name.to_owned(), value.to_string()]);
         self
     }
@@ -88,7 +89,7 @@ impl Plan {
     }
 
     /// A variable in the environment of the binary, and so of its workers.
-    pub(crate) fn env(mut self, name: &str, value: impl ToString) -> Plan {
+    pub(crate) fn env(mut self, name: &str, value: impl Display) -> Plan {
         self.environment.push((name.to_owned(), value.to_string()));
         self
     }
@@ -326,6 +327,16 @@ impl Verb {
         let (mut child, stdout, stderr) = spawn(command);
         read(&mut child, &stdout, &stderr);
         Verb { child, stdout, stderr }
+    }
+
+    /// Its process number.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// It has ended.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("a child can be waited for").is_some()
     }
 
     /// Waits for its end; kills it and panics after `limit`.

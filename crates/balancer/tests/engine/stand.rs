@@ -1,6 +1,6 @@
 //! A listener with workers whose connections the test holds in its own hands.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
@@ -25,9 +25,9 @@ pub(crate) fn config() -> Config {
         body_bytes_max: 1 << 30,
         replay_body_bytes_max: 256 * 1024,
         small_answer_bytes_max: 64 * 1024,
-        header_timeout: PATIENCE,
+        header_timeout: Duration::from_secs(60),
         body_timeout: PATIENCE,
-        idle_timeout: PATIENCE,
+        idle_timeout: Duration::from_secs(60),
         answer_timeout: PATIENCE,
         connections_max: 1000,
         held_requests_max: 1000,
@@ -77,6 +77,8 @@ pub(crate) struct Stand {
     sender: mpsc::Sender<(EndpointId, UnixStream)>,
     given: Mutex<(mpsc::Receiver<(EndpointId, UnixStream)>, VecDeque<UnixStream>)>,
     events: Mutex<tokio::sync::mpsc::UnboundedReceiver<PoolEvent>>,
+    /// What the pool calls each worker.
+    endpoints: Mutex<HashMap<EndpointId, EndpointId>>,
 }
 
 impl Stand {
@@ -97,6 +99,7 @@ impl Stand {
             sender,
             given: Mutex::new((given, VecDeque::new())),
             events: Mutex::new(heard),
+            endpoints: Mutex::default(),
         };
         (1..=workers).for_each(|worker| stand.add(worker));
         stand
@@ -105,12 +108,15 @@ impl Stand {
     /// One more worker.
     pub(crate) fn add(&self, worker: EndpointId) {
         let hands = Hands { worker, given: self.sender.clone() };
-        self.pool.add(Endpoint::new(worker, Road::Handed(Arc::new(hands))));
+        let endpoint = Endpoint::new(Road::Handed(Arc::new(hands)));
+        self.endpoints.lock().expect("no test panics while it waits").insert(worker, endpoint.id());
+        self.pool.add(endpoint);
     }
 
     /// The worker dies of itself.
     pub(crate) fn die(&self, worker: EndpointId) {
-        self.pool.remove(worker, Death { outside: false });
+        let endpoint = self.endpoints.lock().expect("no test panics while it waits")[&worker];
+        self.pool.remove(endpoint, Death { outside: false });
     }
 
     /// A client's connection.

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use stead_balancer::Road;
 use stead_process::node::{Channel, Receiver};
@@ -23,6 +22,9 @@ use super::pump::pump;
 use super::settings::for_channel;
 use super::worker::{Link, NodeLink, Worker};
 use crate::config::Ready;
+
+/// How soon after the end of its channel a process has usually ended.
+const EXIT_FOLLOWS: Duration = Duration::from_millis(100);
 
 impl AppTask {
     pub(super) async fn spawn(&mut self, worker: WorkerId, slot: u32) {
@@ -99,7 +101,7 @@ impl AppTask {
         &self,
         worker: WorkerId,
         road: Option<Road>,
-        notify: Option<PathBuf>,
+        notify: Option<NotifySocket>,
     ) -> Option<JoinHandle<()>> {
         let check = match &self.settings.ready {
             Ready::Http { path } => Some(Check::Answers(path.clone())),
@@ -107,7 +109,7 @@ impl AppTask {
             Ready::Notify | Ready::Message => None,
         };
         let hears_notify = matches!(self.settings.ready, Ready::Auto | Ready::Notify);
-        let notify = notify.filter(|_| hears_notify).and_then(|path| NotifySocket::bind(&path).ok());
+        let notify = notify.filter(|_| hears_notify);
         let (inbox, interval) = (self.inbox.clone(), self.settings.ready_interval);
         Some(tokio::spawn(async move {
             let checked = async {
@@ -149,6 +151,8 @@ async fn listen_to(worker: WorkerId, mut receiver: Receiver, inbox: mpsc::Unboun
             return;
         }
     }
+    // Nearly always the process ends in the same moment; its exit then says more than this.
+    tokio::time::sleep(EXIT_FOLLOWS).await;
     // An app that has ended meanwhile does not mind.
     drop(inbox.send(Message::ChannelEnded { worker }));
 }

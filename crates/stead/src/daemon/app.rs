@@ -303,8 +303,7 @@ impl AppTask {
             .ports
             .iter()
             .filter(|(id, port)| {
-                !port.is_from_configuration()
-                    && !self.workers.values().any(|worker| worker.roads.contains_key(id))
+                !port.is_from_configuration() && !self.workers.values().any(|worker| worker.wants(*id))
             })
             .map(|(id, _)| id)
             .collect();
@@ -346,7 +345,7 @@ impl AppTask {
     }
 
     fn close(&mut self) {
-        self.ports.stop_accepting();
+        self.ports.close_all();
         self.shared.app_ended(&self.settings.name);
     }
 }

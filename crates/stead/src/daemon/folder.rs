@@ -8,6 +8,8 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use stead_control::RuntimeDirectory;
+
 /// A private folder; gone when dropped.
 pub(super) struct Folder {
     path: PathBuf,
@@ -45,6 +47,14 @@ impl Drop for Folder {
         // What cannot be removed now is swept by the next instance.
         drop(fs::remove_dir_all(&self.path));
     }
+}
+
+/// Removes what is left of this keeper's instance. A daemon that was killed could not; to be called when no daemon runs.
+pub fn remove_remains(keeper_pid: u32) {
+    let directory = RuntimeDirectory::here();
+    // What a daemon removed itself is not there any more.
+    drop(fs::remove_file(directory.socket(keeper_pid)));
+    drop(fs::remove_dir_all(directory.path().join(keeper_pid.to_string())));
 }
 
 fn sweep(parent: &Path) {

@@ -5,7 +5,6 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use stead_balancer::Road;
@@ -15,6 +14,7 @@ use stead_process::spawn::{SpawnError, SpawnSpec};
 use stead_supervisor::WorkerId;
 
 use super::folder::Folder;
+use super::notify::NotifySocket;
 use super::worker::Belongings;
 use crate::config::{AppSettings, Placeholder, Upstream};
 
@@ -41,7 +41,7 @@ pub(super) struct Launched {
     /// How it is reached, if it does not ask for its connections.
     pub(super) road: Option<Road>,
     /// Where it can say `READY=1`.
-    pub(super) notify: Option<PathBuf>,
+    pub(super) notify: Option<NotifySocket>,
     pub(super) belongings: Belongings,
 }
 
@@ -104,7 +104,7 @@ impl Launch<'_> {
             } else {
                 self.add_road(&mut parts)?;
             }
-            notify = Some(self.add_notify(&mut parts));
+            notify = Some(self.add_notify(&mut parts)?);
         }
         let child = keeper.spawn(self.spec(&parts, open_files_max), parts.descriptors).await?;
         let (road, belongings) = (parts.road, parts.belongings);
@@ -193,9 +193,8 @@ impl Launch<'_> {
                 parts.road = Some(Road::Unix(path));
             }
             Upstream::ListenFds => {
-                let listener = UnixListener::bind(&path)?;
-                listener.set_nonblocking(true)?;
-                parts.give(FIRST_DESCRIPTOR, listener.into());
+                // Blocking, as systemd passes it: simple programs wait in accept().
+                parts.give(FIRST_DESCRIPTOR, UnixListener::bind(&path)?.into());
                 if !program.uses(Placeholder::Fd) {
                     // One that is told the number must not find the socket a second time.
                     parts.set("LISTEN_FDS", "1");
@@ -222,11 +221,12 @@ impl Launch<'_> {
         Ok(listener)
     }
 
-    fn add_notify(&self, parts: &mut Parts) -> PathBuf {
+    fn add_notify(&self, parts: &mut Parts) -> io::Result<NotifySocket> {
         let path = self.folder.socket();
+        let socket = NotifySocket::bind(&path)?;
         parts.set("NOTIFY_SOCKET", path.clone());
-        parts.belongings.files.push(path.clone());
-        path
+        parts.belongings.files.push(path);
+        Ok(socket)
     }
 }
 

@@ -37,4 +37,5 @@ mod shared;
 mod signals;
 mod worker;
 
+pub use folder::remove_remains;
 pub use instance::{decline, run};

@@ -3,9 +3,11 @@
 //! Nothing is ever bound for one worker alone. The first that wants a port has it bound; all get the same answer, and their
 //! connections over the channel.
 
+use std::fs::Permissions;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -155,7 +157,24 @@ impl AppTask {
             ),
         };
         let settings = Arc::clone(&self.settings);
-        self.ports.bind_key(&key, &address, &settings).map_err(Refused::Listen)
+        let port = self.ports.bind_key(&key, &address, &settings).map_err(Refused::Listen)?;
+        if let Address::Unix(path) = &address {
+            self.open_to_others(query, path);
+        }
+        Ok(port)
+    }
+
+    /// `readableAll` and `writableAll` of Node's `listen()`.
+    fn open_to_others(&self, query: &Query, path: &Path) {
+        let bits = [(query.readable_all, 0o444), (query.writable_all, 0o222)];
+        let wanted = bits.iter().filter(|(wanted, _)| *wanted).fold(0, |all, (_, bits)| all | bits);
+        let opened = std::fs::metadata(path).and_then(|metadata| {
+            let mode = metadata.permissions().mode() | wanted;
+            std::fs::set_permissions(path, Permissions::from_mode(mode))
+        });
+        if let Err(error) = opened {
+            self.say(&format!("{} cannot be opened to other users: {error}", path.display()));
+        }
     }
 
     fn listening(&mut self, worker: WorkerId, query: &Query) {

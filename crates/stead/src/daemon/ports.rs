@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -35,6 +36,8 @@ pub(super) struct Port {
     pub(super) data: Option<Value>,
     /// The names under which the keeper holds the listeners.
     held_as: Vec<String>,
+    /// The files of Unix sockets.
+    files: Vec<PathBuf>,
     /// The last one is current; a worker has more only if it was drained and taken back.
     endpoints: HashMap<WorkerId, Vec<EndpointId>>,
 }
@@ -50,7 +53,6 @@ pub(super) struct Ports {
     /// Listeners of the daemon before this one, by name.
     held: HashMap<String, OwnedFd>,
     next_port: PortId,
-    next_endpoint: EndpointId,
 }
 
 /// An address could not be had.
@@ -78,7 +80,6 @@ impl Ports {
             udp: HashMap::new(),
             held,
             next_port: 0,
-            next_endpoint: 1,
         }
     }
 
@@ -163,6 +164,7 @@ impl Ports {
             serving: Vec::new(),
             data: None,
             held_as,
+            files: addresses.iter().filter_map(file_of).collect(),
             endpoints: HashMap::new(),
         };
         self.ports.insert(id, port);
@@ -212,10 +214,9 @@ impl Ports {
     /// The worker gets this port's requests.
     pub(super) fn add(&mut self, id: PortId, worker: WorkerId, road: Road) {
         let Some(port) = self.ports.get_mut(&id) else { return };
-        let endpoint = self.next_endpoint;
-        self.next_endpoint += 1;
-        port.endpoints.entry(worker).or_default().push(endpoint);
-        port.pool.add(Endpoint::new(endpoint, road));
+        let endpoint = Endpoint::new(road);
+        port.endpoints.entry(worker).or_default().push(endpoint.id());
+        port.pool.add(endpoint);
     }
 
     /// The worker gets no more requests of this port.
@@ -256,14 +257,16 @@ impl Ports {
     pub(super) fn close(&mut self, id: PortId) {
         let Some(port) = self.ports.remove(&id) else { return };
         port.held_as.iter().for_each(|name| self.keeper.release(name));
+        for file in &port.files {
+            // Somebody may have removed it before us.
+            drop(std::fs::remove_file(file));
+        }
     }
 
-    /// Stops accepting on all of them.
-    pub(super) fn stop_accepting(&mut self) {
-        self.ports.values_mut().for_each(|port| {
-            port.serving.clear();
-            port.listeners.clear();
-        });
+    /// Closes all of them: the app has ended.
+    pub(super) fn close_all(&mut self) {
+        let all: Vec<PortId> = self.ports.keys().copied().collect();
+        all.into_iter().for_each(|port| self.close(port));
     }
 
     /// The UDP socket that all workers share.
@@ -298,6 +301,13 @@ impl Port {
 
     pub(super) fn endpoint_of(&self, worker: WorkerId) -> Option<EndpointId> {
         self.endpoints.get(&worker)?.last().copied()
+    }
+}
+
+fn file_of(address: &Address) -> Option<PathBuf> {
+    match address {
+        Address::Unix(path) => Some(path.clone()),
+        Address::Tcp(_) | Address::Any(_) => None,
     }
 }
 

@@ -123,6 +123,15 @@ impl Hand for NodeHand {
 }
 
 impl Worker {
+    /// It listens on this port, or has asked for it.
+    pub(super) fn wants(&self, port: PortId) -> bool {
+        let asked = match &self.link {
+            Link::Node(link) => link.keys.values().any(|asked| *asked == port),
+            Link::Signals => false,
+        };
+        asked || self.roads.contains_key(&port)
+    }
+
     pub(super) fn node(&mut self) -> Option<&mut NodeLink> {
         match &mut self.link {
             Link::Node(link) => Some(link),
