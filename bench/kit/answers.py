@@ -33,10 +33,12 @@ def ask(port, timeout=5.0):
         connection.close()
 
 
-def first_answer(port, pause=0.001, patience=PATIENCE_SECONDS):
-    """Asks until there is a good answer."""
+def first_answer(port, child=None, pause=0.001, patience=PATIENCE_SECONDS):
+    """Asks until there is a good answer; gives up at once if the child that was started for it has failed."""
     deadline = time.monotonic() + patience
     while ask(port) is None:
+        if child is not None and child.poll():
+            raise Failure(f"`{' '.join(child.args)}` ended with {child.returncode}")
         if time.monotonic() > deadline:
             raise Failure(f"no good answer on port {port} within {patience:.0f} s")
         time.sleep(pause)

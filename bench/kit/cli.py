@@ -23,7 +23,8 @@ DOCUMENT = tools.ROOT / "BENCHMARKS.md"
 def main(words):
     """0: every row was measured; 1: some failed; 2: wrong usage or something is missing; 130: interrupted."""
     options = parse(words)
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _interrupt)
     try:
         if options.source:
             return rewrite(options)

@@ -22,8 +22,8 @@ def section(scenario, run, rows):
             continue
         if title:
             parts.append(f"{title}:")
-        parts.append(table(scenario, figures[load], load, trouble))
-        parts += notes(load, trouble)
+        parts.append(table(scenario, figures[load], trouble[load]))
+        parts += notes(trouble[load])
     goals = scenario.goals(figures)
     if any(STEAD in contenders for contenders in figures.values()):
         parts.append(goal_table(goals))
@@ -31,7 +31,7 @@ def section(scenario, run, rows):
     return "\n\n".join(parts)
 
 
-def table(scenario, figures, load, trouble):
+def table(scenario, figures, trouble):
     """A row per contender; columns that nobody has are left out."""
     shown = [
         column
@@ -43,7 +43,7 @@ def table(scenario, figures, load, trouble):
     labels = [contender.label for contender in scenario.contenders if contender.label in figures]
     lines = []
     for label in labels:
-        mark = " \\*" if trouble[load, label][1] or trouble[load, label][2] else ""
+        mark = " \\*" if trouble[label] else ""
         cells = [cell(figures[label].get(column.metric), column) for column in shown]
         lines.append([label + mark, *cells])
     return "\n".join(f"| {' | '.join(line)} |" for line in [header, alignment, *lines])
@@ -58,18 +58,20 @@ def cell(value, column):
     return f"{value:,.{column.digits}f}"
 
 
-def notes(load, trouble):
+def notes(trouble):
     """What the stars mean."""
-    disturbed, failed = [], []
-    for (of_load, label), (repetitions, count, errors) in trouble.items():
-        if of_load != load:
-            continue
-        name = label.replace("*", "")
-        disturbed += [f"{name} ({count} of {repetitions})"] * (count > 0)
-        failed += [f"\\* Failed: {name}: {one_line(error)}" for error in errors]
+    named = {label.replace("*", ""): its for label, its in trouble.items()}
+    disturbed = [f"{name} ({its.disturbed} of {its.repetitions})" for name, its in named.items() if its.disturbed]
+    elsewhere = [f"{name} {its.lost_elsewhere:,}" for name, its in named.items() if its.lost_elsewhere]
+    lines = []
     if disturbed:
-        failed.insert(0, f"\\* Repetitions during which others used the machine, or it was slowed down: {', '.join(disturbed)}.")
-    return failed
+        said = "Repetitions during which others used the machine, or it was slowed down"
+        lines.append(f"\\* {said}: {', '.join(disturbed)}.")
+    if elsewhere:
+        lines.append(f"\\* Lost in repetitions that were disturbed, measured again and not counted: {', '.join(elsewhere)}.")
+    for name, its in named.items():
+        lines += [f"\\* Failed: {name}: {one_line(error)}" for error in its.errors]
+    return lines
 
 
 def one_line(text):

@@ -1,6 +1,7 @@
 """From rows to one figure per metric: which rows count, and how several become one. Pure."""
 
 import statistics
+from dataclasses import dataclass, field
 
 
 def counted(rows):
@@ -53,11 +54,31 @@ def _classes(metrics, prefix):
     return ", ".join(f"{name}: {count:,}" for name, count in sorted(sums.items(), key=lambda item: -item[1]))
 
 
+@dataclass
+class Trouble:
+    """What a reader has to know about the rows of one contender under one load."""
+
+    repetitions: int = 0
+    disturbed: int = 0
+    errors: list[str] = field(default_factory=list)
+    # In rows that were measured again and do not count.
+    lost_elsewhere: int = 0
+
+    def __bool__(self):
+        return bool(self.disturbed or self.errors or self.lost_elsewhere)
+
+
 def trouble(rows):
-    """Per load and contender: (repetitions that count, how many of them are disturbed, the errors among them)."""
+    """`trouble[load][label]`. A lost request is told even if its row does not count: disturbance excuses a latency, not a loss."""
     found = {}
-    for row in counted(rows):
-        of, disturbed, errors = found.get((row["load"], row["label"]), (0, 0, []))
-        errors = errors + [row["error"]] if "error" in row else errors
-        found[row["load"], row["label"]] = (of + 1, disturbed + row["disturbed"], errors)
+    counting = counted(rows)
+    for row in rows:
+        of_load = found.setdefault(row["load"], {})
+        its = of_load.setdefault(row["label"], Trouble())
+        if any(row is one for one in counting):
+            its.repetitions += 1
+            its.disturbed += row["disturbed"]
+            its.errors += [row["error"]] if "error" in row else []
+        else:
+            its.lost_elsewhere += row.get("metrics", {}).get("failed", 0)
     return found

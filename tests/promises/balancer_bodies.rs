@@ -103,10 +103,6 @@ fn an_upload_that_the_program_does_not_read_is_held_back_and_costs_no_memory() {
     assert!(sent < 40 * MEGABYTE, "{sent} bytes were taken that nobody reads");
     let grown = memory_of(daemon).saturating_sub(before);
     assert!(grown < 16 * MEGABYTE, "the daemon grew by {grown} bytes");
-    drop(client);
-    soon("a client that leaves in the middle of its upload is forgotten", || {
-        stead.try_status().is_some_and(|status| status.counter("in_flight") == 0)
-    });
 }
 
 #[test]

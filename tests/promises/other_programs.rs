@@ -18,7 +18,8 @@ use crate::support::{Load, Stead, alone, beside, fixture, get};
 
 const LIMIT: Duration = Duration::from_secs(40);
 
-/// Serves, is reloaded, loses a worker: no GET fails; where bodies are echoed, no POST fails in a reload.
+/// Serves, is reloaded, loses a worker (with fewer connections than a server with threads has threads: which of more it
+/// serves first is its own affair): no GET fails; where bodies are echoed, no POST fails in a reload.
 #[track_caller]
 fn holds_what_is_promised(plan: Plan, echoes: bool) {
     let _turn = alone();
@@ -28,11 +29,11 @@ fn holds_what_is_promised(plan: Plan, echoes: bool) {
 
     let loads = |posting: bool| {
         let mut loads = vec![
-            ("get-kept", gets(stead.port, "/", 6)),
-            ("get-new", without_keep_alive(gets(stead.port, "/", 6))),
+            ("get-kept", gets(stead.port, "/", 3)),
+            ("get-new", without_keep_alive(gets(stead.port, "/", 3))),
         ];
         if posting {
-            loads.push(("post-kept", posts(stead.port, "/", 4)));
+            loads.push(("post-kept", posts(stead.port, "/", 2)));
         }
         Load::start(loads)
     };

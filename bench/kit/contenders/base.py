@@ -88,7 +88,7 @@ class Contender:
         """Starts everything and waits until it answers well again and again."""
         self.start()
         for _ in range(SETTLE_ANSWERS_PER_WORKER * self.setting.workers):
-            answers.first_answer(self.port)
+            answers.first_answer(self.port, self.root)
 
     def managers(self):
         """The processes that stand between the copies and the world, by role."""
@@ -125,8 +125,8 @@ class Proxied(Contender):
         for port in self.ports:
             environment = self.program.environment(self.folder) | {"PORT": port}
             self.copies.append(self.processes.start(command, environment))
-        for port in self.ports:
-            answers.first_answer(port)
+        for port, copy in zip(self.ports, self.copies, strict=True):
+            answers.first_answer(port, copy)
         self.root = self.start_proxy()
 
     def start_proxy(self):

@@ -77,7 +77,7 @@ def measure(row):
     port = free_port()
     command = row.contender.command(folder, port, upstream, row.setting.tools)
     root = row.processes.start(command, cores=[proxy_core])
-    answers.first_answer(port)
+    answers.first_answer(port, root)
     generate(row, port, WARM_SECONDS, load_core)
     proxy = tree(root.pid)
     before, started = cpu_seconds(proxy), time.monotonic()
@@ -94,8 +94,8 @@ def start_server(row, core):
     http = f"""
   server {{ listen 127.0.0.1:{port} backlog=4096; listen unix:{path} backlog=4096; location / {{ return 200 'ok'; }} }}"""
     (folder / "nginx.conf").write_text(nginx.settings(folder, 1, http))
-    row.processes.start(nginx.command(folder), cores=[core])
-    answers.first_answer(port)
+    server = row.processes.start(nginx.command(folder), cores=[core])
+    answers.first_answer(port, server)
     return f"unix:{path}" if row.load.startswith("unix") else f"127.0.0.1:{port}"
 
 

@@ -57,7 +57,7 @@ impl fmt::Display for Reason {
         match self {
             Self::SpawnFailed { reason, .. } => f.write_str(reason),
             Self::Exited { exit } => write!(f, "the worker ended with {exit}"),
-            Self::NotReady { after } => write!(f, "the worker was not ready within {after:?}"),
+            Self::NotReady { after } => write!(f, "the worker was not ready within {:?}", rounded(*after)),
             Self::Wedged => f.write_str("the worker no longer answered"),
             Self::TooOften { deaths, last } => {
                 write!(f, "{deaths} starts in a row failed, the last because {last}")
@@ -67,6 +67,12 @@ impl fmt::Display for Reason {
             Self::ReloadsWaiting => f.write_str("too many reloads are waiting already"),
         }
     }
+}
+
+/// To what a person cares for: tenths of a second, or milliseconds below one.
+fn rounded(duration: Duration) -> Duration {
+    let millis = duration.as_millis() as u64;
+    Duration::from_millis(if millis < 1000 { millis } else { millis / 100 * 100 })
 }
 
 #[cfg(test)]

@@ -24,27 +24,36 @@ const EXITS_MAX: usize = 64;
 /// Headers whose values nobody shall read in a report.
 const SECRET_HEADERS: [&str; 4] = ["authorization", "proxy-authorization", "cookie", "x-api-key"];
 
-/// How the last workers ended, by endpoint.
+/// How the last workers ended.
 #[derive(Default)]
-pub(super) struct Exits(VecDeque<(PortId, EndpointId, Death)>);
+pub(super) struct Exits {
+    by_endpoint: VecDeque<(PortId, EndpointId, Death)>,
+    pids: VecDeque<(WorkerId, u32)>,
+}
 
 impl Exits {
     pub(super) fn note(&mut self, ports: &Ports, worker: WorkerId, (pid, exit): (u32, Exit)) {
+        self.pids.push_back((worker, pid));
         for (id, port) in ports.iter() {
             if let Some(endpoint) = port.endpoint_of(worker) {
-                if self.0.len() == EXITS_MAX {
-                    self.0.pop_front();
-                }
-                self.0.push_back((id, endpoint, Death { worker, pid, exit: exit_report(exit, false) }));
+                let death = Death { worker, pid, exit: exit_report(exit, false) };
+                self.by_endpoint.push_back((id, endpoint, death));
             }
         }
+        self.pids.drain(..self.pids.len().saturating_sub(EXITS_MAX));
+        self.by_endpoint.drain(..self.by_endpoint.len().saturating_sub(EXITS_MAX));
     }
 
     fn deaths(&self, port: PortId, endpoints: &[EndpointId]) -> Vec<Death> {
         let of = |endpoint: &EndpointId| {
-            self.0.iter().find(|(id, other, _)| *id == port && other == endpoint).map(|(_, _, death)| *death)
+            let mut known = self.by_endpoint.iter();
+            known.find(|(id, other, _)| *id == port && other == endpoint).map(|(_, _, death)| *death)
         };
         endpoints.iter().filter_map(of).collect()
+    }
+
+    fn pid_of(&self, worker: WorkerId) -> u32 {
+        self.pids.iter().rev().find(|(other, _)| *other == worker).map_or(0, |(_, pid)| *pid)
     }
 }
 
@@ -300,12 +309,6 @@ impl AppTask {
             }
         }
         all
-    }
-}
-
-impl Exits {
-    fn pid_of(&self, worker: WorkerId) -> u32 {
-        self.0.iter().rev().find(|(_, _, death)| death.worker == worker).map_or(0, |(_, _, death)| death.pid)
     }
 }
 
