@@ -14,7 +14,7 @@ PATIENCE_SECONDS = 45.0
 # For ab and wrk, which cannot tell a late answer from a lost one.
 ANSWER_TIMEOUT_SECONDS = 30
 # For stead-load: what takes longer is lost. Longer than any contender makes a request wait for its turn.
-LOST_AFTER_SECONDS = 10
+LOST_AFTER_SECONDS = 15
 UNITS_MS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
 
 

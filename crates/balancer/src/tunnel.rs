@@ -36,15 +36,18 @@ pub(crate) async fn carry(connection: &mut Connection<'_>, attempt: Attempt, web
     let mut up = Way::new(client, worker, upward, None);
     let mut down = Way::new(worker, client, downward, websocket.then(Frames::default));
     let endpoint = std::sync::Arc::clone(&attempt.lease.endpoint);
-    let cut = endpoint.cut_off();
-    tokio::pin!(cut);
+    let (cut, death) = (endpoint.cut_off(), endpoint.death());
+    tokio::pin!(cut, death);
     let (alarm, idle_timeout) = (&mut connection.alarm, connection.pool.config.idle_timeout);
     let was_cut = poll_fn(|context| {
         if poll_both(&mut up, &mut down, context).is_ready() {
             return Poll::Ready(false);
         }
-        // A client that will get nothing more may never end by itself.
+        // A client that will get nothing more may never end by itself: a dead worker hears nobody, a living one may.
         if down.finished {
+            if death.as_mut().poll(context).is_ready() {
+                return Poll::Ready(false);
+            }
             let deadline = up.moved_at.max(down.moved_at) + idle_timeout;
             if alarm.poll(context, deadline).is_ready() {
                 return Poll::Ready(false);

@@ -29,7 +29,7 @@ fn moved_request_whose_worker_stops_halfway_does_not_stop_the_lane() {
     let (_, mut other) = stand.given();
     // Both directions are over, and what was sent is still unread.
     stuck.stream.shutdown(Shutdown::Both).expect("it is connected");
-    std::thread::sleep(Duration::from_millis(50));
+    assert!(stand.gives_nothing(Duration::from_millis(50)));
     let start = Instant::now();
     other.read_until(HEAD_END);
     other.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");

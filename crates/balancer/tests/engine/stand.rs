@@ -75,7 +75,7 @@ pub(crate) struct Stand {
     _lanes: Lanes,
     address: SocketAddr,
     sender: mpsc::Sender<(EndpointId, UnixStream)>,
-    given: Mutex<(mpsc::Receiver<(EndpointId, UnixStream)>, VecDeque<UnixStream>)>,
+    given: Mutex<Given>,
     events: Mutex<tokio::sync::mpsc::UnboundedReceiver<PoolEvent>>,
     /// What the pool calls each worker.
     endpoints: Mutex<HashMap<EndpointId, EndpointId>>,
@@ -156,13 +156,16 @@ impl Stand {
     }
 }
 
+/// What workers are given, as it comes, and what has come already.
+type Given = (mpsc::Receiver<(EndpointId, UnixStream)>, VecDeque<UnixStream>);
+
 /// Waits until it is so.
 #[track_caller]
 pub(crate) fn until(what: &str, condition: impl Fn() -> bool) {
     let start = Instant::now();
     while !condition() {
         assert!(start.elapsed() < PATIENCE, "waited in vain: {what}");
-        std::thread::sleep(Duration::from_millis(5));
+        std::thread::park_timeout(Duration::from_millis(5));
     }
 }
 

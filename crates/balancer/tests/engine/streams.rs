@@ -40,7 +40,7 @@ fn bytes_that_nobody_asked_for_are_not_the_next_answer() {
     worker.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
     client.read_until("ok");
     worker.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil");
-    std::thread::sleep(Duration::from_millis(50));
+    assert!(stand.gives_nothing(Duration::from_millis(50)));
     client.send(GET);
     let (_, mut fresh) = stand.given();
     fresh.read_until(HEAD_END);
@@ -90,11 +90,11 @@ fn fast_stream_leaves_time_for_others() {
         other.read_until(HEAD_END);
         longest = longest.max(start.elapsed());
         count += 1;
-        std::thread::sleep(Duration::from_millis(10));
+        std::thread::park_timeout(Duration::from_millis(10));
     }
-    reading.join().unwrap();
-    feeding.join().unwrap();
-    eprintln!("longest {longest:?} of {count}");
+    reading.join().expect("the stream is read");
+    feeding.join().expect("the stream is fed");
+    assert!(count > 0 && longest < Duration::from_secs(1), "{longest:?} was the longest of {count}");
 }
 
 #[test]

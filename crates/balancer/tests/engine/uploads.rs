@@ -43,7 +43,7 @@ fn half_closed_client_uploads_all_of_its_body() {
     client.send(post(LENGTH)).send(vec![b'x'; LENGTH]).finish();
     let (_, mut worker) = stand.given();
     // The balancer has heard the end of the client before the worker reads.
-    std::thread::sleep(Duration::from_millis(100));
+    assert!(stand.gives_nothing(Duration::from_millis(100)));
     worker.read_until(HEAD_END);
     worker.read_exactly(LENGTH);
     worker.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone");
@@ -76,7 +76,7 @@ fn small_answer_may_wait_for_the_end_of_the_request() {
     let (_, mut worker) = stand.given();
     worker.read_until("one\r\n");
     worker.send("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\none");
-    std::thread::sleep(Duration::from_millis(50));
+    assert!(stand.gives_nothing(Duration::from_millis(50)));
     client.send("3\r\ntwo\r\n0\r\n\r\n");
     worker.read_until("two\r\n0\r\n\r\n");
     worker.send("two");
@@ -115,7 +115,7 @@ fn worker_that_reads_a_long_upload_slowly_is_not_wedged() {
     let mut wedged = 0;
     for _ in 0..LENGTH / (64 * 1024) {
         worker.read_exactly(64 * 1024);
-        std::thread::sleep(Duration::from_millis(15));
+        std::thread::park_timeout(Duration::from_millis(15));
         wedged += stand.wedged();
     }
     worker.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone");
@@ -132,7 +132,7 @@ fn worker_that_reads_the_beginning_of_an_upload_and_waits_is_not_wedged() {
     client.send(post(LENGTH)).send(vec![b'x'; LENGTH]);
     let (_, mut worker) = stand.given();
     worker.read_until(HEAD_END);
-    std::thread::sleep(Duration::from_millis(800));
+    assert!(stand.gives_nothing(Duration::from_millis(800)));
     assert_eq!(stand.wedged(), 0);
     // Nor does it keep others from being served.
     let mut other = stand.client();
