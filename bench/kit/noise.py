@@ -72,6 +72,11 @@ class Judge:
         self.spin_min = spin_min
         self.spin_best = max(spin_capacity() for _ in range(3))
 
+    def probe(self):
+        """The spin capacity; asked again if it is low, because a moment's burst after a row did not disturb the row."""
+        first = spin_capacity()
+        return first if first >= self.spin_min * self.spin_best else max(first, spin_capacity())
+
     def is_disturbed(self, spins, foreign):
         """Others used more than they may, or the machine was slower than the fastest it has been in this run."""
         self.spin_best = max([self.spin_best, *spins])

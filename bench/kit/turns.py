@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from .noise import Foreign, Judge, spin_capacity
+from .noise import Foreign, Judge
 from .processes import Failure, Processes
 from .scenarios.base import Row
 
@@ -39,7 +39,7 @@ class Turns:
         self._setting = setting
         self._judge = judge
         self._file = file
-        self._spin = spin_capacity()
+        self._spin = judge.probe()
         self.rows = []
 
     def run(self, scenario):
@@ -80,7 +80,7 @@ class Turns:
                 processes.end_all()
             row["commands"] = processes.commands
         row["foreign"], row["stolen"] = foreign.cores()
-        self._spin = spin_capacity()
+        self._spin = self._judge.probe()
         row["spin"] = [spin_before, self._spin]
         row["disturbed"] = self._judge.is_disturbed(row["spin"], row["foreign"])
         return row

@@ -27,7 +27,7 @@ class Pm2(Contender):
             raise Failure(f"`pm2 start` failed: {self.processes.tail()}")
 
     def managers(self):
-        return {"daemon": [self._daemon()]}
+        return {"pm2": [self._daemon()]}
 
     def workers(self):
         return tree(self._daemon())[1:]
