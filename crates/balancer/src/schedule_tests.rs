@@ -100,6 +100,20 @@ fn lone_request_waits_for_an_empty_worker_and_keeps_it_to_itself() {
 }
 
 #[test]
+fn lone_request_takes_any_worker_that_becomes_empty() {
+    let mut bench = Bench::new(2);
+    let (tunnel, short) = (bench.granted(), bench.granted());
+    bench.schedule.ask(bench.at(0), Ask { lone: true, ..Ask::default() });
+    assert_eq!(bench.schedule.poll_grant(bench.at(0)), None, "the first is reserved");
+    bench.schedule.done(short, None);
+    let grant = bench.schedule.poll_grant(bench.at(0)).expect("the second is empty before it");
+    assert_ne!(grant.endpoint, tunnel.endpoint);
+    assert!(matches!(bench.ask(), Answer::Queued(_)), "the one gets nothing, the other has not read");
+    bench.schedule.taken(bench.at(0), tunnel);
+    assert_eq!(bench.schedule.poll_grant(bench.at(0)).map(|grant| grant.endpoint), Some(tunnel.endpoint));
+}
+
+#[test]
 fn lone_request_survives_the_death_of_its_reserved_worker() {
     let mut bench = Bench::new(1);
     let busy = bench.granted();

@@ -130,7 +130,8 @@ impl Stand {
 
     /// Whether new connections are refused.
     pub(crate) fn refuses(&self) -> bool {
-        TcpStream::connect(self.address).is_err()
+        let connected = TcpStream::connect_timeout(&self.address, Duration::from_millis(100));
+        connected.is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
     }
 
     /// The next connection that any worker is given.

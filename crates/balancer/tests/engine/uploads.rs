@@ -54,10 +54,7 @@ fn half_closed_client_uploads_all_of_its_body() {
 fn answer_may_begin_while_the_request_still_comes() {
     let stand = Stand::new(config(), 1);
     let mut client = stand.client();
-    client.send(
-        "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\none\r\n"
-            .replace("2\r\none", "3\r\none"),
-    );
+    client.send("POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n");
     let (_, mut worker) = stand.given();
     worker.read_until("one\r\n");
     worker.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n");

@@ -1,0 +1,8 @@
+//! libFuzzer target: `properties::chunked_body`.
+
+#![no_main]
+
+#[path = "../../tests/fuzz/properties.rs"]
+mod properties;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| properties::chunked_body(bytes));

@@ -1,0 +1,124 @@
+//! What must be true of any bytes, however they come: used by the short seeded run in this folder and by the libFuzzer
+//! targets in `fuzz/`. Each function panics when it is not.
+
+use stead_balancer::http::{
+    Body, ChunkedReader, Downstream, Forward, Framing, HeaderSpace, Limits, PieceKind, RequestMethodKind,
+    Scheme, Version, parse_request, parse_response,
+};
+use stead_process::node::Serialization;
+use stead_process::node::frame::{Decoder, encode};
+
+const LIMITS: Limits = Limits { head_bytes_max: 16 * 1024, header_count_max: 64, target_bytes_max: 8 * 1024 };
+
+/// What is accepted is forwarded with one framing, the same that was read.
+pub(crate) fn request_head(bytes: &[u8]) {
+    let mut space = HeaderSpace::new();
+    let Ok(Some(request)) = parse_request(bytes, &LIMITS, &mut space) else { return };
+    assert!(request.head_bytes <= bytes.len(), "a head ends within its bytes");
+    let mut forwarded = Vec::new();
+    request.write_forward(
+        &Forward { client: None, scheme: Scheme::Http, trust: false, close: false },
+        &mut forwarded,
+    );
+    let limits = Limits { head_bytes_max: 64 * 1024, header_count_max: 128, ..LIMITS };
+    let mut space = HeaderSpace::new();
+    let again = parse_request(&forwarded, &limits, &mut space);
+    let again = again.expect("what is forwarded is valid").expect("what is forwarded is whole");
+    assert_eq!(again.head_bytes, forwarded.len(), "nothing follows the forwarded head");
+    assert_eq!(again.method.as_str(), request.method.as_str());
+    assert_eq!(length_of(again.body), length_of(request.body), "the body ends where it ended");
+    let framings = again.headers.iter().filter(|header| {
+        ["content-length", "transfer-encoding"].iter().any(|name| header.name.eq_ignore_ascii_case(name))
+    });
+    assert!(framings.count() <= 1, "one framing");
+}
+
+/// No body and a body of no bytes are the same to whoever reads the next request.
+fn length_of(body: Body) -> Option<u64> {
+    match body {
+        Body::None => Some(0),
+        Body::Length(length) => Some(length),
+        Body::Chunked => None,
+    }
+}
+
+/// However the input is cut, the data and the end are the same. The first byte says where it is cut.
+pub(crate) fn chunked_body(bytes: &[u8]) {
+    let Some((cut, body)) = bytes.split_first() else { return };
+    let whole = read_chunks(&[body]);
+    let (first, second) = body.split_at(usize::from(*cut).min(body.len()));
+    assert_eq!(whole, read_chunks(&[first, second]), "cut at {cut}");
+    let single: Vec<&[u8]> = body.chunks(1).collect();
+    assert_eq!(whole, read_chunks(&single), "byte by byte");
+}
+
+/// Data, trailers and how many bytes the body took; nothing if it is broken, no count if it goes on.
+fn read_chunks(parts: &[&[u8]]) -> Option<(Vec<u8>, Vec<u8>, Option<usize>)> {
+    let mut reader = ChunkedReader::new();
+    let (mut data, mut trailers, mut consumed) = (Vec::new(), Vec::new(), 0);
+    for part in parts {
+        let mut rest = *part;
+        loop {
+            let piece = reader.next(rest, &mut trailers).ok()?;
+            consumed += piece.consumed;
+            match piece.kind {
+                PieceKind::Data(range) => data.extend_from_slice(&rest[range]),
+                PieceKind::NeedMore => break,
+                PieceKind::End => return Some((data, trailers, Some(consumed))),
+            }
+            rest = &rest[piece.consumed..];
+        }
+    }
+    Some((data, trailers, None))
+}
+
+/// What is passed on to a client is read by it as it was read here.
+pub(crate) fn response_head(bytes: &[u8]) {
+    for kind in [RequestMethodKind::Other, RequestMethodKind::Head, RequestMethodKind::Upgrade] {
+        let mut space = HeaderSpace::new();
+        let Ok(Some(response)) = parse_response(bytes, &LIMITS, kind, &mut space) else { continue };
+        assert!(response.head_bytes <= bytes.len(), "a head ends within its bytes");
+        let framing = Framing::for_stream(response.body, Version::Http11);
+        let mut passed = Vec::new();
+        response.write_downstream(
+            &Downstream { client: Version::Http11, keep_alive: true, framing },
+            &mut passed,
+        );
+        let limits = Limits { head_bytes_max: 64 * 1024, header_count_max: 128, ..LIMITS };
+        let mut space = HeaderSpace::new();
+        let again = parse_response(&passed, &limits, kind, &mut space);
+        let again = again.expect("what is passed on is valid").expect("what is passed on is whole");
+        assert_eq!(again.status, response.status);
+        assert_eq!(Framing::for_stream(again.body, Version::Http11), framing, "the body ends where it ended");
+    }
+}
+
+/// Any bytes, cut anywhere, are messages or errors; what was a message is the same after it is written and read again.
+pub(crate) fn ipc_frames(bytes: &[u8]) {
+    for serialization in [Serialization::Json, Serialization::Advanced] {
+        let whole = read_frames(&[bytes], serialization);
+        let single: Vec<&[u8]> = bytes.chunks(7).collect();
+        assert_eq!(whole, read_frames(&single, serialization), "in pieces");
+        for message in &whole {
+            let mut written = Vec::new();
+            encode(message, serialization, &mut written);
+            assert_eq!(
+                read_frames(&[&written], serialization),
+                std::slice::from_ref(message),
+                "written and read again"
+            );
+        }
+    }
+}
+
+fn read_frames(parts: &[&[u8]], serialization: Serialization) -> Vec<serde_json::Value> {
+    let mut decoder = Decoder::with_limit(serialization, 64 * 1024);
+    let mut messages = Vec::new();
+    for part in parts {
+        decoder.push(part);
+        while let Some(message) = decoder.next_message() {
+            messages.extend(message.ok());
+        }
+    }
+    messages
+}
