@@ -2,6 +2,7 @@
 
 #![no_main]
 
+#[expect(dead_code, reason = "each target checks one property of several")]
 #[path = "../../tests/fuzz/properties.rs"]
 mod properties;
 
