@@ -26,6 +26,7 @@ const RESPONSES: &[&str] = &[
 ];
 const FRAMES: &[&[u8]] = &[
     b"{\"cmd\":\"NODE_CLUSTER\",\"act\":\"online\",\"seq\":0}\n\"ready\"\nnull\n",
+    b"132222222444444444444446\n",
     b"[1,-2.5e3,\"\\ud83d\\ude00\",{\"a\":[{}]}]\n",
     b"\x00\x00\x00\x0a\xff\x0fo\x22\x01aI\x02{\x01",
     b"\x00\x00\x00\x11\xff\x0fA\x02I\x02N\x00\x00\x00\x00\x00\x00\xf8?$\x00\x02",
