@@ -145,6 +145,8 @@ impl Shared {
             daemon_starts: self.daemon_starts,
             started: self.started.0,
             uptime: self.started.1.elapsed(),
+            background: false,
+            home: None,
             apps,
         }
     }
