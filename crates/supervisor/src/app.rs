@@ -20,10 +20,12 @@ use std::time::Instant;
 
 use crate::config::AppConfig;
 use crate::event::{Action, Event, Input, WorkerId};
+use crate::moment::{Clock, Moment};
 use crate::reason::Reason;
 use crate::reload::{Failure, Reloads, Slots};
+use crate::saved::SavedApp;
 use crate::slot::{News, Slot};
-use crate::snapshot::{AppSnapshot, Phase, SlotSnapshot};
+use crate::snapshot::{AppSnapshot, Phase, SlotSnapshot, View};
 use crate::turn::{Desk, Standing, Turn};
 use crate::worker;
 
@@ -34,6 +36,8 @@ pub struct App {
     slots: Slots,
     reloads: Reloads,
     desk: Desk,
+    /// None before the first input.
+    clock: Option<Clock>,
 }
 
 impl App {
@@ -41,11 +45,47 @@ impl App {
     #[must_use]
     pub fn new(config: AppConfig, seed: u64) -> Self {
         let (slots, reloads) = (Slots::new(), Reloads::default());
-        Self { phase: Phase::Idle, slots, reloads, desk: Desk::new(config, seed) }
+        Self { phase: Phase::Idle, slots, reloads, desk: Desk::new(config, seed), clock: None }
+    }
+
+    /// Goes on with what another process [saved](Self::save), with the same workers and deadlines.
+    ///
+    /// `now` stands for the moment of the save. The present makes the time between not count; an instant as much earlier makes it
+    /// count. First come the actions that the states of the workers imply, and then what was not told yet. For workers that were
+    /// asked for and not answered the driver says `Started` or `SpawnFailed` unasked; for processes that have ended, `Exited`.
+    #[must_use]
+    pub fn resume(config: AppConfig, seed: u64, saved: SavedApp, now: Instant) -> Self {
+        let SavedApp { at, phase, slots, reloads, memory, untold } = saved;
+        let desk = Desk { memory, ..Desk::new(config, seed) };
+        let mut app = Self { phase, slots, reloads, desk, clock: Some(Clock::new(now, at)) };
+        let turn = &mut Turn { now: at, desk: &mut app.desk };
+        app.slots.values_mut().for_each(|slot| slot.resume(turn));
+        untold.into_iter().for_each(|event| turn.tell(event));
+        app.scale(at);
+        app
+    }
+
+    /// All that another process has to know to go on, settings apart. May be taken at any time; of the actions that were not taken out
+    /// yet only the events are kept, for the others follow from the states.
+    #[must_use]
+    pub fn save(&self, now: Instant) -> SavedApp {
+        let untold = self.desk.actions.iter().filter_map(|action| match action {
+            Action::Tell(event) => Some(event.clone()),
+            _ => None,
+        });
+        SavedApp {
+            at: self.moment(now),
+            phase: self.phase,
+            slots: self.slots.clone(),
+            reloads: self.reloads.clone(),
+            memory: self.desk.memory.clone(),
+            untold: untold.collect(),
+        }
     }
 
     /// Takes in what happened; then take out every [`poll_action`](Self::poll_action). Words about workers that are gone are ignored.
     pub fn handle(&mut self, now: Instant, input: Input) {
+        let now = self.clock.get_or_insert(Clock::new(now, Moment::default())).moment(now);
         let was_finished = self.is_finished();
         match input {
             Input::Start => self.start(now),
@@ -82,22 +122,29 @@ impl App {
     /// When [`Input::Timeout`] is due. Ask again after every input.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.slots.values().filter_map(Slot::poll_timeout).min()
+        let clock = self.clock?;
+        self.slots.values().filter_map(Slot::poll_timeout).min().map(|at| clock.instant(at))
     }
 
     /// What it looks like at `now`.
     #[must_use]
     pub fn snapshot(&self, now: Instant) -> AppSnapshot {
         let config = &self.desk.config;
+        let clock = self.clock.unwrap_or(Clock::new(now, Moment::default()));
+        let view = View { now: clock.moment(now), clock, config };
         AppSnapshot {
             phase: self.phase,
             instances: config.instances,
             reload: self.reloads.snapshot(),
-            slots: self.slots.values().map(|slot| SlotSnapshot::take(slot, now, config)).collect(),
+            slots: self.slots.values().map(|slot| SlotSnapshot::take(slot, &view)).collect(),
         }
     }
 
-    fn start(&mut self, now: Instant) {
+    fn moment(&self, instant: Instant) -> Moment {
+        self.clock.map_or(Moment::default(), |clock| clock.moment(instant))
+    }
+
+    fn start(&mut self, now: Moment) {
         match self.phase {
             Phase::Idle | Phase::Stopped => {
                 self.phase = Phase::Running;
@@ -115,7 +162,7 @@ impl App {
         }
     }
 
-    fn stop(&mut self, now: Instant, how: &worker::Input) {
+    fn stop(&mut self, now: Moment, how: &worker::Input) {
         match self.phase {
             Phase::Idle | Phase::Running | Phase::Stopping => {
                 self.phase = Phase::Stopping;
@@ -130,7 +177,7 @@ impl App {
     }
 
     /// Makes the slots as many as are wanted.
-    fn scale(&mut self, now: Instant) {
+    fn scale(&mut self, now: Moment) {
         match self.phase {
             Phase::Running => (),
             Phase::Idle | Phase::Stopping | Phase::Stopped => return,
@@ -146,7 +193,7 @@ impl App {
         }
     }
 
-    fn reconfigure(&mut self, now: Instant, config: AppConfig) {
+    fn reconfigure(&mut self, now: Moment, config: AppConfig) {
         self.desk.config = config;
         self.scale(now);
         for slot in self.slots.values_mut() {
@@ -157,12 +204,12 @@ impl App {
 
     /// Something was changed from outside, so the application may fail anew.
     fn forgive(&mut self) {
-        if self.desk.standing == Standing::GivenUp {
-            self.desk.standing = Standing::Untested;
+        if self.desk.memory.standing == Standing::GivenUp {
+            self.desk.memory.standing = Standing::Untested;
         }
     }
 
-    fn handle_reload(&mut self, now: Instant, id: u64) {
+    fn handle_reload(&mut self, now: Moment, id: u64) {
         let turn = &mut Turn { now, desk: &mut self.desk };
         match self.phase {
             Phase::Running => self.reloads.request(id, turn),
@@ -172,7 +219,7 @@ impl App {
         }
     }
 
-    fn handle_started(&mut self, now: Instant, worker: WorkerId, pid: u32) {
+    fn handle_started(&mut self, now: Moment, worker: WorkerId, pid: u32) {
         if self.slot_of(worker).is_some() {
             self.forward(now, worker, &worker::Input::Started { pid });
         } else {
@@ -181,21 +228,21 @@ impl App {
         }
     }
 
-    fn handle_wedged(&mut self, now: Instant, worker: WorkerId) {
+    fn handle_wedged(&mut self, now: Moment, worker: WorkerId) {
         let Some(index) = self.slot_of(worker) else { return };
         let turn = &mut Turn { now, desk: &mut self.desk };
         let news = self.slots.get_mut(&index).and_then(|slot| slot.handle_wedged(worker, turn));
         self.react(now, index, news);
     }
 
-    fn handle_timeout(&mut self, now: Instant) {
+    fn handle_timeout(&mut self, now: Moment) {
         // A deadline may set the next one to this very moment; each worker has only a few before one lies ahead.
         while let Some(worker) = self.slots.values().find_map(|slot| slot.due(now)) {
             self.forward(now, worker, &worker::Input::Timeout);
         }
     }
 
-    fn forward(&mut self, now: Instant, worker: WorkerId, input: &worker::Input) {
+    fn forward(&mut self, now: Moment, worker: WorkerId, input: &worker::Input) {
         let Some(index) = self.slot_of(worker) else { return };
         let turn = &mut Turn { now, desk: &mut self.desk };
         let news = self.slots.get_mut(&index).and_then(|slot| slot.handle(worker, input, turn));
@@ -206,7 +253,7 @@ impl App {
         self.slots.values().find(|slot| slot.holds(worker)).map(Slot::index)
     }
 
-    fn react(&mut self, now: Instant, index: u32, news: Option<News>) {
+    fn react(&mut self, now: Moment, index: u32, news: Option<News>) {
         let turn = &mut Turn { now, desk: &mut self.desk };
         match news {
             Some(News::Replaced) => self.reloads.handle_replaced(index, turn),
@@ -218,7 +265,7 @@ impl App {
     }
 
     /// Does what has become possible or due.
-    fn settle(&mut self, now: Instant) {
+    fn settle(&mut self, now: Moment) {
         let instances = self.desk.config.instances;
         let turn = &mut Turn { now, desk: &mut self.desk };
         match self.phase {
@@ -240,7 +287,7 @@ impl App {
 
     /// Tells once that an application which was never ready has failed: when its program cannot be started, or every slot has failed.
     fn give_up_if_hopeless(&mut self) {
-        if self.desk.standing != Standing::Untested {
+        if self.desk.memory.standing != Standing::Untested {
             return;
         }
         let failures = || self.slots.values().filter_map(Slot::failure);
@@ -250,7 +297,7 @@ impl App {
             .or_else(|| failures().next_back().filter(|_| is_over))
             .cloned();
         if let Some(reason) = reason {
-            self.desk.standing = Standing::GivenUp;
+            self.desk.memory.standing = Standing::GivenUp;
             self.desk.actions.push_back(Action::Tell(Event::Failed { reason }));
         }
     }

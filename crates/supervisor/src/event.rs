@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::config::AppConfig;
 use crate::exit::ExitKind;
 use crate::reason::Reason;
@@ -117,7 +119,7 @@ pub enum Action {
 }
 
 /// What is worth telling.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Event {
     /// The process is up; not yet ready.
     WorkerStarted {
@@ -229,7 +231,7 @@ pub enum Event {
 }
 
 /// How it is known that a worker is ready.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Readiness {
     /// The worker, or its health check, said so.
     Said,
@@ -238,7 +240,7 @@ pub enum Readiness {
 }
 
 /// What follows the end of a worker.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Next {
     /// Another is started at once.
     Now,

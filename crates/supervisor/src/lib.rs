@@ -2,7 +2,7 @@
 //!
 //! The map: [`App`] is the machine of one application: its slots, scaling, rolling reload and stop. Inside it `slot.rs` keeps one
 //! place filled, `worker.rs` is the life of one process, `reload.rs` goes from slot to slot, `restart.rs` decides what follows a
-//! death and `backoff.rs` how long to wait. [`Input`], [`Action`] and [`Event`] are all that goes in and comes out.
+//! death and `backoff.rs` how long to wait. `saved.rs` is what [`App::save`] writes down for [`App::resume`]. [`Input`], [`Action`] and [`Event`] are all that goes in and comes out.
 //!
 //! Everything here is pure: no clock is read, no task started, no descriptor held. The driver passes `now`, performs each
 //! [`Action`] and calls back with what happened:
@@ -32,9 +32,11 @@ mod backoff;
 mod config;
 mod event;
 mod exit;
+mod moment;
 mod reason;
 mod reload;
 mod restart;
+mod saved;
 mod slot;
 mod snapshot;
 mod turn;
@@ -46,4 +48,5 @@ pub use event::{Action, Event, Input, Next, Readiness, WorkerId};
 pub use exit::ExitKind;
 pub use reason::Reason;
 pub use restart::Restart;
+pub use saved::SavedApp;
 pub use snapshot::{AppSnapshot, Phase, ReloadSnapshot, SlotSnapshot, SlotState, WorkerSnapshot};

@@ -6,6 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
+
 use crate::event::{Event, WorkerId};
 use crate::reason::Reason;
 use crate::slot::Slot;
@@ -17,13 +19,13 @@ const WAITING_MAX: usize = 64;
 
 pub(crate) type Slots = BTreeMap<u32, Slot>;
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Reloads {
     running: Option<Reload>,
     waiting: Vec<u64>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Reload {
     ids: Vec<u64>,
     /// Workers from this one on have the new code.

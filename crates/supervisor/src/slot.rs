@@ -14,10 +14,12 @@
 //! worse than one.
 
 use std::mem;
-use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
 
 use crate::announce::{self, Ending};
 use crate::event::{Event, Next, Readiness, WorkerId};
+use crate::moment::Moment;
 use crate::reason::Reason;
 use crate::restart::{Death, Record};
 use crate::turn::{Standing, Turn};
@@ -26,7 +28,7 @@ use crate::worker::{self, Worker};
 /// With so many workers still on their way out a slot starts no other: memory is finite.
 const LEAVING_MAX: usize = 2;
 
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Slot {
     index: u32,
     wanted: Wanted,
@@ -37,31 +39,31 @@ pub(crate) struct Slot {
     exit_last: Option<String>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 enum Wanted {
     Up,
     Down,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum State {
     /// Without `try_at` it stays so: not wanted, or finished.
     Down {
-        since: Instant,
-        try_at: Option<Instant>,
+        since: Moment,
+        try_at: Option<Moment>,
     },
     Up(Worker),
     Failing(Worker, Reason),
     Reloading(Change),
     Failed {
-        since: Instant,
-        try_at: Instant,
+        since: Moment,
+        try_at: Moment,
         reason: Reason,
     },
 }
 
 /// The two workers of a slot that is being reloaded.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Change {
     /// None if it died meanwhile, or there was none.
     pub(crate) old: Option<Worker>,
@@ -86,7 +88,7 @@ pub(crate) enum News {
 
 impl Slot {
     /// A slot whose first worker is still to be started.
-    pub(crate) fn new(index: u32, now: Instant) -> Self {
+    pub(crate) fn new(index: u32, now: Moment) -> Self {
         let state = State::Down { since: now, try_at: Some(now) };
         let (leaving, record) = (Vec::new(), Record::default());
         Self { index, wanted: Wanted::Up, state, leaving, record, restarts: 0, exit_last: None }
@@ -153,13 +155,26 @@ impl Slot {
         news
     }
 
+    /// Another process goes on with it.
+    pub(crate) fn resume(&mut self, turn: &mut Turn<'_>) {
+        match &mut self.state {
+            State::Up(worker) | State::Failing(worker, _) => worker.resume(turn),
+            State::Reloading(Change { old, new }) => {
+                old.iter_mut().for_each(|old| old.resume(turn));
+                new.resume(turn);
+            }
+            State::Down { .. } | State::Failed { .. } => (),
+        }
+        self.leaving.iter_mut().for_each(|worker| worker.resume(turn));
+    }
+
     /// A worker whose deadline has come.
-    pub(crate) fn due(&self, now: Instant) -> Option<WorkerId> {
+    pub(crate) fn due(&self, now: Moment) -> Option<WorkerId> {
         let is_due = |worker: &&Worker| worker.poll_timeout().is_some_and(|deadline| deadline <= now);
         self.workers().find(is_due).map(Worker::id)
     }
 
-    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+    pub(crate) fn poll_timeout(&self) -> Option<Moment> {
         self.workers().filter_map(Worker::poll_timeout).chain(self.try_at()).min()
     }
 
@@ -174,7 +189,7 @@ impl Slot {
     }
 
     /// A worker is wanted here.
-    pub(crate) fn want_up(&mut self, now: Instant) {
+    pub(crate) fn want_up(&mut self, now: Moment) {
         if self.wanted == Wanted::Down {
             self.wanted = Wanted::Up;
             self.state = State::Down { since: now, try_at: Some(now) };
@@ -226,7 +241,7 @@ impl Slot {
     }
 
     /// A failed slot is tried at once and the past is forgotten.
-    pub(crate) fn retry(&mut self, now: Instant) {
+    pub(crate) fn retry(&mut self, now: Moment) {
         if matches!(self.state, State::Failed { .. }) {
             self.record.forgive();
             self.state = State::Down { since: now, try_at: Some(now) };
@@ -234,7 +249,7 @@ impl Slot {
     }
 
     /// A finished slot is started again.
-    pub(crate) fn start_again(&mut self, now: Instant) {
+    pub(crate) fn start_again(&mut self, now: Moment) {
         if self.is_finished() {
             self.state = State::Down { since: now, try_at: Some(now) };
         }
@@ -276,7 +291,7 @@ impl Slot {
     }
 
     /// When a worker is to be started.
-    pub(crate) const fn try_next(&self) -> Option<Instant> {
+    pub(crate) const fn try_next(&self) -> Option<Moment> {
         match &self.state {
             State::Down { try_at, .. } => *try_at,
             State::Failed { try_at, .. } => Some(*try_at),
@@ -309,7 +324,7 @@ impl Slot {
     }
 
     /// When a worker is to be started and there is room for it.
-    fn try_at(&self) -> Option<Instant> {
+    fn try_at(&self) -> Option<Moment> {
         self.try_next().filter(|_| self.leaving.len() < LEAVING_MAX)
     }
 
@@ -430,7 +445,7 @@ impl Slot {
     fn fail(&mut self, worker: &Worker, reason: Reason, turn: &mut Turn<'_>) -> (State, Next) {
         self.exit_last = Some(reason.to_string());
         let since = turn.now;
-        let hopeless = reason.is_fatal() && turn.desk.standing != Standing::Proven;
+        let hopeless = reason.is_fatal() && turn.desk.memory.standing != Standing::Proven;
         let death = Death { at: since, ready_since: worker.ready_since(), reason: &reason, hopeless };
         let next = self.record.judge(&death, &turn.desk.config, &mut turn.desk.jitter);
         let try_at = match next {
@@ -458,7 +473,7 @@ impl Slot {
     }
 
     fn note_ready(&mut self, worker: &Worker, readiness: Readiness, turn: &mut Turn<'_>) {
-        turn.desk.standing = Standing::Proven;
+        turn.desk.memory.standing = Standing::Proven;
         announce::ready(self.index, worker, readiness, turn);
         if self.record.is_recovered() {
             turn.tell(Event::Recovered { slot: self.index });

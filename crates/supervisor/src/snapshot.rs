@@ -3,12 +3,15 @@
 use std::fmt;
 use std::time::Instant;
 
+use serde::{Deserialize, Serialize};
+
 use crate::config::AppConfig;
 use crate::event::WorkerId;
+use crate::moment::{Clock, Moment};
 use crate::slot::{Change, Slot, State};
 use crate::worker::{self, Worker};
 
-/// An application at one moment.
+/// An application as it looks at one time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AppSnapshot {
     /// Where it stands as a whole.
@@ -22,7 +25,7 @@ pub struct AppSnapshot {
 }
 
 /// Where an application stands as a whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Phase {
     /// Not started yet.
     Idle,
@@ -143,8 +146,17 @@ impl From<worker::State> for SlotState {
     }
 }
 
+/// What a snapshot is taken with.
+#[derive(Debug)]
+pub(crate) struct View<'a> {
+    pub(crate) now: Moment,
+    pub(crate) clock: Clock,
+    pub(crate) config: &'a AppConfig,
+}
+
 impl SlotSnapshot {
-    pub(crate) fn take(slot: &Slot, now: Instant, config: &AppConfig) -> Self {
+    pub(crate) fn take(slot: &Slot, view: &View<'_>) -> Self {
+        let View { now, clock, config } = *view;
         let (main, new, vacant) = match slot.state() {
             State::Up(worker) | State::Failing(worker, _) => (Some(worker), None, None),
             State::Reloading(Change { old: Some(old), new }) => (Some(old), Some(new), None),
@@ -166,21 +178,22 @@ impl SlotSnapshot {
             worker: shown.map(Worker::id),
             pid: shown.and_then(Worker::pid),
             state,
-            since,
+            since: clock.instant(since),
             others: others
                 .filter(|other| Some(other.id()) != shown.map(Worker::id))
-                .map(WorkerSnapshot::take)
+                .map(|other| WorkerSnapshot::take(other, clock))
                 .collect(),
             restarts: slot.restarts(),
             unstable: slot.record().unstable(now, main.and_then(Worker::ready_since), config),
             exit_last: slot.exit_last().map(str::to_owned),
-            try_next: slot.try_next(),
+            try_next: slot.try_next().map(|at| clock.instant(at)),
         }
     }
 }
 
 impl WorkerSnapshot {
-    fn take(worker: &Worker) -> Self {
-        Self { worker: worker.id(), pid: worker.pid(), state: worker.state().into(), since: worker.since() }
+    fn take(worker: &Worker, clock: Clock) -> Self {
+        let since = clock.instant(worker.since());
+        Self { worker: worker.id(), pid: worker.pid(), state: worker.state().into(), since }
     }
 }

@@ -15,11 +15,14 @@
 //!
 //! Every state goes down when the process has exited. Whether another takes its place is the slot's decision (`slot.rs`).
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use crate::config::ReadyTimeout;
 use crate::event::{Action, Readiness, WorkerId};
 use crate::exit::ExitKind;
+use crate::moment::Moment;
 use crate::reason::Reason;
 use crate::turn::Turn;
 
@@ -29,28 +32,31 @@ const SPAWN_ANSWER_MAX: Duration = Duration::from_secs(30);
 /// SIGKILL is sent again after this, in case it got lost on its way.
 const KILL_REPEAT: Duration = Duration::from_secs(5);
 
-#[derive(Debug)]
+/// While nobody listened the worker may have said that it is ready: after that there is at least so much time to hear it.
+const HEARING_MIN: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Worker {
     id: WorkerId,
     state: State,
-    since: Instant,
-    spawned_at: Instant,
+    since: Moment,
+    spawned_at: Moment,
     /// The first time it was ready.
-    ready_since: Option<Instant>,
+    ready_since: Option<Moment>,
     pid: Option<u32>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum State {
-    Spawning { answer_by: Instant },
-    Starting { ready_by: Instant },
+    Spawning { answer_by: Moment },
+    Starting { ready_by: Moment },
     Ready,
-    Unready { ready_by: Instant },
-    Draining { stop_at: Instant },
-    Unborn { answer_by: Instant },
-    Stopping { terminate_at: Instant },
-    Terminating { kill_at: Instant },
-    Killed { again_at: Instant },
+    Unready { ready_by: Moment },
+    Draining { stop_at: Moment },
+    Unborn { answer_by: Moment },
+    Stopping { terminate_at: Moment },
+    Terminating { kill_at: Moment },
+    Killed { again_at: Moment },
     Down,
 }
 
@@ -119,7 +125,27 @@ impl Worker {
         }
     }
 
-    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+    /// Another process goes on with it: asks again for what its state implies, for nobody knows whether it was done. All of it can
+    /// be done twice. The deadlines stay.
+    pub(crate) fn resume(&mut self, turn: &mut Turn<'_>) {
+        let (worker, hearing) = (self.id, turn.after(HEARING_MIN));
+        match &mut self.state {
+            // The driver knows by now, or will find out, whether there is a process.
+            State::Spawning { .. } | State::Unborn { .. } | State::Down => (),
+            State::Starting { ready_by } => *ready_by = hearing.max(*ready_by),
+            State::Ready => turn.act(Action::Route { worker }),
+            State::Unready { ready_by } => {
+                *ready_by = hearing.max(*ready_by);
+                turn.act(Action::Drain { worker });
+            }
+            State::Draining { .. } => turn.act(Action::Drain { worker }),
+            State::Stopping { .. } => turn.act(Action::StopPolitely { worker }),
+            State::Terminating { .. } => turn.act(Action::Terminate { worker }),
+            State::Killed { .. } => turn.act(Action::Kill { worker }),
+        }
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Moment> {
         match self.state {
             State::Spawning { answer_by } | State::Unborn { answer_by } => Some(answer_by),
             State::Starting { ready_by } | State::Unready { ready_by } => Some(ready_by),
@@ -139,15 +165,15 @@ impl Worker {
         self.state
     }
 
-    pub(crate) const fn since(&self) -> Instant {
+    pub(crate) const fn since(&self) -> Moment {
         self.since
     }
 
-    pub(crate) const fn spawned_at(&self) -> Instant {
+    pub(crate) const fn spawned_at(&self) -> Moment {
         self.spawned_at
     }
 
-    pub(crate) const fn ready_since(&self) -> Option<Instant> {
+    pub(crate) const fn ready_since(&self) -> Option<Moment> {
         self.ready_since
     }
 
@@ -156,7 +182,7 @@ impl Worker {
     }
 
     // ## Spawning => (Starting | Ready | Unborn | Down)
-    fn spawning(&mut self, answer_by: Instant, input: &Input, turn: &mut Turn<'_>) -> Option<News> {
+    fn spawning(&mut self, answer_by: Moment, input: &Input, turn: &mut Turn<'_>) -> Option<News> {
         match input {
             Input::Started { pid } => {
                 let ready_by = turn.after(turn.config().ready_timeout);

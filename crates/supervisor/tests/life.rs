@@ -1,6 +1,6 @@
 //! Lives of applications as transcripts: lines with `>` go in, the lines after them must come out.
 //!
-//! `> +5s` lets time pass; every timeout that falls due on the way is handled at its time. Uninteresting events are left out.
+//! `> resume` lets another process go on. `> +5s` lets time pass; every timeout that falls due on the way is handled at its time. Uninteresting events are left out.
 
 use std::time::{Duration, Instant};
 
@@ -33,7 +33,9 @@ fn check(config: AppConfig, transcript: &str) {
     for line in expected.iter().filter(|line| line.starts_with('>')) {
         actual.push((*line).to_owned());
         let words: Vec<&str> = line.split_whitespace().skip(1).collect();
-        if let Some(wait) = words[0].strip_prefix('+') {
+        if words[0] == "resume" {
+            app = resumed(&app, config, now);
+        } else if let Some(wait) = words[0].strip_prefix('+') {
             let end = now + duration(wait);
             while let Some(at) = app.poll_timeout().filter(|at| *at <= end) {
                 now = now.max(at);
@@ -46,6 +48,12 @@ fn check(config: AppConfig, transcript: &str) {
         actual.extend(std::iter::from_fn(|| app.poll_action()).filter_map(|action| text(&action)));
     }
     assert_eq!(actual.join("\n"), expected.join("\n"));
+}
+
+/// Goes on as another process would.
+fn resumed(app: &App, config: AppConfig, now: Instant) -> App {
+    let saved = serde_json::to_string(&app.save(now)).expect("it can be written");
+    App::resume(config, 1, serde_json::from_str(&saved).expect("it can be read"), now)
 }
 
 fn duration(text: &str) -> Duration {
@@ -130,6 +138,8 @@ fn next_text(next: Next) -> String {
 
 #[path = "life/reload.rs"]
 mod reload;
+#[path = "life/resume.rs"]
+mod resume;
 
 #[test]
 fn worker_gets_requests_only_when_it_is_ready() {

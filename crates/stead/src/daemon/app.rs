@@ -1,19 +1,19 @@
 //! The task of one app: performs what its supervisor decides and tells it what happens. No policy in here.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use stead_balancer::{Death, PoolEvent};
-use stead_control::{Environment, Event as Heard, Progress, Text};
+use stead_control::{Event as Heard, Progress};
 use stead_process::keeper::{Exit, Signal};
 use stead_process::node::ClusterMessage;
 use stead_supervisor::{Action, App, ExitKind, Input, WorkerId};
 use tokio::sync::mpsc;
 
 use super::message::Message;
+use super::operator::pairs;
 use super::ports::{ListenError, PortId, Ports};
 use super::settings::{Shown, for_supervisor};
 use super::shared::Shared;
@@ -25,6 +25,7 @@ const WEDGE_LOOK: Duration = Duration::from_millis(250);
 
 /// One app and everything that runs for it.
 pub(super) struct AppTask {
+    pub(super) id: u32,
     pub(super) settings: Arc<AppSettings>,
     pub(super) shared: Arc<Shared>,
     pub(super) machine: App,
@@ -41,18 +42,21 @@ pub(super) struct AppTask {
     pub(super) last_exits: HashMap<u32, Exit>,
     /// Exits of workers that a request may have killed.
     pub(super) exits: super::report::Exits,
-    pub(super) ended: bool,
+    /// Nothing of it runs, because it was stopped or has finished.
+    pub(super) rests: bool,
+    /// It is to be forgotten once it rests.
+    pub(super) leaving: bool,
 }
 
-/// Runs an app until it has ended.
+/// Runs an app until it is deleted.
 pub(super) async fn run(mut task: AppTask, mut messages: mpsc::UnboundedReceiver<Message>) {
     let mut look = tokio::time::interval(WEDGE_LOOK);
-    task.input(Input::Start);
-    while !task.ended {
+    task.begin();
+    loop {
         while let Some(action) = task.machine.poll_action() {
             task.perform(action).await;
         }
-        if task.ended {
+        if task.rests && task.leaving {
             break;
         }
         let timeout = task.machine.poll_timeout();
@@ -65,7 +69,9 @@ pub(super) async fn run(mut task: AppTask, mut messages: mpsc::UnboundedReceiver
             _ = look.tick() => task.ports.iter().for_each(|(_, port)| port.pool.look_for_wedged()),
         }
     }
-    task.close();
+    task.ports.close_all();
+    task.shared.registry.remove(task.id);
+    task.hear_all(&Heard::AppDeleted { app: task.settings.name.clone() });
 }
 
 async fn sleep_until(time: Option<Instant>) {
@@ -91,11 +97,16 @@ impl AppTask {
             Message::Reload { progress } => self.reload(progress),
             Message::Reconfigure(settings) => self.reconfigure(*settings),
             Message::Scale(instances) => self.scale(instances),
-            Message::Stop { now } => self.input(if now { Input::StopNow } else { Input::Stop }),
+            Message::Start { answer } => drop(answer.send(self.start_again())),
+            Message::Stop { now } => self.stop(now),
+            Message::Delete { now } => {
+                self.leaving = true;
+                self.stop(now);
+            }
             // Whoever asked may have gone; then nobody has to know.
             Message::Send { slot, message, answer } => drop(answer.send(self.send(slot, &message))),
             Message::Signal { slot, signal, answer } => drop(answer.send(self.pass_on(slot, signal))),
-            Message::Environment { answer } => drop(answer.send(self.environment())),
+            Message::Environment { answer } => drop(answer.send(pairs(&self.settings.environment))),
             Message::Status { answer } => drop(answer.send(self.status())),
             Message::Poisoned { answer } => drop(answer.send(self.poisoned())),
         }
@@ -200,13 +211,6 @@ impl AppTask {
     fn pass_on(&self, slot: Option<u32>, signal: Signal) -> u32 {
         let meant = self.workers.values().filter(|worker| slot.is_none_or(|slot| worker.slot == slot));
         meant.map(|worker| self.shared.keeper.signal(worker.child.id, signal)).count() as u32
-    }
-
-    fn environment(&self) -> Environment {
-        let pair = |(name, value): (&OsString, &OsString)| {
-            (Text::from(name.as_os_str()), Text::from(value.as_os_str()))
-        };
-        self.settings.environment.iter().map(pair).collect()
     }
 
     fn channel_ended(&mut self, worker: WorkerId) {
@@ -364,8 +368,37 @@ impl AppTask {
         drop(self.shared.events.send(event.clone()));
     }
 
-    fn close(&mut self) {
+    fn begin(&mut self) {
+        if !self.settings.program.is_node {
+            self.serve_configured();
+        }
+        self.input(Input::Start);
+    }
+
+    /// Starts what rests; what runs and has failed is tried again at once.
+    fn start_again(&mut self) -> Result<(), ListenError> {
+        if self.rests {
+            self.ports.bind_configured(&self.settings)?;
+            self.shown = Shown { serves: !self.ports.is_empty(), was_ready: false };
+            self.rests = false;
+            self.shared.registry.set_rests(self.id, false);
+            self.input(Input::Reconfigure(for_supervisor(&self.settings, self.shown)));
+        }
+        self.begin();
+        Ok(())
+    }
+
+    fn stop(&mut self, now: bool) {
+        if self.rests {
+            return self.hear_all(&Heard::AppStopped { app: self.settings.name.clone() });
+        }
+        self.input(if now { Input::StopNow } else { Input::Stop });
+    }
+
+    /// Nothing of it runs any more; its addresses are free for others.
+    pub(super) fn rest(&mut self) {
         self.ports.close_all();
-        self.shared.app_ended(&self.settings.name);
+        self.rests = true;
+        self.shared.registry.set_rests(self.id, true);
     }
 }

@@ -1,18 +1,22 @@
 //! The control API's questions, put to the tasks of the apps.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::Value;
 use stead_control::{
-    Environment, Event, Operator, PoisonedRequest, Progress, Refusal, RefusalKind, RenewRequest, SavedApp,
-    StartAnswer, StartRequest, Status, Steps, StopRequest,
+    Definition, Environment, Event, Operator, PoisonedRequest, Progress, Refusal, RefusalKind, RenewRequest,
+    SavedApp, StartAnswer, StartRequest, Status, Steps, StopRequest, Text,
 };
 use stead_process::keeper::Signal;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::message::Message;
-use super::shared::{AppHandle, Shared};
+use super::ports::ListenError;
+use super::registry::AppHandle;
+use super::shared::{Shared, refused};
 
 /// Steps of a reload that may wait for a slow reader.
 const PROGRESS_MAX: usize = 256;
@@ -24,7 +28,7 @@ pub(super) struct Desk(pub(super) Arc<Shared>);
 
 impl Desk {
     fn app(&self, name: &str) -> Result<AppHandle, Refusal> {
-        let apps = self.0.apps();
+        let apps = self.0.registry.all();
         let found = apps.iter().find(|app| app.name == name).cloned();
         found.ok_or_else(|| {
             let known: Vec<&str> = apps.iter().map(|app| app.name.as_str()).collect();
@@ -46,6 +50,13 @@ impl Desk {
         self.put(&self.app(app)?, question(answer))?;
         told.await.map_err(|_| has_ended(app))
     }
+}
+
+/// Variables as the control API has them.
+pub(super) fn pairs(variables: &BTreeMap<OsString, OsString>) -> Environment {
+    let pair =
+        |(name, value): (&OsString, &OsString)| (Text::from(name.as_os_str()), Text::from(value.as_os_str()));
+    variables.iter().map(pair).collect()
 }
 
 fn has_ended(app: &str) -> Refusal {
@@ -72,7 +83,7 @@ fn reached(app: &str, slot: Option<u32>, count: u32) -> Result<u32, Refusal> {
 impl Operator for Desk {
     async fn status(&self) -> Status {
         let mut apps = Vec::new();
-        for app in self.0.apps() {
+        for app in self.0.registry.all() {
             let (answer, status) = oneshot::channel();
             // An app that ends at this moment is left out.
             drop(app.inbox.send(Message::Status { answer }));
@@ -86,8 +97,8 @@ impl Operator for Desk {
     }
 
     async fn start_app(&self, app: &str) -> Result<(), Refusal> {
-        // What is in the list runs.
-        self.app(app).map(|_| ())
+        let refused = |error: &ListenError| Refusal::from(refused(error));
+        self.ask(app, |answer| Message::Start { answer }).await?.map_err(|error| refused(&error))
     }
 
     async fn restart(&self, app: &str, _request: RenewRequest) -> Steps {
@@ -101,7 +112,7 @@ impl Operator for Desk {
         }
         let apps = match app {
             Some(name) => vec![self.app(name)?],
-            None => self.0.apps(),
+            None => self.0.registry.all(),
         };
         if self.0.is_stopping() {
             return Err(Refusal::new(RefusalKind::Conflict, "Stead is stopping"));
@@ -139,8 +150,7 @@ impl Operator for Desk {
     }
 
     async fn delete(&self, app: &str) -> Result<(), Refusal> {
-        self.app(app)?;
-        Err(not_offered("delete apps"))
+        self.put(&self.app(app)?, Message::Delete { now: false })
     }
 
     async fn signal(&self, app: &str, slot: Option<u32>, signal: i32) -> Result<u32, Refusal> {
@@ -170,8 +180,16 @@ impl Operator for Desk {
     }
 
     async fn definitions(&self) -> Vec<SavedApp> {
-        // A foreground instance's apps are defined where it is started.
-        Vec::new()
+        let save = |app: AppHandle| {
+            let from = &app.definition;
+            let definition = Definition {
+                arguments: from.arguments.iter().map(|word| Text::from(word.as_os_str())).collect(),
+                directory: Text::from(from.directory.as_path()),
+                environment: pairs(&from.environment),
+            };
+            SavedApp { id: app.id, name: app.name, definition, wanted: !app.rests, instances: None }
+        };
+        self.0.registry.all().into_iter().map(save).collect()
     }
 
     async fn upgrade(&self, _binary: &Path) -> Steps {
@@ -204,7 +222,7 @@ impl Operator for Desk {
 
     async fn poisoned(&self) -> Vec<PoisonedRequest> {
         let mut all = Vec::new();
-        for app in self.0.apps() {
+        for app in self.0.registry.all() {
             let (answer, poisoned) = oneshot::channel();
             // An app that ends at this moment is left out.
             drop(app.inbox.send(Message::Poisoned { answer }));

@@ -54,6 +54,7 @@ pub(crate) struct Tally {
     stopped: u64,
     wedged: u64,
     not_ready: u64,
+    pub(crate) resumed: u64,
 }
 
 impl Tally {
@@ -67,7 +68,7 @@ impl Tally {
         self.clone().fields().into_iter().all(|count| *count > 0)
     }
 
-    fn fields(&mut self) -> [&mut u64; 12] {
+    fn fields(&mut self) -> [&mut u64; 13] {
         [
             &mut self.steps,
             &mut self.spawned,
@@ -81,6 +82,7 @@ impl Tally {
             &mut self.stopped,
             &mut self.wedged,
             &mut self.not_ready,
+            &mut self.resumed,
         ]
     }
 }

@@ -27,6 +27,7 @@ enum Part {
 
 pub(crate) struct World {
     app: App,
+    config: AppConfig,
     rules: Rules,
     part: Part,
     now: Instant,
@@ -50,6 +51,7 @@ impl World {
         let mischief = [0, 5, 20, 60, 100][chance.below(5) as usize];
         Self {
             app: App::new(config, seed),
+            config,
             rules,
             part: Part::Chaos,
             now: Instant::now(),
@@ -160,10 +162,17 @@ impl World {
         }
         if let Input::Reconfigure(config) = input {
             self.rules.learn(config);
+            self.config = *config;
+        }
+        if let Input::Scale(instances) = input {
+            self.config.instances = *instances;
         }
         self.note(input);
         self.app.handle(self.now, input.clone());
         let step = Step { now: self.now, input, routed_before: &routed_before, phase_before };
+        if self.chance.percent(2) {
+            self.hand_over();
+        }
         while let Some(action) = self.app.poll_action() {
             self.rules.check_action(&action, &self.processes, &step);
             self.perform(&action);
@@ -171,6 +180,35 @@ impl World {
         let snapshot = self.app.snapshot(self.now);
         self.phase = snapshot.phase;
         self.rules.check_step(&step, &self.processes, &snapshot);
+    }
+
+    /// The driver dies after it has written down the machine and has done a part of what it had to; another one goes on.
+    fn hand_over(&mut self) {
+        self.rules.tally.resumed += 1;
+        let saved = self.app.save(self.now);
+        let written = serde_json::to_string(&saved).expect("it can be written");
+        let read = serde_json::from_str(&written).expect("it can be read");
+        assert_eq!(saved, read, "what was written is read as it was");
+        let config = self.config;
+        let mut old = std::mem::replace(&mut self.app, App::resume(config, self.planned, read, self.now));
+        assert_eq!(
+            old.snapshot(self.now),
+            self.app.snapshot(self.now),
+            "nothing that can be seen has changed"
+        );
+        let mut is_alive = true;
+        while let Some(action) = old.poll_action() {
+            is_alive &= self.chance.percent(80);
+            match action {
+                // The next driver starts those that are asked for and were not started.
+                Action::Spawn { .. } => self.perform(&action),
+                // Nobody heard it; it is told again.
+                Action::Tell(_) => (),
+                _ if is_alive => self.perform(&action),
+                _ => (),
+            }
+        }
+        self.processes.values_mut().for_each(|process| process.is_routed = false);
     }
 
     /// What the world itself learns from an input.
