@@ -42,5 +42,8 @@ pub use settings::{
     RestartSettings, Serialization, Settings, StopSettings, Upstream,
 };
 
+pub(crate) use shell::split as split_words;
+pub(crate) use suggest::nearest;
+
 /// `defaults.toml`: every setting, its default and its reason.
 pub const DEFAULTS: &str = include_str!("defaults.toml");
