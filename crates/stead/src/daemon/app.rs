@@ -11,12 +11,19 @@ use stead_process::node::ClusterMessage;
 use stead_supervisor::{Action, App, ExitKind, Input, WorkerId};
 use tokio::sync::mpsc;
 
+use super::definition::Definition;
+use super::held;
 use super::message::Message;
 use super::ports::{ListenError, PortId, Ports};
+use super::registry::AppHandle;
+use super::resume;
 use super::settings::{Shown, for_supervisor};
 use super::shared::Shared;
 use super::worker::{Link, Worker};
 use crate::config::{AppSettings, Mode};
+
+/// How often counters are kept for the next daemon, while nothing else happens.
+const SAVE_COUNTERS: Duration = Duration::from_secs(1);
 
 /// How often pools look for workers that take nothing.
 const WEDGE_LOOK: Duration = Duration::from_millis(250);
@@ -44,12 +51,26 @@ pub(super) struct AppTask {
     pub(super) rests: bool,
     /// It is to be forgotten once it rests.
     pub(super) leaving: bool,
+    /// How it was asked for.
+    pub(super) definition: Arc<Definition>,
+    /// Something that the next daemon has to know has changed.
+    changed: bool,
+}
+
+/// What a task is made of.
+pub(super) struct Parts {
+    pub(super) id: u32,
+    pub(super) settings: AppSettings,
+    pub(super) definition: Arc<Definition>,
+    pub(super) machine: App,
+    pub(super) ports: Ports,
+    pub(super) shown: Shown,
 }
 
 /// Runs an app until it is deleted.
 pub(super) async fn run(mut task: AppTask, mut messages: mpsc::UnboundedReceiver<Message>) {
     let mut look = tokio::time::interval(WEDGE_LOOK);
-    task.begin();
+    let mut save = tokio::time::interval(SAVE_COUNTERS);
     loop {
         while let Some(action) = task.machine.poll_action() {
             task.perform(action).await;
@@ -57,17 +78,23 @@ pub(super) async fn run(mut task: AppTask, mut messages: mpsc::UnboundedReceiver
         if task.rests && task.leaving {
             break;
         }
+        if std::mem::take(&mut task.changed) {
+            task.save();
+        }
         let timeout = task.machine.poll_timeout();
         tokio::select! {
             message = messages.recv() => match message {
+                Some(Message::HandOver { done }) => return task.hand_over(messages, done).await,
                 Some(message) => task.hear(message),
                 None => break,
             },
+            _ = save.tick() => task.changed = true,
             () = sleep_until(timeout) => task.input(Input::Timeout),
             _ = look.tick() => task.ports.iter().for_each(|(_, port)| port.pool.look_for_wedged()),
         }
     }
     task.ports.close_all();
+    task.shared.keeper.release(&held::state(task.id));
     task.shared.registry.remove(task.id);
 }
 
@@ -79,12 +106,50 @@ async fn sleep_until(time: Option<Instant>) {
 }
 
 impl AppTask {
+    pub(super) fn new(parts: Parts, shared: &Arc<Shared>, inbox: mpsc::UnboundedSender<Message>) -> Self {
+        let Parts { id, settings, definition, machine, ports, shown } = parts;
+        Self {
+            id,
+            settings: Arc::new(settings),
+            shared: Arc::clone(shared),
+            machine,
+            workers: BTreeMap::new(),
+            ports,
+            inbox,
+            reloads: HashMap::new(),
+            next_reload: 1,
+            shown,
+            refusal: None,
+            last_exits: HashMap::new(),
+            exits: super::report::Exits::default(),
+            rests: false,
+            leaving: false,
+            definition,
+            changed: true,
+        }
+    }
+
+    /// For the registry.
+    pub(super) fn handle(&self) -> AppHandle {
+        AppHandle {
+            id: self.id,
+            name: self.settings.name.clone(),
+            definition: Arc::clone(&self.definition),
+            inbox: self.inbox.clone(),
+            rests: self.rests,
+        }
+    }
+
     pub(super) fn input(&mut self, input: Input) {
         self.machine.handle(Instant::now(), input);
+        self.changed = true;
     }
 
     fn hear(&mut self, message: Message) {
+        self.changed |= message.changes();
         match message {
+            // Seen to where messages are taken in.
+            Message::HandOver { .. } => (),
             Message::Exited { worker, exit } => self.exited(worker, exit),
             Message::Node { worker, received } => self.hear_node(worker, received),
             Message::ChannelEnded { worker } => self.channel_ended(worker),
@@ -244,6 +309,7 @@ impl AppTask {
 
     fn exited(&mut self, worker: WorkerId, exit: Exit) {
         let Some(process) = self.workers.remove(&worker) else { return };
+        resume::release(&self.shared, self.id, worker, process.child.id);
         if let Link::Node(link) = &process.link {
             link.unaccepted.clear();
         }
@@ -354,7 +420,7 @@ impl AppTask {
         drop(self.shared.events.send(event.clone()));
     }
 
-    fn begin(&mut self) {
+    pub(super) fn begin(&mut self) {
         if !self.settings.program.is_node {
             self.serve_configured();
         }

@@ -45,4 +45,13 @@ pub(super) enum Message {
     Status { answer: oneshot::Sender<AppStatus> },
     /// The poison requests kept.
     Poisoned { answer: oneshot::Sender<Vec<PoisonedRequest>> },
+    /// Another daemon takes over; answered when nothing is read or written here any more.
+    HandOver { done: oneshot::Sender<()> },
+}
+
+impl Message {
+    /// It may change what the next daemon has to know.
+    pub(super) fn changes(&self) -> bool {
+        !matches!(self, Message::Status { .. } | Message::Poisoned { .. } | Message::Send { .. })
+    }
 }

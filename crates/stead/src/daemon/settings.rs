@@ -1,19 +1,20 @@
 //! Settings in the words of the rooms they are for.
 
+use serde::{Deserialize, Serialize};
 use stead_process::node;
 
 use crate::config::{AppSettings, Balance, ReadyTimeout, RestartPolicy, Serialization};
 
 /// How a Node.js program's channel is written.
-pub(super) fn for_channel(settings: &AppSettings) -> node::Serialization {
-    match settings.serialization {
+pub(super) fn for_channel(serialization: Serialization) -> node::Serialization {
+    match serialization {
         Serialization::Json => node::Serialization::Json,
         Serialization::Advanced => node::Serialization::Advanced,
     }
 }
 
 /// What an app has shown of itself so far.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub(super) struct Shown {
     /// It listens somewhere, or did: a worker that does not is then not ready.
     pub(super) serves: bool,

@@ -1,6 +1,5 @@
 //! What signals to the keeper ask for: stop, reload, read the configuration again.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use stead_process::keeper::Signal;
@@ -62,7 +61,7 @@ fn reread_one(shared: &Arc<Shared>, definition: &Arc<Definition>) {
             }
             None => {
                 shared.console.say(Some(&name), &format!("new: {}", settings.program.display));
-                if let Err(error) = shared.start_app(settings, definition, &mut HashMap::new()) {
+                if let Err(error) = shared.start_app(settings, definition) {
                     shared.console.say(Some(&name), &cli::in_one_line(&error));
                 }
             }

@@ -11,10 +11,13 @@ use std::time::Instant;
 use stead_balancer::{Hand, Road};
 use stead_process::keeper::Child;
 use stead_process::node::{Channel, ClusterMessage};
+use stead_supervisor::WorkerId;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::ports::PortId;
+use super::successor::{Handed, Successor};
+use crate::config::Serialization;
 
 /// A running process.
 pub(super) struct Worker {
@@ -48,6 +51,7 @@ pub(super) enum Link {
 /// The channel, and what is known over it.
 pub(super) struct NodeLink {
     pub(super) channel: Channel,
+    pub(super) serialization: Serialization,
     pub(super) open: bool,
     /// It ran as far as Node.js itself.
     pub(super) online: bool,
@@ -100,7 +104,11 @@ impl Unaccepted {
 /// Hands connections to one listener of a Node.js worker.
 pub(super) struct NodeHand {
     pub(super) channel: Channel,
+    pub(super) app: u32,
+    pub(super) worker: WorkerId,
     pub(super) key: String,
+    /// Who speaks to the workers once this daemon has been relieved.
+    pub(super) successor: Successor,
     pub(super) unaccepted: Unaccepted,
     /// Whole connections are waited for; socket pairs tell by themselves.
     pub(super) whole: bool,
@@ -109,6 +117,13 @@ pub(super) struct NodeHand {
 impl Hand for NodeHand {
     fn give(&self, connection: OwnedFd, _client: Option<SocketAddr>) -> io::Result<oneshot::Receiver<bool>> {
         let (sender, answer) = oneshot::channel();
+        if let Some(successor) = self.successor.get() {
+            let (app, worker, key) = (self.app, self.worker, self.key.clone());
+            successor.send(Handed::Connect { app, worker, key, connection })?;
+            // It reaches the worker if the worker lives; a socket pair tells if not.
+            let _unheard = sender.send(true);
+            return Ok(answer);
+        }
         let message = ClusterMessage::NewConnection { key: self.key.clone(), remote: None };
         if !self.whole {
             self.channel.cluster(message, Some(connection)).map_err(io::Error::other)?;
@@ -141,9 +156,10 @@ impl Worker {
 }
 
 impl NodeLink {
-    pub(super) fn new(channel: Channel) -> Self {
+    pub(super) fn new(channel: Channel, serialization: Serialization) -> Self {
         Self {
             channel,
+            serialization,
             open: true,
             online: false,
             keys: HashMap::new(),
