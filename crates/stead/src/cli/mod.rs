@@ -70,6 +70,7 @@ pub enum Command {
     /// Change the number of workers
     Scale(scale::ScaleArguments),
     /// Show apps and workers
+    #[command(alias = "list")]
     Status(status::StatusArguments),
     /// Print every setting with its default and its reason
     Defaults,

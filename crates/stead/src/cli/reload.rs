@@ -4,7 +4,7 @@ use super::output::Output;
 use super::{ExitCode, Report, TargetArguments, session, target};
 use clap::Args;
 use std::time::Instant;
-use stead_control::{Client, ClientError, Progress, RuntimeDirectory};
+use stead_control::{Client, ClientError, Progress, RenewRequest, RuntimeDirectory};
 
 /// The arguments of `stead reload`.
 #[derive(Args, Clone, Debug, Default)]
@@ -45,7 +45,7 @@ pub(super) async fn reload(
 /// Starts one reload and stays with it to its end.
 async fn follow(client: &Client, app: Option<&str>, json: bool, output: &mut Output) -> Result<(), Report> {
     let started = Instant::now();
-    let mut steps = client.reload(app).await?;
+    let mut steps = client.reload(app, &RenewRequest::default()).await?;
     loop {
         let step = match steps.next().await? {
             Some(step) => step,
@@ -55,10 +55,11 @@ async fn follow(client: &Client, app: Option<&str>, json: bool, output: &mut Out
             output.data(&format!("{}\n", serde_json::json!(step)));
         }
         match step {
-            Progress::Step { .. } if json => (),
+            Progress::Step { .. } | Progress::Note { .. } if json => (),
             Progress::Step { app, done, of } => {
                 output.progress(&format!("{app}: {done} of {of} workers replaced"));
             }
+            Progress::Note { text } => output.progress(&text),
             Progress::Done { apps } => {
                 if !json {
                     output.words(&format!(

@@ -290,7 +290,7 @@ impl Around<'_> {
         let mut environment = self.environment.clone();
         environment.retain(|name, _| !SCRUBBED.iter().any(|scrubbed| name == scrubbed));
         environment.extend(table.env.iter().cloned());
-        let flags = self.arguments.env.iter();
+        let flags = self.arguments.variables();
         environment.extend(flags.map(|variable| (variable.name.clone(), variable.value.clone())));
         environment
     }

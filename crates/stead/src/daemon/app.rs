@@ -1,17 +1,18 @@
 //! The task of one app: performs what its supervisor decides and tells it what happens. No policy in here.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use stead_balancer::{Death, PoolEvent};
-use stead_control::{Event as Heard, Progress};
+use stead_control::{Definition, Environment, Event as Heard, Progress, Text};
 use stead_process::keeper::{Exit, Signal};
 use stead_process::node::ClusterMessage;
 use stead_supervisor::{Action, App, ExitKind, Input, WorkerId};
 use tokio::sync::mpsc;
 
-use super::definition::Definition;
 use super::held;
 use super::message::Message;
 use super::ports::{ListenError, PortId, Ports};
@@ -165,15 +166,10 @@ impl AppTask {
                 self.leaving = true;
                 self.stop(now);
             }
-            Message::Send { message, answer } => {
-                let sent = |worker: &mut Worker| match worker.node() {
-                    Some(link) => link.open && link.channel.send(&message).is_ok(),
-                    None => false,
-                };
-                let count = self.workers.values_mut().map(sent).filter(|sent| *sent).count();
-                // Whoever asked may have gone.
-                let _unheard = answer.send(count as u32);
-            }
+            // Whoever asked may have gone; then nobody has to know.
+            Message::Send { slot, message, answer } => drop(answer.send(self.send(slot, &message))),
+            Message::Signal { slot, signal, answer } => drop(answer.send(self.pass_on(slot, signal))),
+            Message::Environment { answer } => drop(answer.send(self.environment())),
             Message::Status { answer } => drop(answer.send(self.status())),
             Message::Poisoned { answer } => drop(answer.send(self.poisoned())),
         }
@@ -262,6 +258,29 @@ impl AppTask {
         if signal == Signal::TERM {
             self.shared.keeper.signal(process.child.id, Signal::CONT);
         }
+    }
+
+    /// To Node.js workers that listen to messages; returns how many.
+    fn send(&mut self, slot: Option<u32>, message: &Value) -> u32 {
+        let meant = self.workers.values_mut().filter(|worker| slot.is_none_or(|slot| worker.slot == slot));
+        let sent = |worker: &mut Worker| match worker.node() {
+            Some(link) => link.open && link.channel.send(message).is_ok(),
+            None => false,
+        };
+        meant.map(sent).filter(|sent| *sent).count() as u32
+    }
+
+    /// A signal of the user's, which Stead neither asked for nor needs to understand; returns how many workers got it.
+    fn pass_on(&self, slot: Option<u32>, signal: Signal) -> u32 {
+        let meant = self.workers.values().filter(|worker| slot.is_none_or(|slot| worker.slot == slot));
+        meant.map(|worker| self.shared.keeper.signal(worker.child.id, signal)).count() as u32
+    }
+
+    fn environment(&self) -> Environment {
+        let pair = |(name, value): (&OsString, &OsString)| {
+            (Text::from(name.as_os_str()), Text::from(value.as_os_str()))
+        };
+        self.settings.environment.iter().map(pair).collect()
     }
 
     fn channel_ended(&mut self, worker: WorkerId) {

@@ -10,13 +10,13 @@ use std::time::{Instant, SystemTime};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use stead_balancer::Lanes;
-use stead_control::{RuntimeDirectory, Server};
+use stead_control::{Definition, RuntimeDirectory, Server};
 use stead_process::keeper::{Event, Events, Keeper, Welcome};
 use tokio::sync::{broadcast, watch};
 
 use super::children::Children;
 use super::console::Console;
-use super::definition::Definition;
+use super::definition;
 use super::folder::Folder;
 use super::operator::Desk;
 use super::registry::Registry;
@@ -99,9 +99,9 @@ impl Plan {
         let Purpose::Foreground(arguments) = purpose else {
             return Ok(Self { first: None, lanes: config::lanes_default(), json: false });
         };
-        let definition = Definition::here(arguments.clone())
+        let definition = definition::here(arguments)
             .map_err(|error| Report::from(&ConfigError::NoCurrentDirectory(error)))?;
-        let Settings { apps, lanes, json, .. } = definition.evaluate()?;
+        let Settings { apps, lanes, json, .. } = definition::evaluate(&definition)?;
         Ok(Self { first: Some((Arc::new(definition), apps)), lanes, json })
     }
 }

@@ -4,8 +4,8 @@ use std::os::fd::OwnedFd;
 
 use serde_json::Value;
 use stead_balancer::PoolEvent;
-use stead_control::{AppStatus, PoisonedRequest, Progress};
-use stead_process::keeper::Exit;
+use stead_control::{AppStatus, Environment, PoisonedRequest, Progress};
+use stead_process::keeper::{Exit, Signal};
 use stead_process::node::Received;
 use stead_supervisor::WorkerId;
 use tokio::sync::{mpsc, oneshot};
@@ -39,8 +39,12 @@ pub(super) enum Message {
     Stop { now: bool },
     /// End and be forgotten.
     Delete { now: bool },
-    /// A message for every Node.js worker; answered with how many got it.
-    Send { message: Value, answer: oneshot::Sender<u32> },
+    /// A message for every Node.js worker, or for that of one slot; answered with how many got it.
+    Send { slot: Option<u32>, message: Value, answer: oneshot::Sender<u32> },
+    /// A signal for every worker, or for that of one slot; answered with how many got it.
+    Signal { slot: Option<u32>, signal: Signal, answer: oneshot::Sender<u32> },
+    /// The environment workers are started with.
+    Environment { answer: oneshot::Sender<Environment> },
     /// How it looks.
     Status { answer: oneshot::Sender<AppStatus> },
     /// The poison requests kept.

@@ -1,9 +1,14 @@
 //! The control API's questions, put to the tasks of the apps.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::Value;
-use stead_control::{Event, Operator, PoisonedRequest, Progress, Refusal, RefusalKind, Status, StopRequest};
+use stead_control::{
+    Environment, Event, Operator, PoisonedRequest, Progress, Refusal, RefusalKind, RenewRequest, SavedApp,
+    StartAnswer, StartRequest, Status, Steps, StopRequest,
+};
+use stead_process::keeper::Signal;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::message::Message;
@@ -29,8 +34,39 @@ impl Desk {
     }
 
     fn put(&self, app: &AppHandle, message: Message) -> Result<(), Refusal> {
-        let ending = || Refusal::new(RefusalKind::Conflict, format!("app `{}` has ended", app.name));
-        app.inbox.send(message).map_err(|_| ending())
+        app.inbox.send(message).map_err(|_| has_ended(&app.name))
+    }
+
+    /// Asks an app something and waits for what it says.
+    async fn ask<T>(
+        &self,
+        app: &str,
+        question: impl FnOnce(oneshot::Sender<T>) -> Message,
+    ) -> Result<T, Refusal> {
+        let (answer, told) = oneshot::channel();
+        self.put(&self.app(app)?, question(answer))?;
+        told.await.map_err(|_| has_ended(app))
+    }
+}
+
+fn has_ended(app: &str) -> Refusal {
+    Refusal::new(RefusalKind::Conflict, format!("app `{app}` has ended"))
+}
+
+/// What an instance that belongs to a terminal does not do.
+fn not_offered(what: &str) -> Refusal {
+    Refusal::new(RefusalKind::NotOffered, format!("this instance does not {what}"))
+        .with_hint("it was started with `stead run`; the apps of `stead start` can do that")
+}
+
+/// A slot that was named and has no worker.
+fn reached(app: &str, slot: Option<u32>, count: u32) -> Result<u32, Refusal> {
+    match slot {
+        Some(slot) if count == 0 => Err(Refusal::new(
+            RefusalKind::NoSuchWorker,
+            format!("app `{app}` has no worker `{app}.{slot}` that runs"),
+        )),
+        _ => Ok(count),
     }
 }
 
@@ -46,7 +82,24 @@ impl Operator for Desk {
         self.0.status(apps)
     }
 
-    async fn reload(&self, app: Option<&str>) -> Result<mpsc::Receiver<Progress>, Refusal> {
+    async fn start(&self, _request: StartRequest) -> Result<StartAnswer, Refusal> {
+        Err(not_offered("take further apps"))
+    }
+
+    async fn start_app(&self, app: &str) -> Result<(), Refusal> {
+        // What is in the list runs.
+        self.app(app).map(|_| ())
+    }
+
+    async fn restart(&self, app: &str, _request: RenewRequest) -> Steps {
+        self.app(app)?;
+        Err(not_offered("restart apps"))
+    }
+
+    async fn reload(&self, app: Option<&str>, request: RenewRequest) -> Steps {
+        if request.environment.is_some() {
+            return Err(not_offered("take another environment"));
+        }
         let apps = match app {
             Some(name) => vec![self.app(name)?],
             None => self.0.registry.all(),
@@ -86,10 +139,49 @@ impl Operator for Desk {
         }
     }
 
-    async fn send_message(&self, app: &str, message: Value) -> Result<u32, Refusal> {
-        let (answer, count) = oneshot::channel();
-        self.put(&self.app(app)?, Message::Send { message, answer })?;
-        count.await.map_err(|_| Refusal::new(RefusalKind::Conflict, format!("app `{app}` has ended")))
+    async fn delete(&self, app: &str) -> Result<(), Refusal> {
+        self.app(app)?;
+        Err(not_offered("delete apps"))
+    }
+
+    async fn signal(&self, app: &str, slot: Option<u32>, signal: i32) -> Result<u32, Refusal> {
+        let signal = Signal::try_from(signal)
+            .map_err(|_| Refusal::new(RefusalKind::Invalid, format!("there is no signal {signal}")))?;
+        let count = self.ask(app, |answer| Message::Signal { slot, signal, answer }).await?;
+        reached(app, slot, count)
+    }
+
+    async fn send_message(&self, app: &str, slot: Option<u32>, message: Value) -> Result<u32, Refusal> {
+        let count = self.ask(app, |answer| Message::Send { slot, message, answer }).await?;
+        reached(app, slot, count)
+    }
+
+    async fn environment(&self, app: &str) -> Result<Environment, Refusal> {
+        self.ask(app, |answer| Message::Environment { answer }).await
+    }
+
+    async fn reset(&self, app: &str) -> Result<(), Refusal> {
+        self.app(app)?;
+        Err(not_offered("reset counters"))
+    }
+
+    async fn flush(&self, app: &str) -> Result<(), Refusal> {
+        self.app(app)?;
+        Err(not_offered("keep logs"))
+    }
+
+    async fn definitions(&self) -> Vec<SavedApp> {
+        // A foreground instance's apps are defined where it is started.
+        Vec::new()
+    }
+
+    async fn upgrade(&self, _binary: &Path) -> Steps {
+        Err(not_offered("upgrade itself"))
+    }
+
+    async fn shut_down(&self, now: bool) -> Result<(), Refusal> {
+        self.0.stop(now);
+        Ok(())
     }
 
     async fn events(&self) -> mpsc::Receiver<Event> {
@@ -134,7 +226,7 @@ async fn merge(under_way: Vec<mpsc::Receiver<Progress>>, sender: mpsc::Sender<Pr
                 Progress::Done { apps } => done.extend(apps),
                 Progress::Failed { .. } => failure = failure.or(Some(progress)),
                 // Whoever asked may have gone; the reload goes on.
-                Progress::Step { .. } => drop(sender.send(progress).await),
+                Progress::Step { .. } | Progress::Note { .. } => drop(sender.send(progress).await),
             }
         }
     }

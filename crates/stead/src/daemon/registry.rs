@@ -2,9 +2,9 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use stead_control::Definition;
 use tokio::sync::{mpsc, watch};
 
-use super::definition::Definition;
 use super::message::Message;
 
 /// An app, to talk to.

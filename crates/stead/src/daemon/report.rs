@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use stead_balancer::{EndpointId, EndpointSnapshot, PoisonRecord, PoolSnapshot};
 use stead_control::{
-    AppStatus, Bucket, Counters, Death, Event as Heard, ExitReport, Instances, Latency, ListenStatus,
-    PoisonedRequest, Progress, ReloadStatus, WorkerState, WorkerStatus,
+    AppState, AppStatus, Bucket, Counters, Death, Event as Heard, ExitReport, Instances, Latency,
+    ListenStatus, PoisonedRequest, Progress, ReloadStatus, Text, WorkerState, WorkerStatus,
 };
 use stead_process::keeper::Exit;
 use stead_supervisor::{Event, Next, Readiness, SlotState, WorkerId};
@@ -254,8 +254,24 @@ impl AppTask {
             let mode = control_mode(port.mode);
             port.names.iter().map(move |address| ListenStatus { address: address.clone(), mode })
         });
+        let restarts = snapshot.slots.iter().map(|slot| u64::from(slot.restarts)).sum();
         AppStatus {
+            id: 0,
             name: self.settings.name.clone(),
+            namespace: "default".to_owned(),
+            state: app_state(&workers, snapshot.reload.is_some()),
+            command: self.settings.program.display.clone(),
+            directory: Text::from(self.settings.directory.as_path()),
+            file: None,
+            watch: false,
+            cron_restart: None,
+            started: Some(self.shared.started.0),
+            logs: None,
+            restarts,
+            cpu: 0.0,
+            memory_bytes: workers.iter().filter_map(|worker| worker.memory_bytes).sum(),
+            requests_per_second: 0.0,
+            exits: Vec::new(),
             mode: control_mode(self.settings.mode),
             instances: Instances { wanted: snapshot.instances, ready },
             listens: listens.collect(),
@@ -302,6 +318,8 @@ impl AppTask {
                     last_exit,
                     retry_in,
                     memory_bytes: pid.and_then(resident_bytes),
+                    cpu: 0.0,
+                    healthy: None,
                     requests: load.requests,
                     in_flight: load.in_flight.into(),
                     replayed: load.failed,
@@ -309,6 +327,23 @@ impl AppTask {
             }
         }
         all
+    }
+}
+
+/// All workers in one word.
+fn app_state(workers: &[WorkerStatus], reloading: bool) -> AppState {
+    let any = |state| workers.iter().any(|worker| worker.state == state);
+    let all = |states: &[WorkerState]| workers.iter().all(|worker| states.contains(&worker.state));
+    if reloading {
+        AppState::Reloading
+    } else if any(WorkerState::Ready) {
+        AppState::Running
+    } else if all(&[WorkerState::Draining, WorkerState::Stopping]) {
+        AppState::Stopping
+    } else if all(&[WorkerState::Failed]) {
+        AppState::Failed
+    } else {
+        AppState::Starting
     }
 }
 

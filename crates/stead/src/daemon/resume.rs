@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use stead_balancer::Road;
+use stead_control::Definition;
 use stead_process::keeper::{Child, ChildId, Exit, Inherited, Signal};
 use stead_supervisor::{App, Input, WorkerId};
 use tokio::sync::mpsc;
 
 use super::app::{self, AppTask, Parts};
-use super::definition::Definition;
 use super::held::{self, Held, Part};
 use super::launch::Ends;
 use super::notify::NotifySocket;

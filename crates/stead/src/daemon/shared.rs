@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use stead_balancer::Lanes;
-use stead_control::{AppStatus, Event as Heard, Status};
+use stead_control::{Definition, AppStatus, Event as Heard, Status};
 use stead_process::keeper::Keeper;
 use stead_supervisor::App;
 use tokio::sync::{broadcast, mpsc};
@@ -13,7 +13,6 @@ use tokio::sync::{broadcast, mpsc};
 use super::app::{self, AppTask, Parts};
 use super::children::Children;
 use super::console::Console;
-use super::definition::Definition;
 use super::folder::Folder;
 use super::message::Message;
 use super::ports::{ListenError, Ports};
@@ -122,6 +121,8 @@ impl Shared {
             daemon_starts: self.daemon_starts,
             started: self.started.0,
             uptime: self.started.1.elapsed(),
+            background: false,
+            home: None,
             apps,
         }
     }

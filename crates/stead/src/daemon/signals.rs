@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use stead_control::Definition;
 use stead_process::keeper::Signal;
 
-use super::definition::Definition;
+use super::definition;
 use super::message::Message;
 use super::shared::Shared;
 use crate::cli;
@@ -36,7 +37,7 @@ fn reread(shared: &Arc<Shared>) {
 }
 
 fn reread_one(shared: &Arc<Shared>, definition: &Arc<Definition>) {
-    let wanted = match definition.evaluate() {
+    let wanted = match definition::evaluate(definition) {
         Ok(settings) => settings.apps,
         Err(report) => {
             let text = format!("the configuration was not taken over: {}", report.in_one_line());

@@ -15,10 +15,10 @@ use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use stead_control::Definition;
 use stead_process::keeper::{ChildId, Exit};
 use stead_supervisor::WorkerId;
 
-use super::definition::Definition;
 use super::ports::PortId;
 use super::settings::Shown;
 use crate::config::{AppSettings, Mode, Serialization};

@@ -38,7 +38,7 @@ fn mistakes_on_the_command_line_are_explained() {
         "stead run server.js --instnaces 4",
         "stead run server.js -i many",
         "stead run server.js --listen localhost",
-        "stead run server.js --env A",
+        "stead run server.js --env =A",
         "stead run server.js --mode tunnel",
         "stead run server.js --set grace",
         "stead run server.js -c stead.toml",
