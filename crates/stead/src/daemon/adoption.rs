@@ -55,6 +55,7 @@ impl AppTask {
             draining: None,
             wedged: false,
             asked_to_end: false,
+            taps: Vec::new(),
             belongings,
         };
         self.attend(worker, process, ends);
@@ -85,7 +86,8 @@ impl AppTask {
             let source = Source { app: self.settings.name.clone(), slot: process.slot, stream };
             let Some(descriptor) = descriptor else { continue };
             // It ends with the stream, which may outlive the worker, and loses nothing that was written.
-            tokio::spawn(pump(descriptor, Arc::clone(&self.shared.console), source));
+            let tap = tokio::spawn(pump(descriptor, Arc::clone(&self.shared.console), source));
+            process.taps.push(tap);
         }
         self.shared.children.claim(process.child.id, self.inbox.clone(), worker);
         if let Some((channel, serialization)) = channel {

@@ -11,13 +11,15 @@ use stead_control::{Definition, Environment, Event as Heard, Progress, Text};
 use stead_process::keeper::{Exit, Signal};
 use stead_process::node::ClusterMessage;
 use stead_supervisor::{Action, App, ExitKind, Input, WorkerId};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::held;
 use super::message::Message;
 use super::ports::{ListenError, PortId, Ports};
 use super::registry::AppHandle;
+use super::renew::{How, Renewal};
 use super::resume;
+use super::successor::Handed;
 use super::settings::{Shown, for_supervisor};
 use super::shared::Shared;
 use super::worker::{Link, Worker};
@@ -54,6 +56,8 @@ pub(super) struct AppTask {
     pub(super) leaving: bool,
     /// How it was asked for.
     pub(super) definition: Arc<Definition>,
+    /// The number of workers, if it was changed since.
+    pub(super) scaled: Option<u32>,
     /// Something that the next daemon has to know has changed.
     changed: bool,
 }
@@ -126,6 +130,7 @@ impl AppTask {
             rests: false,
             leaving: false,
             definition,
+            scaled: None,
             changed: true,
         }
     }
@@ -138,6 +143,8 @@ impl AppTask {
             definition: Arc::clone(&self.definition),
             inbox: self.inbox.clone(),
             rests: self.rests,
+            grace: self.settings.stop.grace,
+            scaled: self.scaled,
         }
     }
 
@@ -157,10 +164,14 @@ impl AppTask {
             Message::Joined { worker, channel } => self.joined(worker, channel),
             Message::Pool { port, event } => self.hear_pool(port, event),
             Message::Ready { worker } => self.input(Input::Ready { worker }),
-            Message::Reload { progress } => self.reload(progress),
+            Message::Renew(renewal) => self.renew(renewal),
+            Message::Renewed(renewed) => self.renewed(renewed),
+            Message::Handed(handed) => self.take_in(handed),
+            Message::Reset => self.reset(),
             Message::Reconfigure(settings) => self.reconfigure(*settings),
             Message::Scale(instances) => self.scale(instances),
-            Message::Start { answer } => drop(answer.send(self.start_again())),
+            Message::Start { progress } => self.start(progress),
+            Message::Redefine(definition) => self.definition = definition,
             Message::Stop { now } => self.stop(now),
             Message::Delete { now } => {
                 self.leaving = true;
@@ -357,16 +368,7 @@ impl AppTask {
         self.input(Input::Exited { worker, exit: kind });
     }
 
-    fn reload(&mut self, progress: Option<mpsc::Sender<Progress>>) {
-        let id = self.next_reload;
-        self.next_reload += 1;
-        if let Some(progress) = progress {
-            self.reloads.insert(id, progress);
-        }
-        self.input(Input::Reload { id });
-    }
-
-    fn reconfigure(&mut self, settings: AppSettings) {
+    pub(super) fn reconfigure(&mut self, settings: AppSettings) {
         let old = &self.settings;
         if (&old.listen, old.mode, &old.ports, old.balancer)
             != (&settings.listen, settings.mode, &settings.ports, settings.balancer)
@@ -380,6 +382,8 @@ impl AppTask {
 
     fn scale(&mut self, instances: u32) {
         self.settings = Arc::new(AppSettings { instances, ..(*self.settings).clone() });
+        self.scaled = Some(instances);
+        self.shared.registry.set_scaled(self.id, instances);
         self.input(Input::Scale(instances));
         self.hear_all(&Heard::Scaled { app: self.settings.name.clone(), instances });
     }
@@ -446,17 +450,63 @@ impl AppTask {
         self.input(Input::Start);
     }
 
-    /// Starts what rests; what runs and has failed is tried again at once.
-    fn start_again(&mut self) -> Result<(), ListenError> {
+    fn start(&mut self, progress: mpsc::Sender<Progress>) {
         if self.rests {
-            self.ports.bind_configured(&self.settings)?;
-            self.shown = Shown { serves: !self.ports.is_empty(), was_ready: false };
-            self.rests = false;
-            self.shared.registry.set_rests(self.id, false);
-            self.input(Input::Reconfigure(for_supervisor(&self.settings, self.shown)));
+            let progress = Some(progress);
+            return self.renew(Renewal { how: How::Restart, environment: None, progress });
         }
         self.begin();
+        // Whoever asked may have gone.
+        drop(progress.try_send(Progress::Done { apps: vec![self.settings.name.clone()] }));
+    }
+
+    /// From rest, with the settings it has now.
+    pub(super) fn start_again(&mut self) -> Result<(), ListenError> {
+        self.ports.bind_configured(&self.settings)?;
+        self.shown = Shown { serves: !self.ports.is_empty(), was_ready: false };
+        self.rests = false;
+        self.shared.registry.set_rests(self.id, false);
+        self.input(Input::Reconfigure(for_supervisor(&self.settings, self.shown)));
+        self.begin();
         Ok(())
+    }
+
+    /// A connection from the daemon that this one relieved.
+    fn take_in(&mut self, handed: Handed) {
+        match handed {
+            Handed::Client { port, client, address, input, .. } => {
+                self.ports.take_in(port, client, (address, input));
+            }
+            Handed::Connect { worker, key, connection, .. } => {
+                let message = ClusterMessage::NewConnection { key, remote: None };
+                if let Some(link) = self.link(worker) {
+                    // A worker that is gone leaves its connections closed, which is how the other side learns it.
+                    drop(link.channel.cluster(message, Some(connection)));
+                }
+            }
+        }
+    }
+
+    /// Counters begin anew.
+    fn reset(&mut self) {
+        self.ports.iter().for_each(|(_, port)| port.pool.reset());
+        self.input(Input::Forgive);
+        self.last_exits.clear();
+    }
+
+    /// Stops listening to workers, writes down where they are, and lets what was begun be finished.
+    async fn hand_over(mut self, mut messages: mpsc::UnboundedReceiver<Message>, done: oneshot::Sender<()>) {
+        for process in self.workers.values_mut() {
+            process.let_go().await;
+        }
+        self.save();
+        for process in self.workers.values_mut() {
+            process.belongings.files.clear();
+        }
+        // Nobody waits if the keeper has given up meanwhile.
+        let _unheard = done.send(());
+        // The pools go on until this process ends; what they tell is the successor's business now.
+        while messages.recv().await.is_some() {}
     }
 
     fn stop(&mut self, now: bool) {

@@ -31,11 +31,6 @@ impl Children {
         }
     }
 
-    /// This child belongs to nobody; it is buried when it has ended.
-    pub(super) fn disown(&self, child: ChildId) {
-        self.lock().disowned.insert(child);
-    }
-
     pub(super) fn exited(&self, child: ChildId, exit: Exit) {
         let mut state = self.lock();
         match state.claimed.remove(&child) {

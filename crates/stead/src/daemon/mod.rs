@@ -7,6 +7,9 @@
 //! | `registry.rs`, `definition.rs` | the apps there are, and how each was asked for |
 //! | `signals.rs` | what signals ask for |
 //! | `app.rs` | one task per app: performs what its supervisor decides, passes on what happens |
+//! | `start.rs`, `renew.rs` | what `start`, `restart` and `reload` ask of apps |
+//! | `state.rs`, `held.rs`, `resume.rs` | what outlives the daemon, and how the next one goes on with it |
+//! | `relief.rs`, `successor.rs` | the change of guard when one version makes room for another |
 //! | `launch.rs`, `adoption.rs`, `worker.rs` | one process: how it is started, heard, what is kept of it |
 //! | `node.rs` | what a Node.js worker asks of its parent |
 //! | `ports.rs` | public listeners, the pool behind each, and which worker serves which |
@@ -24,6 +27,7 @@ mod children;
 mod console;
 mod definition;
 mod folder;
+mod held;
 mod instance;
 mod launch;
 mod message;
@@ -34,10 +38,16 @@ mod ports;
 mod probe;
 mod pump;
 mod registry;
+mod relief;
+mod renew;
 mod report;
+mod resume;
 mod settings;
 mod shared;
 mod signals;
+mod start;
+mod state;
+mod successor;
 mod worker;
 
 pub use folder::remove_remains;

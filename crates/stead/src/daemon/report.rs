@@ -91,11 +91,11 @@ impl AppTask {
             Event::ReloadProgress { id, done, of } => {
                 self.tell_progress(id, Progress::Step { app, done, of });
             }
-            Event::ReloadDone { id } => {
-                self.say("reload done");
-                self.tell_progress(id, Progress::Done { apps: vec![app] });
+            Event::ReloadDone { id } => self.tell_reload_done(id),
+            Event::ReloadFailed { id, reason, .. } => {
+                let hint = "see what the new worker printed; the old workers serve on".to_owned();
+                self.tell_reload_failed(id, &reason.to_string(), Some(hint));
             }
-            Event::ReloadFailed { id, reason, .. } => self.tell_reload_failed(id, &reason.to_string()),
             Event::Finished => {
                 self.say("finished");
                 self.rest();
@@ -181,7 +181,12 @@ impl AppTask {
         }
     }
 
-    fn tell_reload_failed(&mut self, id: u64, reason: &str) {
+    pub(super) fn tell_reload_done(&mut self, id: u64) {
+        self.say("reload done");
+        self.tell_progress(id, Progress::Done { apps: vec![self.settings.name.clone()] });
+    }
+
+    pub(super) fn tell_reload_failed(&mut self, id: u64, reason: &str, hint: Option<String>) {
         self.say(&format!("reload failed: {reason}; the old workers serve on"));
         let (done, of) = self
             .machine
@@ -189,8 +194,7 @@ impl AppTask {
             .reload
             .map_or((0, self.settings.instances), |r| (r.done, r.of));
         let app = self.settings.name.clone();
-        let hint = "see what the new worker printed; the old workers serve on".to_owned();
-        let failed = Progress::Failed { app, reason: reason.to_owned(), hint: Some(hint), done, of };
+        let failed = Progress::Failed { app, reason: reason.to_owned(), hint, done, of };
         self.tell_progress(id, failed);
     }
 

@@ -20,7 +20,7 @@ use super::notify::NotifySocket;
 use super::ports::{PortId, Ports};
 use super::settings::for_supervisor;
 use super::shared::Shared;
-use super::state::{FORMAT, SavedApp, SavedLink, SavedRoad, SavedWorker, clock};
+use super::state::{self, SavedApp, SavedLink, SavedRoad, SavedWorker, clock};
 use super::worker::{Belongings, Link, Worker};
 
 /// What the daemon before this one left with the keeper.
@@ -52,7 +52,7 @@ impl Shared {
     pub(super) fn resume(self: &Arc<Self>, mut estate: Estate) -> usize {
         let mut workers = 0;
         for (app, memory) in estate.held.take_states() {
-            match SavedApp::read(memory) {
+            match state::read::<SavedApp>(memory) {
                 Ok(saved) => workers += self.resume_app(saved, &mut estate),
                 Err(error) => {
                     let text = format!("the state of app {app} is not taken over: {error}");
@@ -63,7 +63,7 @@ impl Shared {
         // A child that no state speaks of was being started, and has lost what it was to write to.
         for child in estate.children.into_values() {
             self.keeper.signal(child.id, Signal::KILL);
-            self.children.disown(child.id, child.exit.is_some());
+            self.keeper.bury(child.id);
         }
         estate.held.release(&self.keeper);
         workers
@@ -100,6 +100,7 @@ impl Shared {
         task.last_exits = saved.last_exits.into_iter().collect();
         task.rests = saved.rests;
         task.leaving = saved.leaving;
+        task.scaled = saved.scaled;
         self.registry.add(task.handle());
         let workers = saved.workers.len();
         for worker in saved.workers {
@@ -145,6 +146,7 @@ impl AppTask {
             draining: None,
             wedged: saved.wedged,
             asked_to_end: saved.asked_to_end,
+            taps: Vec::new(),
             belongings: Belongings { files: saved.files, tasks: Vec::new() },
         };
         self.attend(id, process, ends);
@@ -184,7 +186,7 @@ impl AppTask {
 
     /// Lets the keeper keep what has changed.
     pub(super) fn save(&self) {
-        let written = self.saved().write();
+        let written = state::write(&self.saved());
         let name = held::state(self.id);
         let kept = written.and_then(|memory| self.shared.keeper.hold(&name, memory.as_fd()));
         if let Err(error) = kept {
@@ -195,7 +197,6 @@ impl AppTask {
     fn saved(&self) -> SavedApp {
         let now = Instant::now();
         SavedApp {
-            format: FORMAT,
             id: self.id,
             at: clock(),
             definition: (*self.definition).clone(),
@@ -204,6 +205,7 @@ impl AppTask {
             shown: self.shown,
             rests: self.rests,
             leaving: self.leaving,
+            scaled: self.scaled,
             next_reload: self.next_reload,
             next_port: self.ports.next_port(),
             last_exits: self.last_exits.iter().map(|(slot, exit)| (*slot, *exit)).collect(),

@@ -1,8 +1,8 @@
 //! What all tasks of an instance share, and the list of its apps.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Instant, SystemTime};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
 use stead_balancer::Lanes;
 use stead_control::{Definition, AppStatus, Event as Heard, Status};
@@ -35,6 +35,7 @@ pub(super) struct Shared {
     pub(super) daemon_starts: u32,
     pub(super) started: (SystemTime, Instant),
     pub(super) registry: Registry,
+    pub(super) upgrade: Mutex<Option<mpsc::Sender<Progress>>>,
     /// Set once another daemon has taken over.
     pub(super) successor: Successor,
     /// It goes on when nothing runs, and has no terminal.
@@ -45,25 +46,36 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    /// Starts an app.
-    pub(super) fn start_app(
+    /// Adds an app, and starts it unless it is to rest.
+    pub(super) fn add_app(
         self: &Arc<Self>,
         settings: AppSettings,
         definition: &Arc<Definition>,
+        rests: bool,
     ) -> Result<(), ListenError> {
         let (inbox, messages) = mpsc::unbounded_channel();
         let id = self.registry.next_id();
         let mut ports = Ports::new(id, Arc::clone(&self.lanes), self.keeper.clone(), inbox.clone());
-        ports.bind_configured(&settings)?;
+        if !rests {
+            ports.bind_configured(&settings)?;
+        }
         self.console.know(&settings.name);
         let shown = Shown { serves: !ports.is_empty(), was_ready: false };
         let machine = App::new(for_supervisor(&settings, shown), self.seed());
         let parts = Parts { id, settings, definition: Arc::clone(definition), machine, ports, shown };
         let mut task = AppTask::new(parts, self, inbox);
+        task.rests = rests;
         self.registry.add(task.handle());
-        task.begin();
+        if !rests {
+            task.begin();
+        }
         tokio::spawn(app::run(task, messages));
         Ok(())
+    }
+
+    /// The longest grace period of an app.
+    pub(super) fn grace(&self) -> Duration {
+        self.registry.all().iter().map(|app| app.grace).max().unwrap_or_default()
     }
 
     /// Decides the jitter of backoffs.
@@ -79,6 +91,11 @@ impl Shared {
     /// There is, or will be, something to do.
     pub(super) fn goes_on(&self) -> bool {
         self.registry.is_busy() || (self.background && !self.is_stopping())
+    }
+
+    /// Who waits for the end of an upgrade.
+    pub(super) fn upgrading(&self) -> MutexGuard<'_, Option<mpsc::Sender<Progress>>> {
+        self.upgrade.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn is_stopping(&self) -> bool {

@@ -7,6 +7,7 @@ use stead_process::keeper::Signal;
 
 use super::definition;
 use super::message::Message;
+use super::renew::Renewal;
 use super::shared::Shared;
 use crate::cli;
 
@@ -19,7 +20,7 @@ pub(super) fn hear(shared: &Arc<Shared>, signal: Signal) {
         shared.stop(again);
     } else if signal == Signal::USR2 {
         shared.console.say(None, "reloading");
-        shared.registry.tell_all(|| Message::Reload { progress: None });
+        shared.registry.tell_all(|| Message::Renew(Renewal::reload()));
     } else if signal == Signal::HUP {
         reread(shared);
     }
@@ -57,12 +58,11 @@ fn reread_one(shared: &Arc<Shared>, definition: &Arc<Definition>) {
         match running.iter().find(|app| app.name == name) {
             Some(app) => {
                 // An app that ends at this moment takes nothing over.
-                drop(app.inbox.send(Message::Reconfigure(Box::new(settings))));
-                drop(app.inbox.send(Message::Reload { progress: None }));
+                drop(app.inbox.send(Message::Renew(Renewal::reload())));
             }
             None => {
                 shared.console.say(Some(&name), &format!("new: {}", settings.program.display));
-                if let Err(error) = shared.start_app(settings, definition) {
+                if let Err(error) = shared.add_app(settings, definition, false) {
                     shared.console.say(Some(&name), &cli::in_one_line(&error));
                 }
             }

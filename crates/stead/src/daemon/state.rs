@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::time::{ClockId, clock_gettime};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use stead_control::Definition;
@@ -29,7 +30,6 @@ pub const FORMAT: u32 = 1;
 /// An app at one moment.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct SavedApp {
-    pub(super) format: u32,
     pub(super) id: u32,
     /// When it was written, on the clock that no one sets.
     pub(super) at: Duration,
@@ -39,6 +39,7 @@ pub(super) struct SavedApp {
     pub(super) shown: Shown,
     pub(super) rests: bool,
     pub(super) leaving: bool,
+    pub(super) scaled: Option<u32>,
     pub(super) next_reload: u64,
     pub(super) next_port: PortId,
     pub(super) last_exits: Vec<(u32, Exit)>,
@@ -99,34 +100,41 @@ pub(super) struct SavedPort {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum StateError {
     #[error("it has format {0}, and this version of Stead knows format {FORMAT}")]
-    Format(u64),
+    Format(u32),
     #[error("it cannot be read")]
     Unreadable(#[from] io::Error),
     #[error("it makes no sense")]
     Damaged(#[from] serde_json::Error),
 }
 
+/// What is written, with the number of its form.
+#[derive(Serialize, Deserialize)]
+struct Numbered<T> {
+    format: u32,
+    state: T,
+}
+
+/// Writes to a file in memory.
+pub(super) fn write(state: &impl Serialize) -> io::Result<OwnedFd> {
+    let mut file = File::from(memfd_create("stead-state", MemfdFlags::CLOEXEC)?);
+    file.write_all(&serde_json::to_vec(&Numbered { format: FORMAT, state })?)?;
+    Ok(file.into())
+}
+
+/// Reads what [`write`] wrote, perhaps another version of it.
+pub(super) fn read<T: DeserializeOwned>(memory: OwnedFd) -> Result<T, StateError> {
+    let mut file = File::from(memory);
+    let mut text = Vec::new();
+    file.rewind()?;
+    file.read_to_end(&mut text)?;
+    let numbered: Numbered<Value> = serde_json::from_slice(&text)?;
+    if numbered.format != FORMAT {
+        return Err(StateError::Format(numbered.format));
+    }
+    Ok(serde_json::from_value(numbered.state)?)
+}
+
 impl SavedApp {
-    /// As a file in memory.
-    pub(super) fn write(&self) -> io::Result<OwnedFd> {
-        let mut file = File::from(memfd_create("stead-state", MemfdFlags::CLOEXEC)?);
-        file.write_all(&serde_json::to_vec(self)?)?;
-        Ok(file.into())
-    }
-
-    /// What [`write`](Self::write) wrote, perhaps another version of it.
-    pub(super) fn read(memory: OwnedFd) -> Result<Self, StateError> {
-        let mut file = File::from(memory);
-        let mut text = Vec::new();
-        file.rewind()?;
-        file.read_to_end(&mut text)?;
-        let value: Value = serde_json::from_slice(&text)?;
-        match value["format"].as_u64() {
-            Some(format) if format == u64::from(FORMAT) => Ok(serde_json::from_value(value)?),
-            other => Err(StateError::Format(other.unwrap_or(0))),
-        }
-    }
-
     /// The moment it was written, in this process's words.
     pub(super) fn instant(&self) -> Instant {
         let passed = clock().saturating_sub(self.at);

@@ -35,8 +35,9 @@ pub(super) struct Worker {
     pub(super) wedged: bool,
     /// Stead sent it a signal that ends it, or asked it to end.
     pub(super) asked_to_end: bool,
+    /// Who reads what it prints; they end with the streams, which may outlive it.
+    pub(super) taps: Vec<JoinHandle<()>>,
     /// Files and tasks of its own, which end with it.
-    #[expect(dead_code, reason = "held to be dropped")]
     pub(super) belongings: Belongings,
 }
 
@@ -145,6 +146,19 @@ impl Worker {
             Link::Signals => false,
         };
         asked || self.roads.contains_key(&port)
+    }
+
+    /// Neither reads from it nor writes to it any more; both go on elsewhere.
+    pub(super) async fn let_go(&mut self) {
+        self.belongings.tasks.iter().for_each(JoinHandle::abort);
+        for tap in self.taps.drain(..) {
+            tap.abort();
+            // Cancelled, or ended by itself.
+            drop(tap.await);
+        }
+        if let Link::Node(link) = &self.link {
+            link.channel.release().await;
+        }
     }
 
     pub(super) fn node(&mut self) -> Option<&mut NodeLink> {
