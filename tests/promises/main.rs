@@ -22,5 +22,6 @@ mod other_programs;
 mod poison;
 mod reload_broken_code;
 mod reload_under_load;
+mod upgrade;
 mod websocket_and_sse;
 mod wedged;
