@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsString;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,7 +20,6 @@ use super::ports::{ListenError, PortId, Ports};
 use super::registry::AppHandle;
 use super::renew::{How, Renewal};
 use super::resume;
-use super::successor::Handed;
 use super::settings::{Shown, for_supervisor};
 use super::shared::Shared;
 use super::worker::{Link, Worker};
@@ -166,7 +166,7 @@ impl AppTask {
             Message::Ready { worker } => self.input(Input::Ready { worker }),
             Message::Renew(renewal) => self.renew(renewal),
             Message::Renewed(renewed) => self.renewed(renewed),
-            Message::Handed(handed) => self.take_in(handed),
+            Message::Connect { worker, key, connection } => self.connect(worker, key, connection),
             Message::Reset => self.reset(),
             Message::Reconfigure(settings) => self.reconfigure(*settings),
             Message::Scale(instances) => self.scale(instances),
@@ -472,18 +472,11 @@ impl AppTask {
     }
 
     /// A connection from the daemon that this one relieved.
-    fn take_in(&mut self, handed: Handed) {
-        match handed {
-            Handed::Client { port, client, address, input, .. } => {
-                self.ports.take_in(port, client, (address, input));
-            }
-            Handed::Connect { worker, key, connection, .. } => {
-                let message = ClusterMessage::NewConnection { key, remote: None };
-                if let Some(link) = self.link(worker) {
-                    // A worker that is gone leaves its connections closed, which is how the other side learns it.
-                    drop(link.channel.cluster(message, Some(connection)));
-                }
-            }
+    fn connect(&mut self, worker: WorkerId, key: String, connection: OwnedFd) {
+        let message = ClusterMessage::NewConnection { key, remote: None };
+        if let Some(link) = self.link(worker) {
+            // A worker that is gone leaves its connections closed, which is how the other side learns it.
+            drop(link.channel.cluster(message, Some(connection)));
         }
     }
 

@@ -13,7 +13,6 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::ports::PortId;
 use super::renew::{Renewal, Renewed};
-use super::successor::Handed;
 use crate::config::AppSettings;
 
 /// Something happened, or is asked for.
@@ -56,8 +55,8 @@ pub(super) enum Message {
     Status { answer: oneshot::Sender<AppStatus> },
     /// The poison requests kept.
     Poisoned { answer: oneshot::Sender<Vec<PoisonedRequest>> },
-    /// From the daemon that this one relieves.
-    Handed(Handed),
+    /// A connection for a worker, from the daemon that this one relieves.
+    Connect { worker: WorkerId, key: String, connection: OwnedFd },
     /// Counters begin anew.
     Reset,
     /// Another daemon takes over; answered when nothing is read or written here any more.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use stead_balancer::{
-    Address, Bound, Death, Endpoint, EndpointId, Front, Lanes, Moved, Pool, PoolEvent, Road, Serving,
+    Address, Bound, Death, Endpoint, EndpointId, Front, Lanes, Pool, PoolEvent, Road, Serving,
 };
 use stead_process::keeper::Keeper;
 use stead_supervisor::WorkerId;
@@ -17,7 +17,6 @@ use tokio::sync::mpsc;
 
 use super::held::{self, Held};
 use super::message::Message;
-use super::relief;
 use super::state::SavedPort;
 use crate::config::{AppSettings, ListenAddress, Mode};
 
@@ -254,17 +253,10 @@ impl Ports {
             Mode::Direct => Front::Direct(Arc::clone(&port.pool)),
             Mode::Http | Mode::Auto => Front::Http(Arc::clone(&port.pool)),
         };
-        for listener in &port.listeners {
-            port.serving.push(self.lanes.serve(listener, &front)?);
+        for (name, listener) in port.held_as.iter().zip(&port.listeners) {
+            port.serving.push(self.lanes.serve(name, listener, &front)?);
         }
         Ok(true)
-    }
-
-    /// A client that the daemon before this one served until now.
-    pub(super) fn take_in(&self, id: PortId, client: OwnedFd, (address, input): (Option<SocketAddr>, Vec<u8>)) {
-        let Some(port) = self.ports.get(&id) else { return };
-        let listener = relief::number(self.app, id);
-        self.lanes.adopt(&Front::Http(Arc::clone(&port.pool)), Moved { listener, client, input, address });
     }
 
     /// The worker gets this port's requests.

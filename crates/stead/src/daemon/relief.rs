@@ -93,10 +93,9 @@ async fn finish(shared: &Shared) {
 }
 
 async fn pass_on(mut moved: mpsc::UnboundedReceiver<Moved>, queue: mpsc::UnboundedSender<Handed>) {
-    while let Some(Moved { listener, client, input, address }) = moved.recv().await {
-        let (app, port) = split(listener);
+    while let Some(moved) = moved.recv().await {
         // A successor that is gone cannot be given anything; the client sees its connection close.
-        drop(queue.send(Handed::Client { app, port, client, address, input }));
+        drop(queue.send(Handed::Client(moved)));
     }
 }
 
@@ -104,11 +103,14 @@ async fn pass_on(mut moved: mpsc::UnboundedReceiver<Moved>, queue: mpsc::Unbound
 pub(super) async fn take_in(shared: Arc<Shared>, socket: OwnedFd) {
     let Ok((sender, receiver)) = peer(socket) else { return };
     say_serving(sender).await;
-    let received = successor::receive(receiver, |handed| {
-        let (Handed::Client { app, .. } | Handed::Connect { app, .. }) = &handed;
-        if let Some(app) = shared.registry.by_id(*app) {
-            // An app that ends at this moment serves nobody.
-            drop(app.inbox.send(Message::Handed(handed)));
+    let received = successor::receive(receiver, |handed| match handed {
+        // A listener that has been closed since has no clients either.
+        Handed::Client(moved) => drop(shared.lanes.adopt(moved)),
+        Handed::Connect { app, worker, key, connection } => {
+            if let Some(app) = shared.registry.by_id(app) {
+                // An app that ends at this moment connects nobody.
+                drop(app.inbox.send(Message::Connect { worker, key, connection }));
+            }
         }
     });
     if let Err(error) = received.await {
@@ -135,13 +137,4 @@ fn tell(shared: &Shared, last: Progress) {
         // Whoever asked may have gone.
         drop(waiting.try_send(last));
     }
-}
-
-/// The number of a listener in the balancer: the app's and the port's.
-pub(super) fn number(app: u32, port: usize) -> u64 {
-    u64::from(app) << 32 | port as u64
-}
-
-fn split(listener: u64) -> (u32, usize) {
-    ((listener >> 32) as u32, (listener & u64::from(u32::MAX)) as usize)
 }

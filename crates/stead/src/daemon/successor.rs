@@ -7,23 +7,16 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
+use stead_balancer::Moved;
 use stead_process::keeper::{PeerReceiver, PeerSender};
 use stead_supervisor::WorkerId;
 use tokio::sync::mpsc;
 
-use super::ports::PortId;
 
 /// Something that is passed on.
 pub(super) enum Handed {
     /// A client's connection between two requests.
-    Client {
-        app: u32,
-        port: PortId,
-        client: OwnedFd,
-        address: Option<SocketAddr>,
-        /// Read from it already, and not used.
-        input: Vec<u8>,
-    },
+    Client(Moved),
     /// A connection for the worker behind this key.
     Connect { app: u32, worker: WorkerId, key: String, connection: OwnedFd },
 }
@@ -31,7 +24,7 @@ pub(super) enum Handed {
 /// The same on its way; the descriptor travels beside it.
 #[derive(Serialize, Deserialize)]
 enum Message {
-    Client { app: u32, port: PortId, address: Option<SocketAddr>, input: Vec<u8> },
+    Client { listener: String, address: Option<SocketAddr>, input: Vec<u8> },
     Connect { app: u32, worker: WorkerId, key: String },
 }
 
@@ -85,8 +78,8 @@ pub(super) async fn receive(mut receiver: PeerReceiver, mut each: impl FnMut(Han
 
 fn split(handed: Handed) -> (Message, OwnedFd) {
     match handed {
-        Handed::Client { app, port, client, address, input } => {
-            (Message::Client { app, port, address, input }, client)
+        Handed::Client(Moved { listener, client, address, input }) => {
+            (Message::Client { listener: listener.to_string(), address, input }, client)
         }
         Handed::Connect { app, worker, key, connection } => {
             (Message::Connect { app, worker, key }, connection)
@@ -96,8 +89,8 @@ fn split(handed: Handed) -> (Message, OwnedFd) {
 
 fn join(message: Message, descriptor: OwnedFd) -> Handed {
     match message {
-        Message::Client { app, port, address, input } => {
-            Handed::Client { app, port, client: descriptor, address, input }
+        Message::Client { listener, address, input } => {
+            Handed::Client(Moved { listener: listener.into(), client: descriptor, address, input })
         }
         Message::Connect { app, worker, key } => {
             Handed::Connect { app, worker, key, connection: descriptor }
