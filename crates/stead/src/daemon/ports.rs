@@ -205,8 +205,8 @@ impl Ports {
             Mode::Direct => Front::Direct(Arc::clone(&port.pool)),
             Mode::Http | Mode::Auto => Front::Http(Arc::clone(&port.pool)),
         };
-        for listener in &port.listeners {
-            port.serving.push(self.lanes.serve(listener, &front)?);
+        for (listener, name) in port.listeners.iter().zip(&port.held_as) {
+            port.serving.push(self.lanes.serve(name, listener, &front)?);
         }
         Ok(true)
     }
