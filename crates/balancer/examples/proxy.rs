@@ -20,7 +20,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         pool.add(Endpoint::new(road));
     }
     let lanes = Lanes::start(std::env::var("LANES").map_or(Ok(1), |lanes| lanes.parse())?)?;
-    let _serving = lanes.serve(&Bound::bind(&Address::Tcp(listen.parse()?))?, &Front::Http(pool))?;
+    let bound = Bound::bind(&Address::Tcp(listen.parse()?))?;
+    let _serving = lanes.serve("proxy", &bound, &Front::Http(pool))?;
     // Nothing ends these workers; the receiver waits for ever.
     while heard.blocking_recv().is_some() {}
     Ok(())

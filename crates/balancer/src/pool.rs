@@ -92,6 +92,11 @@ impl Pool {
         }
     }
 
+    /// Ends tunnels and streams of all workers: the grace period of this process is over.
+    pub(crate) fn cut_all(&self) {
+        self.lock().endpoints.values().for_each(|endpoint| endpoint.cut());
+    }
+
     /// The worker is dead; what it had in flight is judged by how it died.
     pub fn remove(&self, id: EndpointId, death: Death) {
         self.leave(|state| {

@@ -15,7 +15,7 @@ fn listener_with_all_connections_in_use_closes_when_told() {
     let mut stand = Stand::new(Config { connections_max: 1, ..config() }, 1);
     let client = stand.client();
     until("it is accepted", || stand.pool.snapshot().connections == 1);
-    drop(stand.serving.take());
+    drop((stand.serving.take(), stand.bound.take()));
     until("new connections are refused", || stand.refuses());
     drop(client);
 }

@@ -10,11 +10,13 @@ use std::time::{Duration, Instant};
 
 use stead_balancer::http::Limits;
 use stead_balancer::{
-    Address, Bound, Config, Death, Endpoint, EndpointId, Front, Hand, Lanes, Policy, Pool, PoolEvent, Road,
-    Serving,
+    Address, Bound, Config, Death, Endpoint, EndpointId, Front, Hand, Lanes, Moved, Policy, Pool, PoolEvent,
+    Road, Serving,
 };
 use tokio::sync::oneshot;
 
+/// The name of every stand's listener.
+pub(crate) const LISTENER: &str = "app 127.0.0.1:0";
 /// Longest wait for anything that has to happen.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -72,8 +74,9 @@ impl Hand for Hands {
 pub(crate) struct Stand {
     pub(crate) pool: Arc<Pool>,
     pub(crate) serving: Option<Serving>,
-    _lanes: Lanes,
-    address: SocketAddr,
+    pub(crate) lanes: Lanes,
+    pub(crate) bound: Option<Bound>,
+    pub(crate) address: SocketAddr,
     sender: mpsc::Sender<(EndpointId, UnixStream)>,
     given: Mutex<Given>,
     events: Mutex<tokio::sync::mpsc::UnboundedReceiver<PoolEvent>>,
@@ -84,25 +87,72 @@ pub(crate) struct Stand {
 impl Stand {
     /// One lane and the workers 1 to `workers`.
     pub(crate) fn new(config: Config, workers: EndpointId) -> Stand {
+        let bound = Bound::bind(&Address::Tcp(([127, 0, 0, 1], 0).into())).expect("some port is free");
+        let stand = Self::serving(config, bound);
+        (1..=workers).for_each(|worker| stand.add(worker));
+        stand
+    }
+
+    /// Another process that serves the same listener, with workers of its own.
+    pub(crate) fn successor(&self, config: Config, workers: EndpointId) -> Stand {
+        let bound = self.bound.as_ref().expect("it listens");
+        let stand = Self::serving(config, bound.duplicate().expect("a socket can be duplicated"));
+        (1..=workers).for_each(|worker| stand.add(worker));
+        stand
+    }
+
+    fn serving(config: Config, bound: Bound) -> Stand {
         let (events, heard) = tokio::sync::mpsc::unbounded_channel();
         let pool = Pool::new(config, events);
         let lanes = Lanes::start(1).expect("a thread can be started");
-        let bound = Bound::bind(&Address::Tcp(([127, 0, 0, 1], 0).into())).expect("some port is free");
         let address = bound.address().expect("TCP has an address");
-        let serving = lanes.serve(&bound, &Front::Http(Arc::clone(&pool))).expect("the lane lives");
+        let serving = lanes.serve(LISTENER, &bound, &Front::Http(Arc::clone(&pool))).expect("the lane lives");
         let (sender, given) = mpsc::channel();
-        let stand = Stand {
+        Stand {
             pool,
             serving: Some(serving),
-            _lanes: lanes,
+            lanes,
+            bound: Some(bound),
             address,
             sender,
             given: Mutex::new((given, VecDeque::new())),
             events: Mutex::new(heard),
             endpoints: Mutex::default(),
-        };
-        (1..=workers).for_each(|worker| stand.add(worker));
-        stand
+        }
+    }
+
+    /// Adds a worker with this road to it.
+    pub(crate) fn add_road(&self, road: Road) -> EndpointId {
+        let endpoint = Endpoint::new(road);
+        let id = endpoint.id();
+        self.pool.add(endpoint);
+        id
+    }
+
+    /// Retires the lanes. What is moved is the caller's.
+    pub(crate) fn retire(&self) -> tokio::sync::mpsc::UnboundedReceiver<Moved> {
+        let (sender, moves) = tokio::sync::mpsc::unbounded_channel();
+        self.lanes.retire(&sender);
+        moves
+    }
+
+    /// Retires the lanes; the successor gets the clients.
+    pub(crate) fn hand_over(&self, successor: &Arc<Stand>) {
+        let (mut moves, successor) = (self.retire(), Arc::clone(successor));
+        std::thread::spawn(move || {
+            while let Some(moved) = moves.blocking_recv() {
+                successor.lanes.adopt(moved).expect("it serves the same listener");
+            }
+        });
+    }
+
+    /// Waits until nothing is left to do.
+    #[track_caller]
+    pub(crate) fn idle(&self) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        let runtime = runtime.expect("an event loop can be made");
+        let idle = async { tokio::time::timeout(PATIENCE, self.lanes.idle()).await };
+        runtime.block_on(idle).expect("what is under way ends");
     }
 
     /// One more worker.

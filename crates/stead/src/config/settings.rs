@@ -10,6 +10,8 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// Everything one instance runs.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -24,7 +26,7 @@ pub struct Settings {
 }
 
 /// One app.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct AppSettings {
     /// Letters, digits, `-`, `_` and `.`.
     pub name: String,
@@ -34,6 +36,7 @@ pub struct AppSettings {
     pub directory: PathBuf,
     /// The whole environment, without the variables that name descriptors or channels of Stead's own parent.
     /// `STEAD_*`, `PORT`, `NODE_*` of a worker are added when it is spawned.
+    #[serde(with = "pairs")]
     pub environment: BTreeMap<OsString, OsString>,
     /// Workers, at least 1.
     pub instances: u32,
@@ -75,7 +78,7 @@ impl AppSettings {
 }
 
 /// What a worker runs. Arguments may hold `{port}`, `{socket}` and `{fd}`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Program {
     /// The program itself first: an absolute path that exists and may be executed.
     pub arguments: Vec<OsString>,
@@ -131,7 +134,7 @@ impl Placeholder {
 }
 
 /// What happens to the connections of a port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Mode {
     /// `http` for Node.js http servers and for configured addresses, `direct` for everything else.
     Auto,
@@ -142,7 +145,7 @@ pub enum Mode {
 }
 
 /// How a program that does not ask for its connections is reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Upstream {
     /// By what the command line holds: `{socket}`, `{fd}`, else a port.
     Auto,
@@ -155,7 +158,7 @@ pub enum Upstream {
 }
 
 /// How a worker is chosen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Balance {
     /// The one that has taken what it was given and has the fewest requests.
     LeastLoaded,
@@ -166,7 +169,7 @@ pub enum Balance {
 }
 
 /// How messages are written on a Node.js program's channel (`serialization` of `child_process.fork`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Serialization {
     /// As JSON.
     Json,
@@ -175,7 +178,7 @@ pub enum Serialization {
 }
 
 /// When a worker is ready.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ready {
     /// Node.js: its first `listen()`, or its message `ready`. Others: `READY=1`, or the first accepted connection.
     Auto,
@@ -195,7 +198,7 @@ pub enum Ready {
 }
 
 /// What it means that a worker has not become ready in time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ReadyTimeout {
     /// `Assume` for a program that listens nowhere, `Fail` for all others.
     Auto,
@@ -206,7 +209,7 @@ pub enum ReadyTimeout {
 }
 
 /// When a worker is restarted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RestartPolicy {
     /// Whenever it ends.
     Permanent,
@@ -217,7 +220,7 @@ pub enum RestartPolicy {
 }
 
 /// When a worker is restarted, and how often.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RestartSettings {
     /// Which deaths.
     pub policy: RestartPolicy,
@@ -238,7 +241,7 @@ pub struct RestartSettings {
 }
 
 /// How a worker is ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StopSettings {
     /// For requests in flight to finish.
     pub grace: Duration,
@@ -249,7 +252,7 @@ pub struct StopSettings {
 }
 
 /// What bounds and steers the requests of an app. Sizes are in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BalancerSettings {
     /// How a worker is chosen.
     pub balance: Balance,
@@ -295,6 +298,20 @@ pub struct BalancerSettings {
     pub poison_deaths_max: u32,
     /// Tries beyond the first, whatever the reasons.
     pub replays_max: u32,
+}
+
+/// A map whose keys are no JSON strings, as a list of pairs.
+mod pairs {
+    use super::{BTreeMap, OsString};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(map: &BTreeMap<OsString, OsString>, to: S) -> Result<S::Ok, S::Error> {
+        map.iter().collect::<Vec<_>>().serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<OsString, OsString>, D::Error> {
+        Ok(Vec::deserialize(from)?.into_iter().collect())
+    }
 }
 
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
