@@ -104,12 +104,8 @@ pub struct BackgroundArguments {
 /// # Errors
 /// What is wrong with them.
 pub fn parse_run(words: &[OsString]) -> Result<RunArguments, Report> {
-    let line = ["stead".into(), "run".into()].into_iter().chain(words.iter().cloned());
-    match CommandLine::try_parse_from(line).map(|line| line.command) {
-        Ok(Command::Run(arguments)) => Ok(arguments),
-        Ok(_) => Err(Report::new(ExitCode::Usage, "these are not the words of `stead run`")),
-        Err(error) => Err(Report::new(ExitCode::Usage, error.to_string())),
-    }
+    RunArguments::from_words(words.iter().cloned())
+        .map_err(|error| Report::new(ExitCode::Usage, output::complaint(&error)))
 }
 
 /// Carries out a verb that talks to a running instance, or prints; nothing for `run` and `daemon`, which are not done here.

@@ -99,6 +99,13 @@ pub(super) fn usage(error: &clap::Error) {
     let _ = error.print();
 }
 
+/// What is wrong with words, in one line.
+pub(super) fn complaint(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let first = text.lines().next().unwrap_or_default();
+    first.strip_prefix("error: ").unwrap_or(first).to_owned()
+}
+
 /// One of this process's streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum To {

@@ -1,14 +1,13 @@
 //! The task of one app: performs what its supervisor decides and tells it what happens. No policy in here.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use stead_balancer::{Death, PoolEvent};
-use stead_control::{Definition, Environment, Event as Heard, Progress, Text};
+use stead_control::{Definition, Event as Heard, Progress};
 use stead_process::keeper::{Exit, Signal};
 use stead_process::node::ClusterMessage;
 use stead_supervisor::{Action, App, ExitKind, Input, WorkerId};
@@ -16,6 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::held;
 use super::message::Message;
+use super::operator::pairs;
 use super::ports::{ListenError, PortId, Ports};
 use super::registry::AppHandle;
 use super::renew::{How, Renewal};
@@ -101,6 +101,7 @@ pub(super) async fn run(mut task: AppTask, mut messages: mpsc::UnboundedReceiver
     task.ports.close_all();
     task.shared.keeper.release(&held::state(task.id));
     task.shared.registry.remove(task.id);
+    task.hear_all(&Heard::AppDeleted { app: task.settings.name.clone() });
 }
 
 async fn sleep_until(time: Option<Instant>) {
@@ -180,7 +181,7 @@ impl AppTask {
             // Whoever asked may have gone; then nobody has to know.
             Message::Send { slot, message, answer } => drop(answer.send(self.send(slot, &message))),
             Message::Signal { slot, signal, answer } => drop(answer.send(self.pass_on(slot, signal))),
-            Message::Environment { answer } => drop(answer.send(self.environment())),
+            Message::Environment { answer } => drop(answer.send(pairs(&self.settings.environment))),
             Message::Status { answer } => drop(answer.send(self.status())),
             Message::Poisoned { answer } => drop(answer.send(self.poisoned())),
         }
@@ -285,13 +286,6 @@ impl AppTask {
     fn pass_on(&self, slot: Option<u32>, signal: Signal) -> u32 {
         let meant = self.workers.values().filter(|worker| slot.is_none_or(|slot| worker.slot == slot));
         meant.map(|worker| self.shared.keeper.signal(worker.child.id, signal)).count() as u32
-    }
-
-    fn environment(&self) -> Environment {
-        let pair = |(name, value): (&OsString, &OsString)| {
-            (Text::from(name.as_os_str()), Text::from(value.as_os_str()))
-        };
-        self.settings.environment.iter().map(pair).collect()
     }
 
     fn channel_ended(&mut self, worker: WorkerId) {

@@ -1,17 +1,20 @@
 //! The control API's questions, put to the tasks of the apps.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::Value;
 use stead_control::{
-    Environment, Event, Operator, PoisonedRequest, Progress, Refusal, RefusalKind, RenewRequest, SavedApp,
-    StartAnswer, StartRequest, Status, Steps, StopRequest,
+    Definition, Environment, Event, Operator, PoisonedRequest, Progress, Refusal, RefusalKind, RenewRequest,
+    SavedApp, StartAnswer, StartRequest, Status, Steps, StopRequest, Text,
 };
 use stead_process::keeper::Signal;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::message::Message;
+use super::ports::ListenError;
 use super::registry::AppHandle;
 use super::relief;
 use super::renew::{How, Renewal};
@@ -66,6 +69,13 @@ impl Desk {
         self.put(&self.app(app)?, question(answer))?;
         told.await.map_err(|_| has_ended(app))
     }
+}
+
+/// Variables as the control API has them.
+pub(super) fn pairs(variables: &BTreeMap<OsString, OsString>) -> Environment {
+    let pair =
+        |(name, value): (&OsString, &OsString)| (Text::from(name.as_os_str()), Text::from(value.as_os_str()));
+    variables.iter().map(pair).collect()
 }
 
 fn has_ended(app: &str) -> Refusal {

@@ -260,10 +260,14 @@ impl AppTask {
         });
         let restarts = snapshot.slots.iter().map(|slot| u64::from(slot.restarts)).sum();
         AppStatus {
-            id: 0,
+            id: self.id,
             name: self.settings.name.clone(),
             namespace: "default".to_owned(),
-            state: app_state(&workers, snapshot.reload.is_some()),
+            state: if self.rests {
+                AppState::Stopped
+            } else {
+                app_state(&workers, snapshot.reload.is_some())
+            },
             command: self.settings.program.display.clone(),
             directory: Text::from(self.settings.directory.as_path()),
             file: None,

@@ -138,7 +138,7 @@ impl Shared {
             daemon_starts: self.daemon_starts,
             started: self.started.0,
             uptime: self.started.1.elapsed(),
-            background: false,
+            background: self.background,
             home: None,
             apps,
         }
