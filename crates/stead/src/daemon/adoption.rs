@@ -86,8 +86,8 @@ impl AppTask {
             let source = Source { app: self.settings.name.clone(), slot: process.slot, stream };
             let Some(descriptor) = descriptor else { continue };
             // It ends with the stream, which may outlive the worker, and loses nothing that was written.
-            let tap = tokio::spawn(pump(descriptor, Arc::clone(&self.shared.console), source));
-            process.taps.push(tap);
+            let console = Arc::clone(&self.shared.console);
+            process.taps.push(tokio::spawn(async move { drop(pump(descriptor, console, source).await) }));
         }
         self.shared.children.claim(process.child.id, self.inbox.clone(), worker);
         if let Some((channel, serialization)) = channel {

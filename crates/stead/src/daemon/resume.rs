@@ -177,8 +177,10 @@ impl AppTask {
     fn answer_unstarted(&mut self) {
         let slots = self.machine.snapshot(Instant::now()).slots;
         let others = slots.iter().flat_map(|slot| slot.others.iter().map(|other| other.worker));
-        let wanted: Vec<WorkerId> = slots.iter().filter_map(|slot| slot.worker).chain(others).collect();
-        for worker in wanted.into_iter().filter(|worker| !self.workers.contains_key(worker)) {
+        let mut unstarted: Vec<WorkerId> =
+            slots.iter().filter_map(|slot| slot.worker).chain(others).collect();
+        unstarted.retain(|worker| !self.workers.contains_key(worker));
+        for worker in unstarted {
             let reason = "the daemon died while it was being started".to_owned();
             self.input(Input::SpawnFailed { worker, reason, fatal: false });
         }
