@@ -6,7 +6,8 @@
 //!
 //! The map: [`run`] is the foreground process; [`Keeper::connect`] is what the daemon calls. `policy.rs` decides (pure),
 //! `server.rs` performs, with `daemon.rs`, `children.rs`, `connection.rs`, `signals.rs` and `memory.rs` as its hands; `protocol.rs` and
-//! `frame.rs` are what both sides say; `connect.rs` and `client.rs` are the daemon's side, on tokio.
+//! `frame.rs` are what both sides say; `connect.rs` and `client.rs` are the daemon's side, on tokio, `peer.rs` what two daemons say to
+//! each other when one takes over.
 
 mod children;
 mod client;
@@ -15,6 +16,7 @@ mod connection;
 mod daemon;
 mod frame;
 mod memory;
+mod peer;
 mod policy;
 mod protocol;
 mod say;
@@ -24,5 +26,6 @@ mod signals;
 pub use client::{Child, Event, Events, Keeper};
 pub use connect::{ConnectError, Welcome};
 pub use daemon::DaemonCommand;
+pub use peer::{PeerReceiver, PeerSender, peer};
 pub use protocol::{ChildId, Exit, FD_VARIABLE, HELD_MAX, NAME_BYTES_MAX, Signal, VERSION_VARIABLE};
 pub use server::run;

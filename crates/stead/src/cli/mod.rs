@@ -30,7 +30,7 @@ pub use report::{Report, in_one_line};
 pub use run::RunArguments;
 pub use target::TargetArguments;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
 
 /// Keeps a service up: supervised copies of any server program behind one address, and no request is lost.
@@ -57,6 +57,12 @@ pub enum Command {
     /// Run a program as supervised copies, in the foreground
     #[command(hide = true)]
     Daemon(RunArguments),
+    /// Keep running whatever `stead start` asks for
+    #[command(hide = true)]
+    Background(BackgroundArguments),
+    /// The part of `background` that does the work
+    #[command(hide = true)]
+    BackgroundDaemon(BackgroundArguments),
     /// Replace workers one by one, without losing a request
     Reload(reload::ReloadArguments),
     /// Let workers finish their requests, then end them
@@ -84,10 +90,32 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, E
     }
 }
 
+/// The arguments of `stead background`.
+#[derive(Args, Clone, Debug, Default)]
+pub struct BackgroundArguments {
+    /// Start what `stead save` has saved
+    #[arg(long)]
+    pub resurrect: bool,
+}
+
+/// Reads words as they stand after `stead run`.
+///
+/// # Errors
+/// What is wrong with them.
+pub fn parse_run(words: &[OsString]) -> Result<RunArguments, Report> {
+    let line = ["stead".into(), "run".into()].into_iter().chain(words.iter().cloned());
+    match CommandLine::try_parse_from(line).map(|line| line.command) {
+        Ok(Command::Run(arguments)) => Ok(arguments),
+        Ok(_) => Err(Report::new(ExitCode::Usage, "these are not the words of `stead run`")),
+        Err(error) => Err(Report::new(ExitCode::Usage, error.to_string())),
+    }
+}
+
 /// Carries out a verb that talks to a running instance, or prints; nothing for `run` and `daemon`, which are not done here.
 pub fn execute(command: &Command) -> Option<ExitCode> {
     match command {
         Command::Run(_) | Command::Daemon(_) => None,
+        Command::Background(_) | Command::BackgroundDaemon(_) => None,
         Command::Reload(arguments) => Some(reload::execute(arguments)),
         Command::Stop(arguments) => Some(stop::execute(arguments)),
         Command::Scale(arguments) => Some(scale::execute(arguments)),

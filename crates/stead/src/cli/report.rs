@@ -55,6 +55,12 @@ impl Report {
         self
     }
 
+    /// The message and its causes, for the middle of a sentence.
+    pub fn in_one_line(&self) -> String {
+        let parts = std::iter::once(&self.message).chain(&self.causes);
+        parts.map(String::as_str).collect::<Vec<_>>().join(": ")
+    }
+
     /// With something to do.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Report {

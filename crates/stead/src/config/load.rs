@@ -74,6 +74,12 @@ pub fn load_from(
     Ok(Settings { apps, file, json: arguments.json, lanes: layered.lanes })
 }
 
+/// Threads of the data path of an instance that no configuration speaks for.
+pub fn lanes_default() -> u32 {
+    let tables = Tables { defaults: &Defaults::read(), flags: Vec::new(), file: None };
+    tables.lanes(None).expect("defaults.toml gives `lanes` a value")
+}
+
 fn read_file(arguments: &RunArguments, directory: &Path) -> Result<Source, ConfigError> {
     let path = arguments.config.clone().unwrap_or_else(|| PathBuf::from(FILE_NAME));
     let at = directory.join(&path);

@@ -35,7 +35,7 @@ mod tests;
 pub use address::{AddressError, ListenAddress};
 pub use error::ConfigError;
 pub use instances::{INSTANCES_MAX, InstanceCount, cores};
-pub use load::{load, load_from};
+pub use load::{lanes_default, load, load_from};
 pub use program_error::ProgramError;
 pub use settings::{
     AppSettings, Balance, BalancerSettings, Mode, Placeholder, Program, Ready, ReadyTimeout, RestartPolicy,

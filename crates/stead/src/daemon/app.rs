@@ -23,6 +23,7 @@ const WEDGE_LOOK: Duration = Duration::from_millis(250);
 
 /// One app and everything that runs for it.
 pub(super) struct AppTask {
+    pub(super) id: u32,
     pub(super) settings: Arc<AppSettings>,
     pub(super) shared: Arc<Shared>,
     pub(super) machine: App,
@@ -39,18 +40,21 @@ pub(super) struct AppTask {
     pub(super) last_exits: HashMap<u32, Exit>,
     /// Exits of workers that a request may have killed.
     pub(super) exits: super::report::Exits,
-    pub(super) ended: bool,
+    /// Nothing of it runs, because it was stopped or has finished.
+    pub(super) rests: bool,
+    /// It is to be forgotten once it rests.
+    pub(super) leaving: bool,
 }
 
-/// Runs an app until it has ended.
+/// Runs an app until it is deleted.
 pub(super) async fn run(mut task: AppTask, mut messages: mpsc::UnboundedReceiver<Message>) {
     let mut look = tokio::time::interval(WEDGE_LOOK);
-    task.input(Input::Start);
-    while !task.ended {
+    task.begin();
+    loop {
         while let Some(action) = task.machine.poll_action() {
             task.perform(action).await;
         }
-        if task.ended {
+        if task.rests && task.leaving {
             break;
         }
         let timeout = task.machine.poll_timeout();
@@ -63,7 +67,8 @@ pub(super) async fn run(mut task: AppTask, mut messages: mpsc::UnboundedReceiver
             _ = look.tick() => task.ports.iter().for_each(|(_, port)| port.pool.look_for_wedged()),
         }
     }
-    task.close();
+    task.ports.close_all();
+    task.shared.registry.remove(task.id);
 }
 
 async fn sleep_until(time: Option<Instant>) {
@@ -89,7 +94,12 @@ impl AppTask {
             Message::Reload { progress } => self.reload(progress),
             Message::Reconfigure(settings) => self.reconfigure(*settings),
             Message::Scale(instances) => self.scale(instances),
-            Message::Stop { now } => self.input(if now { Input::StopNow } else { Input::Stop }),
+            Message::Start { answer } => drop(answer.send(self.start_again())),
+            Message::Stop { now } => self.stop(now),
+            Message::Delete { now } => {
+                self.leaving = true;
+                self.stop(now);
+            }
             Message::Send { message, answer } => {
                 let sent = |worker: &mut Worker| match worker.node() {
                     Some(link) => link.open && link.channel.send(&message).is_ok(),
@@ -344,8 +354,37 @@ impl AppTask {
         drop(self.shared.events.send(event.clone()));
     }
 
-    fn close(&mut self) {
+    fn begin(&mut self) {
+        if !self.settings.program.is_node {
+            self.serve_configured();
+        }
+        self.input(Input::Start);
+    }
+
+    /// Starts what rests; what runs and has failed is tried again at once.
+    fn start_again(&mut self) -> Result<(), ListenError> {
+        if self.rests {
+            self.ports.bind_configured(&self.settings)?;
+            self.shown = Shown { serves: !self.ports.is_empty(), was_ready: false };
+            self.rests = false;
+            self.shared.registry.set_rests(self.id, false);
+            self.input(Input::Reconfigure(for_supervisor(&self.settings, self.shown)));
+        }
+        self.begin();
+        Ok(())
+    }
+
+    fn stop(&mut self, now: bool) {
+        if self.rests {
+            return self.hear_all(&Heard::AppStopped { app: self.settings.name.clone() });
+        }
+        self.input(if now { Input::StopNow } else { Input::Stop });
+    }
+
+    /// Nothing of it runs any more; its addresses are free for others.
+    pub(super) fn rest(&mut self) {
         self.ports.close_all();
-        self.shared.app_ended(&self.settings.name);
+        self.rests = true;
+        self.shared.registry.set_rests(self.id, true);
     }
 }

@@ -5,7 +5,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -45,13 +45,13 @@ pub(super) struct Console {
     json: bool,
     colours: bool,
     /// Names of apps, for a colour each and a common width.
-    apps: Vec<String>,
+    apps: Mutex<Vec<String>>,
     /// Rung when everything is printed.
     printed: Mutex<Receiver<()>>,
 }
 
 impl Console {
-    pub(super) fn start(json: bool, apps: Vec<String>) -> Self {
+    pub(super) fn start(json: bool) -> Self {
         let (lines, waiting) = sync_channel(WAITING_MAX);
         let (done, printed) = sync_channel(1);
         let print = move || {
@@ -67,8 +67,16 @@ impl Console {
             dropped: AtomicU64::new(0),
             json,
             colours,
-            apps,
+            apps: Mutex::default(),
             printed: Mutex::new(printed),
+        }
+    }
+
+    /// There is one more app.
+    pub(super) fn know(&self, app: &str) {
+        let mut apps = self.apps();
+        if !apps.iter().any(|known| known == app) {
+            apps.push(app.to_owned());
         }
     }
 
@@ -99,7 +107,10 @@ impl Console {
         }
         let prefix = self.prefix("stead", "");
         let about = app
-            .filter(|app| self.apps.len() > 1 || !self.apps.iter().any(|known| known == app))
+            .filter(|app| {
+                let apps = self.apps();
+                apps.len() > 1 || !apps.iter().any(|known| known == app)
+            })
             .map(|app| format!("{app}: "))
             .unwrap_or_default();
         self.put(To::Stderr, format!("{prefix}{about}{text}\n").into_bytes());
@@ -123,8 +134,9 @@ impl Console {
     }
 
     fn prefix(&self, name: &str, app: &str) -> String {
-        let width = self.apps.iter().map(|app| app.len() + 2).max().unwrap_or(0).max("stead".len());
-        let position = self.apps.iter().position(|other| other == app);
+        let apps = self.apps();
+        let width = apps.iter().map(|app| app.len() + 2).max().unwrap_or(0).max("stead".len());
+        let position = apps.iter().position(|other| other == app);
         match position {
             Some(position) if self.colours => {
                 format!("\x1b[{}m{name:width$} |\x1b[0m ", COLOURS[position % COLOURS.len()])
@@ -132,6 +144,10 @@ impl Console {
             None if self.colours => format!("\x1b[1m{name:width$} |\x1b[0m "),
             _ => format!("{name:width$} | "),
         }
+    }
+
+    fn apps(&self) -> MutexGuard<'_, Vec<String>> {
+        self.apps.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn put(&self, to: To, text: Vec<u8>) {

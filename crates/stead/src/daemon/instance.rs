@@ -1,6 +1,7 @@
 //! One instance of Stead: starts the apps of the configuration, hears signals and the control API, and ends when they have.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
@@ -15,20 +16,34 @@ use tokio::sync::{broadcast, watch};
 
 use super::children::Children;
 use super::console::Console;
+use super::definition::Definition;
 use super::folder::Folder;
 use super::operator::Desk;
+use super::registry::Registry;
 use super::shared::{Shared, refused};
 use super::signals;
-use crate::cli::{self, ExitCode, Report, RunArguments};
-use crate::config::{self, Settings};
+use crate::cli::{self, ExitCode, Report};
+use crate::config::{self, AppSettings, ConfigError, Settings};
 
 /// Events that may wait for a slow reader of the control API.
 const EVENTS_MAX: usize = 1024;
 /// Descriptors a worker may have, and this process: as many as the system permits up to this.
 const OPEN_FILES_MAX: u64 = 65_536;
 
-/// Runs the daemon: connects to the keeper that started it, and carries out what `stead run` was asked.
-pub fn run(arguments: &RunArguments) -> ExitCode {
+/// What this instance is for.
+#[derive(Debug, Clone)]
+pub enum Purpose {
+    /// `stead run`: these words, on this terminal, until they have ended.
+    Foreground(Vec<OsString>),
+    /// `stead start` and its kind: whatever it is asked for, until it is ended.
+    Background {
+        /// Start what was saved.
+        resurrect: bool,
+    },
+}
+
+/// Runs the daemon: connects to the keeper that started it, and carries out what it is for.
+pub fn run(purpose: &Purpose) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return cli::output::error(&Report::of(ExitCode::Failure, &error)),
@@ -41,8 +56,8 @@ pub fn run(arguments: &RunArguments) -> ExitCode {
                 return cli::output::error(&report);
             }
         };
-        let code = match start(arguments, &keeper, welcome).await {
-            Ok(instance) => instance.serve(arguments, events).await,
+        let code = match start(purpose, &keeper, welcome).await {
+            Ok(instance) => instance.serve(events).await,
             Err(report) => cli::output::error(&report),
         };
         keeper.finish(code.into());
@@ -66,14 +81,34 @@ pub fn decline(code: ExitCode) -> ExitCode {
 struct Instance {
     shared: Arc<Shared>,
     held: HashMap<String, OwnedFd>,
-    settings: Settings,
+    /// What it begins with.
+    first: Option<(Arc<Definition>, Vec<AppSettings>)>,
     socket: PathBuf,
     server: Server,
 }
 
+/// What the words of a foreground instance come to; nothing for one in the background, which gets its apps later.
+struct Plan {
+    first: Option<(Arc<Definition>, Vec<AppSettings>)>,
+    lanes: u32,
+    json: bool,
+}
+
+impl Plan {
+    fn of(purpose: &Purpose) -> Result<Self, Report> {
+        let Purpose::Foreground(arguments) = purpose else {
+            return Ok(Self { first: None, lanes: config::lanes_default(), json: false });
+        };
+        let definition = Definition::here(arguments.clone())
+            .map_err(|error| Report::from(&ConfigError::NoCurrentDirectory(error)))?;
+        let Settings { apps, lanes, json, .. } = definition.evaluate()?;
+        Ok(Self { first: Some((Arc::new(definition), apps)), lanes, json })
+    }
+}
+
 /// Everything that can fail before the first worker is started.
-async fn start(arguments: &RunArguments, keeper: &Keeper, welcome: Welcome) -> Result<Instance, Report> {
-    let settings = config::load(arguments).map_err(|error| Report::from(&error))?;
+async fn start(purpose: &Purpose, keeper: &Keeper, welcome: Welcome) -> Result<Instance, Report> {
+    let plan = Plan::of(purpose)?;
     let failed = |what: &str, error: &dyn std::error::Error| {
         Report::new(ExitCode::Failure, format!("failed to {what}")).cause(cli::in_one_line(error))
     };
@@ -87,36 +122,37 @@ async fn start(arguments: &RunArguments, keeper: &Keeper, welcome: Welcome) -> R
     let listener = stead_control::bind(&socket).map_err(|error| failed("open the control socket", &error))?;
     let server =
         Server::new(listener, socket.clone()).map_err(|error| failed("open the control socket", &error))?;
-    let lanes = Lanes::start(settings.lanes as usize).map_err(|error| failed("start threads", &error))?;
-    let names = settings.apps.iter().map(|app| app.name.clone()).collect();
+    let lanes = Lanes::start(plan.lanes as usize).map_err(|error| failed("start threads", &error))?;
     let shared = Shared {
         keeper: keeper.clone(),
         lanes: Arc::new(lanes),
         children: Children::default(),
-        console: Arc::new(Console::start(settings.json, names)),
+        console: Arc::new(Console::start(plan.json)),
         folder: Arc::new(folder),
         events: broadcast::Sender::new(EVENTS_MAX),
         open_files_max: raise_open_files(),
         keeper_pid: welcome.keeper_pid,
         daemon_starts: welcome.daemon_starts,
         started: (SystemTime::now(), Instant::now()),
-        apps: Mutex::default(),
+        registry: Registry::new(),
+        background: matches!(purpose, Purpose::Background { .. }),
         stopping: AtomicBool::new(false),
         failure: Mutex::default(),
-        ended: watch::Sender::new(0),
     };
     let held = welcome.held.into_iter().collect();
-    Ok(Instance { shared: Arc::new(shared), held, settings, socket, server })
+    Ok(Instance { shared: Arc::new(shared), held, first: plan.first, socket, server })
 }
 
 impl Instance {
-    async fn serve(mut self, arguments: &RunArguments, mut events: Events) -> ExitCode {
+    async fn serve(mut self, mut events: Events) -> ExitCode {
         self.announce();
-        for settings in std::mem::take(&mut self.settings.apps) {
-            if let Err(error) = self.shared.start_app(settings, &mut self.held) {
-                self.shared.fail(refused(&error));
-                self.shared.stop(true);
-                break;
+        if let Some((definition, apps)) = self.first.take() {
+            for settings in apps {
+                if let Err(error) = self.shared.start_app(settings, &definition, &mut self.held) {
+                    self.shared.fail(refused(&error));
+                    self.shared.stop(true);
+                    break;
+                }
             }
         }
         let (end, ended) = watch::channel(false);
@@ -127,16 +163,16 @@ impl Instance {
             drop(ended.wait_for(|ended| *ended).await);
         }));
         let shared = self.shared;
-        let mut apps_ended = shared.ended.subscribe();
-        while !shared.apps().is_empty() {
+        let mut changes = shared.registry.changes();
+        while shared.goes_on() {
             tokio::select! {
                 event = events.next() => match event {
                     Event::Exited { child, exit } => shared.children.exited(child, exit),
-                    Event::Signal(signal) => signals::hear(&shared, arguments, signal),
+                    Event::Signal(signal) => signals::hear(&shared, signal),
                     // The keeper was killed: its children have been ended with it, and nobody waits for an answer.
                     Event::Lost => break,
                 },
-                _ = apps_ended.changed() => (),
+                _ = changes.changed() => (),
             }
         }
         end.send_replace(true);
@@ -153,7 +189,10 @@ impl Instance {
                 .console
                 .say(None, "the daemon died and was started again; all workers are started afresh");
         }
-        for app in &self.settings.apps {
+        for app in self.first.iter().flat_map(|(_, apps)| apps) {
+            shared.console.know(&app.name);
+        }
+        for app in self.first.iter().flat_map(|(_, apps)| apps) {
             let count = app.instances;
             let workers = if count == 1 { "worker" } else { "workers" };
             shared.console.say(None, &format!("{}: {} ({count} {workers})", app.name, app.program.display));

@@ -10,7 +10,7 @@ use stead_process::node::Received;
 use stead_supervisor::WorkerId;
 use tokio::sync::{mpsc, oneshot};
 
-use super::ports::PortId;
+use super::ports::{ListenError, PortId};
 use crate::config::AppSettings;
 
 /// Something happened, or is asked for.
@@ -33,8 +33,12 @@ pub(super) enum Message {
     Reconfigure(Box<AppSettings>),
     /// Another number of workers.
     Scale(u32),
+    /// Begin again, if it rests.
+    Start { answer: oneshot::Sender<Result<(), ListenError>> },
     /// End; without draining if `now`.
     Stop { now: bool },
+    /// End and be forgotten.
+    Delete { now: bool },
     /// A message for every Node.js worker; answered with how many got it.
     Send { message: Value, answer: oneshot::Sender<u32> },
     /// How it looks.

@@ -3,7 +3,8 @@
 //! | file | does |
 //! |---|---|
 //! | `instance.rs` | starts everything and ends everything |
-//! | `shared.rs` | what all tasks share, and the list of apps |
+//! | `shared.rs` | what all tasks share |
+//! | `registry.rs`, `definition.rs` | the apps there are, and how each was asked for |
 //! | `signals.rs` | what signals ask for |
 //! | `app.rs` | one task per app: performs what its supervisor decides, passes on what happens |
 //! | `launch.rs`, `adoption.rs`, `worker.rs` | one process: how it is started, heard, what is kept of it |
@@ -21,6 +22,7 @@ mod app;
 mod bypass;
 mod children;
 mod console;
+mod definition;
 mod folder;
 mod instance;
 mod launch;
@@ -31,6 +33,7 @@ mod operator;
 mod ports;
 mod probe;
 mod pump;
+mod registry;
 mod report;
 mod settings;
 mod shared;
@@ -38,4 +41,4 @@ mod signals;
 mod worker;
 
 pub use folder::remove_remains;
-pub use instance::{decline, run};
+pub use instance::{Purpose, decline, run};

@@ -7,7 +7,8 @@ use stead_control::{Event, Operator, PoisonedRequest, Progress, Refusal, Refusal
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::message::Message;
-use super::shared::{AppHandle, Shared};
+use super::registry::AppHandle;
+use super::shared::Shared;
 
 /// Steps of a reload that may wait for a slow reader.
 const PROGRESS_MAX: usize = 256;
@@ -19,7 +20,7 @@ pub(super) struct Desk(pub(super) Arc<Shared>);
 
 impl Desk {
     fn app(&self, name: &str) -> Result<AppHandle, Refusal> {
-        let apps = self.0.apps();
+        let apps = self.0.registry.all();
         let found = apps.iter().find(|app| app.name == name).cloned();
         found.ok_or_else(|| {
             let known: Vec<&str> = apps.iter().map(|app| app.name.as_str()).collect();
@@ -36,7 +37,7 @@ impl Desk {
 impl Operator for Desk {
     async fn status(&self) -> Status {
         let mut apps = Vec::new();
-        for app in self.0.apps() {
+        for app in self.0.registry.all() {
             let (answer, status) = oneshot::channel();
             // An app that ends at this moment is left out.
             drop(app.inbox.send(Message::Status { answer }));
@@ -48,7 +49,7 @@ impl Operator for Desk {
     async fn reload(&self, app: Option<&str>) -> Result<mpsc::Receiver<Progress>, Refusal> {
         let apps = match app {
             Some(name) => vec![self.app(name)?],
-            None => self.0.apps(),
+            None => self.0.registry.all(),
         };
         if self.0.is_stopping() {
             return Err(Refusal::new(RefusalKind::Conflict, "Stead is stopping"));
@@ -112,7 +113,7 @@ impl Operator for Desk {
 
     async fn poisoned(&self) -> Vec<PoisonedRequest> {
         let mut all = Vec::new();
-        for app in self.0.apps() {
+        for app in self.0.registry.all() {
             let (answer, poisoned) = oneshot::channel();
             // An app that ends at this moment is left out.
             drop(app.inbox.send(Message::Poisoned { answer }));

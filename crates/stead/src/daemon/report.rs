@@ -98,11 +98,11 @@ impl AppTask {
             Event::ReloadFailed { id, reason, .. } => self.tell_reload_failed(id, &reason.to_string()),
             Event::Finished => {
                 self.say("finished");
-                self.ended = true;
+                self.rest();
             }
             Event::Stopped => {
+                self.rest();
                 self.hear_all(&Heard::AppStopped { app });
-                self.ended = true;
             }
             Event::Failed { reason } => {
                 let refusal = self.refusal.take();

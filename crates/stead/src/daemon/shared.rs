@@ -3,21 +3,23 @@
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use stead_balancer::Lanes;
 use stead_control::{AppStatus, Event as Heard, Status};
 use stead_process::keeper::Keeper;
 use stead_supervisor::App;
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{broadcast, mpsc};
 
 use super::app::{self, AppTask};
 use super::children::Children;
 use super::console::Console;
+use super::definition::Definition;
 use super::folder::Folder;
 use super::message::Message;
 use super::ports::{ListenError, Ports};
+use super::registry::{AppHandle, Registry};
 use super::settings::{Shown, for_supervisor};
 use crate::cli::{self, ExitCode, Report};
 use crate::config::AppSettings;
@@ -34,19 +36,12 @@ pub(super) struct Shared {
     pub(super) keeper_pid: u32,
     pub(super) daemon_starts: u32,
     pub(super) started: (SystemTime, Instant),
-    pub(super) apps: Mutex<Vec<AppHandle>>,
+    pub(super) registry: Registry,
+    /// It goes on when nothing runs, and has no terminal.
+    pub(super) background: bool,
     pub(super) stopping: AtomicBool,
     /// The first failure, which the instance ends with when nothing is left to run.
     pub(super) failure: Mutex<Option<Report>>,
-    /// Rung when an app has ended.
-    pub(super) ended: watch::Sender<u32>,
-}
-
-/// A running app, to talk to.
-#[derive(Clone)]
-pub(super) struct AppHandle {
-    pub(super) name: String,
-    pub(super) inbox: mpsc::UnboundedSender<Message>,
 }
 
 impl Shared {
@@ -54,6 +49,7 @@ impl Shared {
     pub(super) fn start_app(
         self: &Arc<Self>,
         settings: AppSettings,
+        definition: &Arc<Definition>,
         held: &mut HashMap<String, OwnedFd>,
     ) -> Result<(), ListenError> {
         let (inbox, messages) = mpsc::unbounded_channel();
@@ -62,11 +58,19 @@ impl Shared {
         let held = held.extract_if(|name, _| name.starts_with(&own)).collect();
         let mut ports = Ports::new(&settings.name, lanes, (self.keeper.clone(), held), inbox.clone());
         ports.bind_configured(&settings)?;
-        let serves = !ports.is_empty();
-        let shown = Shown { serves, was_ready: false };
+        let shown = Shown { serves: !ports.is_empty(), was_ready: false };
         let config = for_supervisor(&settings, shown);
-        let handle = AppHandle { name: settings.name.clone(), inbox: inbox.clone() };
-        let mut task = AppTask {
+        let id = self.registry.next_id();
+        self.registry.add(AppHandle {
+            id,
+            name: settings.name.clone(),
+            definition: Arc::clone(definition),
+            inbox: inbox.clone(),
+            rests: false,
+        });
+        self.console.know(&settings.name);
+        let task = AppTask {
+            id,
             settings: Arc::new(settings),
             shared: Arc::clone(self),
             machine: App::new(config, u64::from(self.keeper_pid)),
@@ -79,18 +83,16 @@ impl Shared {
             refusal: None,
             last_exits: HashMap::new(),
             exits: super::report::Exits::default(),
-            ended: false,
+            rests: false,
+            leaving: false,
         };
-        if !task.settings.program.is_node {
-            task.serve_configured();
-        }
-        self.lock_apps().push(handle);
         tokio::spawn(app::run(task, messages));
         Ok(())
     }
 
-    pub(super) fn apps(&self) -> Vec<AppHandle> {
-        self.lock_apps().clone()
+    /// There is, or will be, something to do.
+    pub(super) fn goes_on(&self) -> bool {
+        self.registry.is_busy() || (self.background && !self.is_stopping())
     }
 
     pub(super) fn is_stopping(&self) -> bool {
@@ -99,19 +101,7 @@ impl Shared {
 
     pub(super) fn stop(&self, now: bool) {
         self.stopping.store(true, Ordering::Relaxed);
-        self.tell_all(|| Message::Stop { now });
-    }
-
-    pub(super) fn tell_all(&self, message: impl Fn() -> Message) {
-        for app in self.apps() {
-            // An app that ends at this moment needs not be told.
-            drop(app.inbox.send(message()));
-        }
-    }
-
-    pub(super) fn app_ended(&self, name: &str) {
-        self.lock_apps().retain(|app| app.name != name);
-        self.ended.send_modify(|count| *count += 1);
+        self.registry.tell_all(|| Message::Stop { now });
     }
 
     /// An app never got ready and will not.
@@ -147,10 +137,6 @@ impl Shared {
             uptime: self.started.1.elapsed(),
             apps,
         }
-    }
-
-    fn lock_apps(&self) -> MutexGuard<'_, Vec<AppHandle>> {
-        self.apps.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,0 +1,107 @@
+//! The apps of this instance, running or at rest, by the names and numbers people know them by.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{mpsc, watch};
+
+use super::definition::Definition;
+use super::message::Message;
+
+/// An app, to talk to.
+#[derive(Clone)]
+pub(super) struct AppHandle {
+    /// Its number; no other app gets it while the instance lives.
+    pub(super) id: u32,
+    pub(super) name: String,
+    /// How it was asked for; shared by the apps of one file.
+    pub(super) definition: Arc<Definition>,
+    pub(super) inbox: mpsc::UnboundedSender<Message>,
+    /// It was stopped, or has finished: nothing of it runs.
+    pub(super) rests: bool,
+}
+
+/// All of them.
+pub(super) struct Registry {
+    state: Mutex<State>,
+    /// Rung when an app came to rest or is gone.
+    changed: watch::Sender<u32>,
+}
+
+#[derive(Default)]
+struct State {
+    apps: Vec<AppHandle>,
+    next_id: u32,
+}
+
+impl Registry {
+    pub(super) fn new() -> Self {
+        Self { state: Mutex::default(), changed: watch::Sender::new(0) }
+    }
+
+    /// A number for one more app.
+    pub(super) fn next_id(&self) -> u32 {
+        let mut state = self.lock();
+        let id = state.next_id;
+        state.next_id += 1;
+        id
+    }
+
+    pub(super) fn add(&self, app: AppHandle) {
+        let mut state = self.lock();
+        state.next_id = state.next_id.max(app.id + 1);
+        state.apps.push(app);
+    }
+
+    pub(super) fn all(&self) -> Vec<AppHandle> {
+        self.lock().apps.clone()
+    }
+
+    pub(super) fn find(&self, name: &str) -> Option<AppHandle> {
+        self.lock().apps.iter().find(|app| app.name == name).cloned()
+    }
+
+    /// Something of an app runs.
+    pub(super) fn is_busy(&self) -> bool {
+        self.lock().apps.iter().any(|app| !app.rests)
+    }
+
+    pub(super) fn set_rests(&self, id: u32, rests: bool) {
+        self.change(|apps| {
+            apps.iter_mut().filter(|app| app.id == id).for_each(|app| app.rests = rests);
+        });
+    }
+
+    /// It was asked for anew.
+    pub(super) fn redefine(&self, id: u32, definition: &Arc<Definition>) {
+        self.change(|apps| {
+            apps.iter_mut()
+                .filter(|app| app.id == id)
+                .for_each(|app| app.definition = Arc::clone(definition));
+        });
+    }
+
+    pub(super) fn remove(&self, id: u32) {
+        self.change(|apps| apps.retain(|app| app.id != id));
+    }
+
+    /// Rung by every change from now on.
+    pub(super) fn changes(&self) -> watch::Receiver<u32> {
+        self.changed.subscribe()
+    }
+
+    pub(super) fn tell_all(&self, message: impl Fn() -> Message) {
+        for app in self.all() {
+            // An app that ends at this moment needs not be told.
+            drop(app.inbox.send(message()));
+        }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Vec<AppHandle>)) {
+        change(&mut self.lock().apps);
+        self.changed.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
