@@ -53,6 +53,7 @@ impl AppTask {
             roads,
             routed: false,
             draining: None,
+            healthy: None,
             wedged: false,
             asked_to_end: false,
             taps: Vec::new(),

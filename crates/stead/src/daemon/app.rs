@@ -192,6 +192,7 @@ impl AppTask {
             Action::Spawn { worker, slot } => self.spawn(worker, slot).await,
             Action::Route { worker } => self.route(worker),
             Action::Drain { worker } => self.drain(worker),
+            Action::Suspend { worker } => self.suspend(worker),
             Action::StopPolitely { worker } => self.stop_politely(worker),
             Action::Terminate { worker } => self.signal(worker, Signal::TERM),
             Action::Kill { worker } => self.signal(worker, Signal::KILL),
@@ -219,6 +220,14 @@ impl AppTask {
             self.ports.drain(port, worker);
         }
         self.check_drained(worker);
+    }
+
+    /// No more requests for now; what is in flight goes on.
+    fn suspend(&mut self, worker: WorkerId) {
+        if let Some(process) = self.workers.get_mut(&worker) {
+            process.routed = false;
+            self.ports.iter().for_each(|(port, _)| self.ports.drain(port, worker));
+        }
     }
 
     fn check_drained(&mut self, worker: WorkerId) {
@@ -477,7 +486,7 @@ impl AppTask {
     /// Counters begin anew.
     fn reset(&mut self) {
         self.ports.iter().for_each(|(_, port)| port.pool.reset());
-        self.input(Input::Forgive);
+        self.input(Input::ResetCounts);
         self.last_exits.clear();
     }
 

@@ -9,7 +9,7 @@ use stead_control::{
     ListenStatus, PoisonedRequest, Progress, ReloadStatus, Text, WorkerState, WorkerStatus,
 };
 use stead_process::keeper::Exit;
-use stead_supervisor::{Event, Next, Readiness, SlotState, WorkerId};
+use stead_supervisor::{Event, Next, Readiness, Recycle, SlotState, WorkerId};
 
 use super::app::AppTask;
 use super::bypass;
@@ -87,6 +87,14 @@ impl AppTask {
             Event::SpawnFailed { slot, reason, next, .. } => {
                 self.say(&format!("{app}.{slot} could not be started: {reason}; {}", follows(next)));
             }
+            Event::WorkerUnhealthy { .. }
+            | Event::WorkerEjected { .. }
+            | Event::WorkerRestored { .. }
+            | Event::WorkerHealthy { .. } => self.tell_health(&event),
+            Event::RecycleStarted { .. } | Event::Recycled { .. } | Event::RecycleFailed { .. } => {
+                self.tell_recycle(&event);
+            }
+            Event::StartFollows => self.say("will be started when it has stopped"),
             Event::Recovered { slot } => self.say(&format!("{app}.{slot} is back")),
             Event::ReloadProgress { id, done, of } => {
                 self.tell_progress(id, Progress::Step { app, done, of });
@@ -108,6 +116,47 @@ impl AppTask {
                 let refusal = self.refusal.take();
                 self.give_up(&reason.to_string(), refusal);
             }
+        }
+    }
+
+    fn tell_health(&mut self, event: &Event) {
+        let app = self.settings.name.clone();
+        match *event {
+            Event::WorkerUnhealthy { worker, slot } => {
+                self.set_healthy(worker, false);
+                self.say(&format!("{app}.{slot} fails its health check"));
+            }
+            Event::WorkerHealthy { worker, slot, after } => {
+                self.set_healthy(worker, true);
+                self.say(&format!("{app}.{slot} is healthy again after {}", seconds(after)));
+            }
+            Event::WorkerEjected { slot, .. } => {
+                self.say(&format!("{app}.{slot} gets no requests until it is healthy"));
+            }
+            Event::WorkerRestored { slot, .. } => {
+                self.say(&format!("{app}.{slot} gets requests although it is unhealthy: no healthy worker is left"));
+            }
+            _ => (),
+        }
+    }
+
+    fn set_healthy(&mut self, worker: WorkerId, healthy: bool) {
+        if let Some(process) = self.workers.get_mut(&worker) {
+            process.healthy = Some(healthy);
+        }
+    }
+
+    fn tell_recycle(&self, event: &Event) {
+        let app = &self.settings.name;
+        match event {
+            Event::RecycleStarted { slot, why, .. } => {
+                self.say(&format!("{app}.{slot} {}: another is started in its place", reason_for(*why)));
+            }
+            Event::Recycled { slot, .. } => self.say(&format!("{app}.{slot} has been replaced")),
+            Event::RecycleFailed { slot, reason, .. } => {
+                self.say(&format!("{app}.{slot} could not be replaced: {reason}; it is tried again later"));
+            }
+            _ => (),
         }
     }
 
@@ -410,6 +459,15 @@ fn control_state(state: SlotState) -> WorkerState {
 
 fn exit_report(exit: Exit, expected: bool) -> ExitReport {
     ExitReport { code: exit.code, signal: exit.signal, out_of_memory: exit.out_of_memory, expected }
+}
+
+fn reason_for(why: Recycle) -> &'static str {
+    match why {
+        Recycle::Memory => "uses more memory than `recycle_memory`",
+        Recycle::Age => "is older than `recycle_age`",
+        Recycle::Requests => "has answered `recycle_requests`",
+        Recycle::Unhealthy => "has been unhealthy for too long",
+    }
 }
 
 fn follows(next: Next) -> String {

@@ -144,6 +144,7 @@ impl AppTask {
             roads: saved.roads.iter().filter_map(|(port, road)| Some((*port, plain(road)?))).collect(),
             routed: false,
             draining: None,
+            healthy: None,
             wedged: saved.wedged,
             asked_to_end: saved.asked_to_end,
             taps: Vec::new(),

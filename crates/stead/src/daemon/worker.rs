@@ -31,6 +31,8 @@ pub(super) struct Worker {
     pub(super) routed: bool,
     /// Ports that still have requests of it in flight, while it drains.
     pub(super) draining: Option<HashSet<PortId>>,
+    /// What its health check last came to, if it has one.
+    pub(super) healthy: Option<bool>,
     /// Stead gave up on it: what it had taken is to blame.
     pub(super) wedged: bool,
     /// Stead sent it a signal that ends it, or asked it to end.
