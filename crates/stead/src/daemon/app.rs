@@ -119,6 +119,7 @@ impl AppTask {
             Action::Spawn { worker, slot } => self.spawn(worker, slot).await,
             Action::Route { worker } => self.route(worker),
             Action::Drain { worker } => self.drain(worker),
+            Action::Suspend { worker } => self.suspend(worker),
             Action::StopPolitely { worker } => self.stop_politely(worker),
             Action::Terminate { worker } => self.signal(worker, Signal::TERM),
             Action::Kill { worker } => self.signal(worker, Signal::KILL),
@@ -146,6 +147,14 @@ impl AppTask {
             self.ports.drain(port, worker);
         }
         self.check_drained(worker);
+    }
+
+    /// It gets no more requests for now; nobody waits until it has finished those that it has.
+    fn suspend(&mut self, worker: WorkerId) {
+        let Some(process) = self.workers.get_mut(&worker) else { return };
+        process.routed = false;
+        let ports = self.ports.iter().filter(|(_, port)| port.is_served_by(worker));
+        ports.for_each(|(port, _)| self.ports.drain(port, worker));
     }
 
     fn check_drained(&mut self, worker: WorkerId) {

@@ -9,7 +9,7 @@ use stead_control::{
     PoisonedRequest, Progress, ReloadStatus, WorkerState, WorkerStatus,
 };
 use stead_process::keeper::Exit;
-use stead_supervisor::{Event, Next, Readiness, SlotState, WorkerId};
+use stead_supervisor::{Event, Next, Readiness, Recycle, SlotState, WorkerId};
 
 use super::app::AppTask;
 use super::bypass;
@@ -87,6 +87,22 @@ impl AppTask {
             Event::SpawnFailed { slot, reason, next, .. } => {
                 self.say(&format!("{app}.{slot} could not be started: {reason}; {}", follows(next)));
             }
+            Event::WorkerUnhealthy { slot, .. } => self.say(&format!("{app}.{slot} fails its health check")),
+            Event::WorkerEjected { slot, .. } => {
+                self.say(&format!("{app}.{slot} is unhealthy and gets no more requests"));
+            }
+            Event::WorkerRestored { slot, .. } => {
+                self.say(&format!("{app}.{slot} is unhealthy but serves, for no healthy worker is left"));
+            }
+            Event::WorkerHealthy { slot, after, .. } => {
+                self.say(&format!("{app}.{slot} is healthy again after {}", seconds(after)));
+            }
+            Event::RecycleStarted { slot, why, .. } => self.say(&format!("{app}.{slot} {}", outlived(why))),
+            Event::Recycled { slot, .. } => self.say(&format!("{app}.{slot} is replaced")),
+            Event::RecycleFailed { slot, reason, .. } => {
+                self.say(&format!("{app}.{slot} could not be replaced yet: {reason}"));
+            }
+            Event::StartFollows => self.say("is started again when it has stopped"),
             Event::Recovered { slot } => self.say(&format!("{app}.{slot} is back")),
             Event::ReloadProgress { id, done, of } => {
                 self.tell_progress(id, Progress::Step { app, done, of });
@@ -362,6 +378,16 @@ fn control_state(state: SlotState) -> WorkerState {
         SlotState::Draining => WorkerState::Draining,
         SlotState::Stopping => WorkerState::Stopping,
         SlotState::Failed => WorkerState::Failed,
+    }
+}
+
+/// Why a worker is to be replaced.
+const fn outlived(why: Recycle) -> &'static str {
+    match why {
+        Recycle::Memory => "uses too much memory and is being replaced",
+        Recycle::Age => "is old enough and is being replaced",
+        Recycle::Requests => "has answered enough requests and is being replaced",
+        Recycle::Unhealthy => "is still unhealthy and is being replaced",
     }
 }
 
