@@ -200,13 +200,15 @@ impl App {
         let turn = &mut Turn { now, desk: &mut self.desk };
         match news {
             Some(News::Replaced) => {
-                if !self.recycles.handle_replaced(index, turn) {
+                let is_recycled = self.recycles.handle_replaced(index, turn);
+                if !is_recycled {
                     self.reloads.handle_replaced(index, turn);
                 }
             }
             Some(News::NotReplaced(reason)) => {
                 let failure = Failure { index, reason };
-                if !self.recycles.handle_not_replaced(&failure, turn) {
+                let is_recycled = self.recycles.handle_not_replaced(&failure, turn);
+                if !is_recycled {
                     self.reloads.handle_not_replaced(&failure, &mut self.slots, turn);
                 }
             }

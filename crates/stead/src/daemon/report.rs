@@ -457,6 +457,16 @@ fn control_state(state: SlotState) -> WorkerState {
     }
 }
 
+/// Why a worker is to be replaced.
+const fn outlived(why: Recycle) -> &'static str {
+    match why {
+        Recycle::Memory => "uses too much memory and is being replaced",
+        Recycle::Age => "is old enough and is being replaced",
+        Recycle::Requests => "has answered enough requests and is being replaced",
+        Recycle::Unhealthy => "is still unhealthy and is being replaced",
+    }
+}
+
 fn exit_report(exit: Exit, expected: bool) -> ExitReport {
     ExitReport { code: exit.code, signal: exit.signal, out_of_memory: exit.out_of_memory, expected }
 }

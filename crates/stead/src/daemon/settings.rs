@@ -33,6 +33,7 @@ pub(super) fn for_supervisor(settings: &AppSettings, shown: Shown) -> stead_supe
             RestartPolicy::Transient => stead_supervisor::Restart::Transient,
             RestartPolicy::Temporary => stead_supervisor::Restart::Temporary,
         },
+        stop_exit_codes: Vec::new(),
         backoff_first: restart.backoff_first,
         backoff_max: restart.backoff_max,
         stable_after: restart.stable_after,
@@ -48,6 +49,7 @@ pub(super) fn for_supervisor(settings: &AppSettings, shown: Shown) -> stead_supe
         terminate_after: stop.terminate_after,
         kill_after: stop.kill_after,
         reload_parallel: settings.reload_parallel,
+        health_replace_after: std::time::Duration::from_secs(30),
     }
 }
 
