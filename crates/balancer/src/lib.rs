@@ -1,7 +1,7 @@
 //! A worker's crash is not the client's problem.
 //!
 //! The map: [`http`] is HTTP/1.1 as pure functions over bytes. [`Pool`] holds the workers behind one listener; who gets the
-//! next request is decided in `schedule.rs` with `pick.rs` and `window.rs`, what becomes of a failed one in `replay.rs` (all
+//! next request is decided in `schedule.rs` with `pick.rs`, `window.rs` and `warming.rs`, what becomes of a failed one in `replay.rs` (all
 //! pure). [`Lanes`] are the threads that carry the traffic: `listener.rs` accepts, `connection.rs` serves one client,
 //! `exchange.rs` one request, `upstream.rs` keeps connections to workers, `tunnel.rs` carries what was upgraded, `direct.rs`
 //! hands whole connections over. When another process takes over, clients leave through `moved.rs`, and `carried.rs` knows when
@@ -35,6 +35,7 @@ mod stream;
 mod testing;
 mod tunnel;
 mod upstream;
+mod warming;
 mod window;
 
 pub use config::Config;

@@ -66,7 +66,7 @@ impl Pool {
     pub fn add(self: &Arc<Self>, endpoint: Endpoint) {
         let id = endpoint.id;
         self.change(|state| {
-            state.schedule.add(id);
+            state.schedule.add(Instant::now(), id);
             state.endpoints.insert(id, Arc::new(endpoint));
             state.stats.endpoints.insert(id, EndpointSnapshot { id, ..EndpointSnapshot::default() });
         });

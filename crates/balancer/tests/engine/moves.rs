@@ -95,16 +95,9 @@ fn next_requests_move_with_the_client_and_the_current_one_stays() {
     answer(&after, "/2", "two");
     client.read_until("two");
     client.send("TP/1.1\r\nHost: a\r\n\r\n");
-    client.read_three(&after);
+    answer(&after, "/3", "three");
+    client.read_until("three");
     before.idle();
-}
-
-impl Peer<TcpStream> {
-    /// The connection to the worker is kept, or not: both are right.
-    fn read_three(&mut self, after: &Stand) {
-        answer(after, "/3", "three");
-        self.read_until("three");
-    }
 }
 
 #[test]
@@ -201,7 +194,9 @@ fn client_that_nobody_takes_is_served_once_more_where_it_is() {
     let mut client = before.client();
     client.send("GET /half ");
     until("it is accepted", || before.pool.snapshot().connections == 1);
-    drop(before.retire());
+    let (sender, moves) = tokio::sync::mpsc::unbounded_channel();
+    drop(moves);
+    before.lanes.retire(&sender);
     client.send("HTTP/1.1\r\nHost: a\r\n\r\n");
     answer(&before, "/half", "old");
     assert!(client.read_until("old").to_lowercase().contains("connection: close"));
