@@ -60,6 +60,9 @@ pub enum Command {
     /// Keep running whatever `stead start` asks for
     #[command(hide = true)]
     Background(BackgroundArguments),
+    /// Tell which formats this version knows, before an upgrade to it
+    #[command(hide = true)]
+    Formats,
     /// The part of `background` that does the work
     #[command(hide = true)]
     BackgroundDaemon(BackgroundArguments),
@@ -113,6 +116,7 @@ pub fn execute(command: &Command) -> Option<ExitCode> {
     match command {
         Command::Run(_) | Command::Daemon(_) => None,
         Command::Background(_) | Command::BackgroundDaemon(_) => None,
+        Command::Formats => Some(output::json(&crate::daemon::formats())),
         Command::Reload(arguments) => Some(reload::execute(arguments)),
         Command::Stop(arguments) => Some(stop::execute(arguments)),
         Command::Scale(arguments) => Some(scale::execute(arguments)),

@@ -20,7 +20,7 @@ use super::notify::NotifySocket;
 use super::probe::{self, Check};
 use super::pump::pump;
 use super::settings::for_channel;
-use super::worker::{Link, NodeLink, Worker};
+use super::worker::{Leader, Link, NodeLink, Worker};
 use crate::config::{Ready, Serialization};
 
 /// How soon after the end of its channel a process has usually ended.
@@ -47,7 +47,7 @@ impl AppTask {
         let roads = road.and_then(|road| Some((self.ports.configured()?, road))).into_iter().collect();
         let process = Worker {
             slot,
-            child,
+            child: Leader { id: child.id, pid },
             started: Instant::now(),
             link: Link::Signals,
             roads,

@@ -52,3 +52,4 @@ mod worker;
 
 pub use folder::remove_remains;
 pub use instance::{Purpose, decline, run};
+pub use relief::formats;

@@ -194,7 +194,7 @@ impl Operator for Desk {
     }
 
     async fn upgrade(&self, binary: &Path) -> Steps {
-        relief::begin(&self.0, binary)
+        relief::begin(&self.0, binary).await
     }
 
     async fn shut_down(&self, now: bool) -> Result<(), Refusal> {

@@ -14,14 +14,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stead_balancer::Moved;
-use stead_control::{Progress, Refusal, RefusalKind};
-use stead_process::keeper::{PeerSender, peer};
+use stead_control::{Progress, Refusal, RefusalKind, Steps};
+use stead_process::keeper::{Formats, PeerSender, peer};
 use tokio::sync::{mpsc, oneshot};
 
 use super::message::Message;
 use super::shared::Shared;
+use super::state;
 use super::successor::{self, Handed};
-use crate::cli;
+use crate::cli::{self, ExitCode, Report};
 
 /// Steps that may wait for a slow reader.
 const PROGRESS_MAX: usize = 16;
@@ -31,16 +32,30 @@ const CUT_WAIT: Duration = Duration::from_secs(2);
 const SERVING: &[u8] = b"serving";
 
 /// Asks the keeper for a daemon from `program` to take over. Told in steps.
-pub(super) fn begin(shared: &Arc<Shared>, program: &Path) -> Result<mpsc::Receiver<Progress>, Refusal> {
+pub(super) async fn begin(shared: &Shared, program: &Path) -> Steps {
     let (sender, receiver) = mpsc::channel(PROGRESS_MAX);
-    let mut waiting = shared.upgrading();
-    if waiting.is_some() || shared.is_stopping() {
-        let reason = if waiting.is_some() { "an upgrade is under way" } else { "Stead is stopping" };
-        return Err(Refusal::new(RefusalKind::Conflict, reason));
+    {
+        let mut waiting = shared.upgrading();
+        if waiting.is_some() || shared.is_stopping() {
+            let reason = if waiting.is_some() { "an upgrade is under way" } else { "Stead is stopping" };
+            return Err(Refusal::new(RefusalKind::Conflict, reason));
+        }
+        *waiting = Some(sender);
     }
-    *waiting = Some(sender);
-    shared.keeper.upgrade(program);
+    match shared.keeper.upgrade(program, &formats()).await {
+        Ok(new) => note(shared, &format!("version {} is started", new.version)),
+        Err(error) => {
+            shared.upgrading().take();
+            let report = Report::of(ExitCode::Failure, &error);
+            return Err(report.hint("the running version goes on; nothing was interrupted").into());
+        }
+    }
     Ok(receiver)
+}
+
+/// What this version leaves to the next, in numbers.
+pub fn formats() -> Formats {
+    Formats::new(env!("CARGO_PKG_VERSION"), state::FORMAT)
 }
 
 /// The other did not come up: this daemon goes on.

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use stead_balancer::Road;
 use stead_control::Definition;
-use stead_process::keeper::{Child, ChildId, Exit, Inherited, Signal};
+use stead_process::keeper::{ChildId, Exit, Inherited, Signal};
 use stead_supervisor::{App, Input, WorkerId};
 use tokio::sync::mpsc;
 
@@ -21,7 +21,7 @@ use super::ports::{PortId, Ports};
 use super::settings::for_supervisor;
 use super::shared::Shared;
 use super::state::{self, SavedApp, SavedLink, SavedRoad, SavedWorker, clock};
-use super::worker::{Belongings, Link, Worker};
+use super::worker::{Belongings, Leader, Link, Worker};
 
 /// What the daemon before this one left with the keeper.
 pub(super) struct Estate {
@@ -138,7 +138,7 @@ impl AppTask {
         };
         let process = Worker {
             slot: saved.slot,
-            child: Child { id: saved.child, pid: saved.pid, pidfd: inherited.map(|child| child.pidfd) },
+            child: Leader { id: saved.child, pid: saved.pid },
             started: Instant::now().checked_sub(saved.age).unwrap_or_else(Instant::now),
             link: Link::Signals,
             roads: saved.roads.iter().filter_map(|(port, road)| Some((*port, plain(road)?))).collect(),

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use stead_balancer::{Hand, Road};
-use stead_process::keeper::Child;
+use stead_process::keeper::ChildId;
 use stead_process::node::{Channel, ClusterMessage};
 use stead_supervisor::WorkerId;
 use tokio::sync::oneshot;
@@ -22,7 +22,7 @@ use crate::config::Serialization;
 /// A running process.
 pub(super) struct Worker {
     pub(super) slot: u32,
-    pub(super) child: Child,
+    pub(super) child: Leader,
     pub(super) started: Instant,
     pub(super) link: Link,
     /// Where it takes connections, by port.
@@ -41,6 +41,13 @@ pub(super) struct Worker {
     pub(super) taps: Vec<JoinHandle<()>>,
     /// Files and tasks of its own, which end with it.
     pub(super) belongings: Belongings,
+}
+
+/// The process itself, which leads a group of its own.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Leader {
+    pub(super) id: ChildId,
+    pub(super) pid: u32,
 }
 
 /// How Stead talks to it.
