@@ -116,7 +116,7 @@ pub fn execute(command: &Command) -> Option<ExitCode> {
     match command {
         Command::Run(_) | Command::Daemon(_) => None,
         Command::Background(_) | Command::BackgroundDaemon(_) => None,
-        Command::Formats => Some(output::json(&crate::daemon::formats())),
+        Command::Formats => Some(output::data(&format!("{}\n", serde_json::json!(crate::daemon::formats())))),
         Command::Reload(arguments) => Some(reload::execute(arguments)),
         Command::Stop(arguments) => Some(stop::execute(arguments)),
         Command::Scale(arguments) => Some(scale::execute(arguments)),

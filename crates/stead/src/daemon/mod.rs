@@ -16,7 +16,7 @@
 //! | `probe.rs`, `notify.rs` | finds out when a program that does not speak Node's protocol is ready |
 //! | `pump.rs`, `console.rs` | what workers print, and what Stead says about them |
 //! | `children.rs` | which app an ended process belonged to |
-//! | `operator.rs`, `report.rs` | the control API's view |
+//! | `operator.rs`, `status.rs`, `report.rs` | the control API's questions, and what happens |
 //! | `folder.rs` | private files: sockets, the preload |
 //! | `bypass.rs` | finds a program that listens by itself |
 
@@ -47,6 +47,7 @@ mod shared;
 mod signals;
 mod start;
 mod state;
+mod status;
 mod successor;
 mod worker;
 
