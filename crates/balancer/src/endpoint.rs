@@ -44,6 +44,18 @@ pub enum Road {
     Tcp(SocketAddr),
 }
 
+impl Road {
+    /// Whether both lead to the same place over the same channel.
+    pub(crate) fn is(&self, other: &Road) -> bool {
+        match (self, other) {
+            (Road::Handed(one), Road::Handed(other)) => Arc::ptr_eq(one, other),
+            (Road::Unix(one), Road::Unix(other)) => one == other,
+            (Road::Tcp(one), Road::Tcp(other)) => one == other,
+            (Road::Handed(_) | Road::Unix(_) | Road::Tcp(_), _) => false,
+        }
+    }
+}
+
 /// A worker as the balancer sees it.
 pub struct Endpoint {
     pub(crate) id: EndpointId,
@@ -81,6 +93,12 @@ impl Endpoint {
 
     pub(crate) fn stop_accepting(&self) {
         self.accepting.store(false, Ordering::Relaxed);
+    }
+
+    /// It was drained, and is not to end after all.
+    pub(crate) fn accept_again(&self) {
+        self.cut.send_replace(false);
+        self.accepting.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn die(&self, death: Death) {

@@ -46,4 +46,4 @@ pub use listener::{Address, Bound};
 pub use moved::Moved;
 pub use pick::Policy;
 pub use pool::{Pool, PoolEvent};
-pub use stats::{Counters, EndpointSnapshot, PoisonRecord, PoolSnapshot};
+pub use stats::{Counters, EndpointSnapshot, PoisonRecord, PoolSnapshot, Totals};

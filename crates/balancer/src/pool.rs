@@ -10,9 +10,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::endpoint::{Death, Endpoint, EndpointId};
+use crate::endpoint::{Death, Endpoint, EndpointId, Road};
 use crate::schedule::{Answer, Ask, Grant, Schedule, Ticket};
-use crate::stats::{EndpointSnapshot, PoisonRecord, PoolSnapshot, Stats};
+use crate::stats::{EndpointSnapshot, PoisonRecord, PoolSnapshot, Stats, Totals};
 use crate::{Config, Counters};
 
 /// What a pool tells its owner.
@@ -72,6 +72,18 @@ impl Pool {
         });
     }
 
+    /// A draining worker that lives gets requests again, as one that joins. `false`: there is none of this name that is reached
+    /// in this way; add it.
+    pub fn restore(&self, id: EndpointId, road: &Road) -> bool {
+        self.change(|state| match state.endpoints.get(&id) {
+            Some(endpoint) if endpoint.road.is(road) => {
+                endpoint.accept_again();
+                state.schedule.restore(Instant::now(), id)
+            }
+            _ => false,
+        })
+    }
+
     /// No new request goes to this worker; [`PoolEvent::Drained`] tells when it has none left.
     pub fn drain(&self, id: EndpointId) {
         let empty = self.leave(|state| {
@@ -118,6 +130,7 @@ impl Pool {
         let state = self.lock();
         let endpoint = |(id, endpoint): (&EndpointId, &EndpointSnapshot)| EndpointSnapshot {
             in_flight: state.schedule.in_flight(*id),
+            latency: state.schedule.latency(*id),
             ..*endpoint
         };
         PoolSnapshot {
@@ -129,6 +142,16 @@ impl Pool {
             endpoints: state.stats.endpoints.iter().map(endpoint).collect(),
             poisoned: state.stats.poisoned.iter().cloned().collect(),
         }
+    }
+
+    /// What was counted so far, for the next process.
+    pub fn export(&self) -> Totals {
+        self.lock().stats.totals()
+    }
+
+    /// Goes on counting from what another process has counted; adds it to what this one has already.
+    pub fn import(&self, totals: &Totals) {
+        self.lock().stats.add(totals);
     }
 
     /// Reports workers that do not take their requests. To be called a few times per `wedged_after`.

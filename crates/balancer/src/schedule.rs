@@ -158,10 +158,28 @@ impl Schedule {
         load.in_flight == 0
     }
 
+    /// A worker that was drained gets requests again. What it has in flight stays; it is as fresh as one that is added. Tells
+    /// whether there is such a worker.
+    pub(crate) fn restore(&mut self, now: Instant, id: EndpointId) -> bool {
+        let warming = self.joins_warm_ones(now).then(|| Warming::new(now));
+        let Some(load) = self.load_mut(id) else { return false };
+        if !load.accepting {
+            load.accepting = true;
+            load.added = now;
+            load.warming = warming;
+            self.count_warming();
+        }
+        true
+    }
+
     /// The worker is gone. What it had in flight ends by [`Schedule::done`] all the same.
     pub(crate) fn remove(&mut self, id: EndpointId) {
         self.drain(id);
         self.loads.retain(|load| load.id != id);
+        self.count_warming();
+    }
+
+    fn count_warming(&mut self) {
         self.warming = self.loads.iter().filter(|load| load.warming.is_some()).count();
     }
 
@@ -254,6 +272,11 @@ impl Schedule {
     /// Requests in flight on a worker.
     pub(crate) fn in_flight(&self, id: EndpointId) -> u32 {
         self.load(id).map_or(0, |load| load.in_flight)
+    }
+
+    /// How long a worker takes to answer, lately.
+    pub(crate) fn latency(&self, id: EndpointId) -> Duration {
+        self.load(id).map_or(Duration::ZERO, |load| load.latency.value())
     }
 
     /// Workers that are given requests.

@@ -79,6 +79,37 @@ fn draining_worker_gets_nothing_and_is_empty_when_the_last_is_done() {
 }
 
 #[test]
+fn drained_worker_that_is_restored_goes_on_with_what_it_has() {
+    let mut bench = Bench::new(1);
+    let grant = bench.granted();
+    bench.schedule.taken(bench.at(0), grant);
+    bench.schedule.drain(1);
+    let Answer::Queued(waiting) = bench.ask() else { panic!("nobody serves") };
+    assert!(bench.schedule.restore(bench.at(1), 1));
+    assert_eq!(bench.schedule.poll_grant(bench.at(1)).map(|grant| grant.ticket), Some(waiting));
+    assert_eq!(bench.schedule.in_flight(1), 2);
+    assert!(!bench.schedule.done(grant, None), "it is not draining any more");
+    bench.schedule.remove(1);
+    assert!(!bench.schedule.restore(bench.at(1), 1), "the dead stay dead");
+}
+
+#[test]
+fn restored_worker_starts_slowly() {
+    let mut bench = Bench::new(2);
+    bench.schedule.limits.slow_start = Some(SLOW_START);
+    bench.schedule.drain(2);
+    let later = bench.start + 2 * SLOW_START;
+    assert!(bench.schedule.restore(later, 2));
+    for _ in 0..10 {
+        let Answer::Granted(grant) = bench.schedule.ask(later, Ask::default()) else {
+            panic!("a worker is free")
+        };
+        bench.schedule.taken(later, grant);
+        assert_eq!(grant.endpoint, 1);
+    }
+}
+
+#[test]
 fn lone_request_waits_for_an_empty_worker_and_keeps_it_to_itself() {
     let mut bench = Bench::new(2);
     let (first, second) = (bench.granted(), bench.granted());
@@ -275,7 +306,7 @@ fn simulate(seed: u64) {
     let mut next_worker = 1;
     for step in 0..400 {
         let now = bench.at(step);
-        match random.below(9) {
+        match random.below(10) {
             0 if workers.len() < 4 => {
                 bench.schedule.add(now, next_worker);
                 workers.push(next_worker);
@@ -297,6 +328,11 @@ fn simulate(seed: u64) {
             6 if !live.is_empty() => {
                 let grant = live[random.below(live.len() as u64) as usize];
                 bench.schedule.taken(now, grant);
+            }
+            7 if !workers.is_empty() => {
+                let id = workers[random.below(workers.len() as u64) as usize];
+                bench.schedule.drain(id);
+                assert!(random.below(4) == 0 || bench.schedule.restore(now, id), "seed {seed}: it lives");
             }
             _ if !live.is_empty() => {
                 let grant = live.swap_remove(random.below(live.len() as u64) as usize);

@@ -19,7 +19,7 @@ const CLIENTS: usize = 200;
 const REQUESTS_EACH: usize = 60;
 
 /// Gives connections to a server that answers each request with its target.
-struct Echo(mpsc::UnboundedSender<StdUnixStream>);
+pub(crate) struct Echo(mpsc::UnboundedSender<StdUnixStream>);
 
 impl Hand for Echo {
     fn give(&self, connection: OwnedFd, _: Option<SocketAddr>) -> io::Result<oneshot::Receiver<bool>> {
@@ -31,7 +31,7 @@ impl Hand for Echo {
 }
 
 impl Echo {
-    fn start() -> Road {
+    pub(crate) fn start() -> Road {
         let (sender, mut given) = mpsc::unbounded_channel::<StdUnixStream>();
         std::thread::spawn(move || {
             runtime().block_on(tokio::task::LocalSet::new().run_until(async move {
@@ -96,7 +96,7 @@ async fn client(number: usize, address: SocketAddr, done: &AtomicUsize) -> Resul
 fn clients_under_load_notice_nothing_of_three_changes() {
     let road = Echo::start();
     let mut stand = Arc::new(Stand::new(config(), 0));
-    stand.add_road(road.clone());
+    stand.add_road(&road);
     let (address, done) = (stand.address, Arc::new(AtomicUsize::new(0)));
     let counted = Arc::clone(&done);
     let clients = std::thread::spawn(move || {
@@ -119,7 +119,7 @@ fn clients_under_load_notice_nothing_of_three_changes() {
             done.load(Ordering::Relaxed) >= enough || clients.is_finished()
         });
         let next = Arc::new(stand.successor(config(), 0));
-        next.add_road(road.clone());
+        next.add_road(&road);
         stand.hand_over(&next);
         stand.idle();
         requests += stand.pool.snapshot().counters.requests;

@@ -265,7 +265,7 @@ impl Hand for Slow {
 fn direct_connection_that_is_being_handed_over_gets_to_its_worker() {
     let stand = Stand::new(config(), 0);
     let slow = Arc::new(Slow::default());
-    stand.add_road(Road::Handed(Arc::clone(&slow) as Arc<dyn Hand>));
+    stand.add_road(&Road::Handed(Arc::clone(&slow) as Arc<dyn Hand>));
     let lanes = Lanes::start(1).expect("a thread can be started");
     let bound = Bound::bind(&Address::Tcp(([127, 0, 0, 1], 0).into())).expect("some port is free");
     let pool: Arc<Pool> = Arc::clone(&stand.pool);

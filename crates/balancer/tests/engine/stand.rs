@@ -122,9 +122,9 @@ impl Stand {
         }
     }
 
-    /// Adds a worker with this road to it.
-    pub(crate) fn add_road(&self, road: Road) -> EndpointId {
-        let endpoint = Endpoint::new(road);
+    /// Adds a worker that is reached by this road.
+    pub(crate) fn add_road(&self, road: &Road) -> EndpointId {
+        let endpoint = Endpoint::new(road.clone());
         let id = endpoint.id();
         self.pool.add(endpoint);
         id
@@ -166,8 +166,18 @@ impl Stand {
 
     /// The worker dies of itself.
     pub(crate) fn die(&self, worker: EndpointId) {
-        let endpoint = self.endpoints.lock().expect("no test panics while it waits")[&worker];
-        self.pool.remove(endpoint, Death { outside: false });
+        self.pool.remove(self.endpoint(worker), Death { outside: false });
+    }
+
+    /// What the pool calls a worker.
+    pub(crate) fn endpoint(&self, worker: EndpointId) -> EndpointId {
+        self.endpoints.lock().expect("no test panics while it waits")[&worker]
+    }
+
+    /// Whether a worker that drains was reported to have nothing left.
+    pub(crate) fn drained(&self) -> bool {
+        let mut events = self.events.lock().expect("no test panics while it waits");
+        std::iter::from_fn(|| events.try_recv().ok()).any(|event| matches!(event, PoolEvent::Drained(_)))
     }
 
     /// A client's connection.

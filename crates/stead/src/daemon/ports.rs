@@ -40,7 +40,7 @@ pub(super) struct Port {
     held_as: Vec<String>,
     /// The files of Unix sockets.
     files: Vec<PathBuf>,
-    /// The last one is current; a worker has more only if it was drained and taken back.
+    /// The last one is current; a worker has more only if it was reached in another way before.
     endpoints: HashMap<WorkerId, Vec<EndpointId>>,
 }
 
@@ -262,6 +262,9 @@ impl Ports {
     /// The worker gets this port's requests.
     pub(super) fn add(&mut self, id: PortId, worker: WorkerId, road: Road) {
         let Some(port) = self.ports.get_mut(&id) else { return };
+        if port.endpoint_of(worker).is_some_and(|known| port.pool.restore(known, &road)) {
+            return;
+        }
         let endpoint = Endpoint::new(road);
         port.endpoints.entry(worker).or_default().push(endpoint.id());
         port.pool.add(endpoint);
