@@ -154,6 +154,11 @@ impl Pool {
         self.lock().stats.add(totals);
     }
 
+    /// Counts from zero.
+    pub fn reset(&self) {
+        self.lock().stats.reset();
+    }
+
     /// Reports workers that do not take their requests. To be called a few times per `wedged_after`.
     pub fn look_for_wedged(&self) {
         let wedged = self.lock().schedule.wedged(Instant::now());

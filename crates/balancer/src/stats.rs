@@ -144,6 +144,13 @@ impl Stats {
         self.keep(record);
     }
 
+    /// Counts from zero; workers stay known.
+    pub(crate) fn reset(&mut self) {
+        let known = std::mem::take(&mut self.endpoints);
+        let fresh = |id| (id, EndpointSnapshot { id, ..EndpointSnapshot::default() });
+        *self = Self { endpoints: known.into_keys().map(fresh).collect(), ..Self::new() };
+    }
+
     pub(crate) fn totals(&self) -> Totals {
         Totals {
             counters: self.counters,

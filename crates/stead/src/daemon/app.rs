@@ -14,6 +14,7 @@ use stead_supervisor::{Action, App, ExitKind, Input, WorkerId};
 use tokio::sync::{mpsc, oneshot};
 
 use super::held;
+use super::history;
 use super::message::Message;
 use super::operator::pairs;
 use super::ports::{ListenError, PortId, Ports};
@@ -25,8 +26,8 @@ use super::shared::Shared;
 use super::worker::{Link, Worker};
 use crate::config::{AppSettings, Mode};
 
-/// How often counters are kept for the next daemon, while nothing else happens.
-const SAVE_COUNTERS: Duration = Duration::from_secs(1);
+/// How often an app is measured, and its counters are kept for the next daemon.
+const BEAT: Duration = Duration::from_secs(1);
 
 /// How often pools look for workers that take nothing.
 const WEDGE_LOOK: Duration = Duration::from_millis(250);
@@ -58,6 +59,9 @@ pub(super) struct AppTask {
     pub(super) definition: Arc<Definition>,
     /// The number of workers, if it was changed since.
     pub(super) scaled: Option<u32>,
+    /// How its last processes ended, for people.
+    pub(super) ends: history::Exits,
+    pub(super) rate: history::Rate,
     /// Something that the next daemon has to know has changed.
     changed: bool,
 }
@@ -75,7 +79,7 @@ pub(super) struct Parts {
 /// Runs an app until it is deleted.
 pub(super) async fn run(mut task: AppTask, mut messages: mpsc::UnboundedReceiver<Message>) {
     let mut look = tokio::time::interval(WEDGE_LOOK);
-    let mut save = tokio::time::interval(SAVE_COUNTERS);
+    let mut beat = tokio::time::interval(BEAT);
     loop {
         while let Some(action) = task.machine.poll_action() {
             task.perform(action).await;
@@ -93,7 +97,7 @@ pub(super) async fn run(mut task: AppTask, mut messages: mpsc::UnboundedReceiver
                 Some(message) => task.hear(message),
                 None => break,
             },
-            _ = save.tick() => task.changed = true,
+            _ = beat.tick() => task.beat(),
             () = sleep_until(timeout) => task.input(Input::Timeout),
             _ = look.tick() => task.ports.iter().for_each(|(_, port)| port.pool.look_for_wedged()),
         }
@@ -132,6 +136,8 @@ impl AppTask {
             leaving: false,
             definition,
             scaled: None,
+            ends: history::Exits::default(),
+            rate: history::Rate::default(),
             changed: true,
         }
     }
@@ -151,6 +157,16 @@ impl AppTask {
 
     pub(super) fn input(&mut self, input: Input) {
         self.machine.handle(Instant::now(), input);
+        self.changed = true;
+    }
+
+    /// Once a second.
+    fn beat(&mut self) {
+        if self.rests {
+            return;
+        }
+        let requests = self.ports.iter().map(|(_, port)| port.pool.snapshot().counters.requests).sum();
+        self.rate.note(Instant::now(), requests);
         self.changed = true;
     }
 
@@ -358,7 +374,7 @@ impl AppTask {
         if !process.asked_to_end {
             self.last_exits.insert(process.slot, exit);
         }
-        self.exits.note(&self.ports, worker, (process.child.pid, exit));
+        self.exits.note(&self.ports, worker, (&process, exit));
         // To a request it matters whether it may be to blame. It is not if Stead ended the worker for another reason.
         let blameless = kind.outside || (process.asked_to_end && !process.wedged);
         self.ports.remove(worker, Death { outside: blameless });
@@ -488,6 +504,7 @@ impl AppTask {
         self.ports.iter().for_each(|(_, port)| port.pool.reset());
         self.input(Input::ResetCounts);
         self.last_exits.clear();
+        self.ends.clear();
     }
 
     /// Stops listening to workers, writes down where they are, and lets what was begun be finished.

@@ -15,6 +15,7 @@
 //! | `ports.rs` | public listeners, the pool behind each, and which worker serves which |
 //! | `probe.rs`, `notify.rs` | finds out when a program that does not speak Node's protocol is ready |
 //! | `pump.rs`, `console.rs` | what workers print, and what Stead says about them |
+//! | `history.rs` | what is remembered of an app: ends of processes, how busy it was |
 //! | `children.rs` | which app an ended process belonged to |
 //! | `operator.rs`, `status.rs`, `report.rs` | the control API's questions, and what happens |
 //! | `folder.rs` | private files: sockets, the preload |
@@ -28,6 +29,7 @@ mod console;
 mod definition;
 mod folder;
 mod held;
+mod history;
 mod instance;
 mod launch;
 mod message;

@@ -182,7 +182,7 @@ impl Ports {
         });
         let listeners = listeners.collect::<io::Result<_>>()?;
         let pool = Pool::new(super::settings::for_balancer(settings), self.pool_events(saved.id));
-        pool.import(saved.counted);
+        pool.import(&saved.totals);
         let port = Port {
             key: saved.key,
             listeners,
@@ -214,7 +214,7 @@ impl Ports {
             data: port.data.clone(),
             held_as: port.held_as.clone(),
             files: port.files.clone(),
-            counted: port.pool.export(),
+            totals: port.pool.export(),
         };
         self.ports.iter().map(save).collect()
     }

@@ -1,20 +1,18 @@
 //! What an app tells: events as they happen, and the poison requests it kept.
 
-use std::collections::{HashMap, VecDeque};
-use std::time::{Duration, Instant};
+use std::collections::VecDeque;
+use std::time::{Duration, Instant, SystemTime};
 
-use stead_balancer::{EndpointId, EndpointSnapshot, PoisonRecord, PoolSnapshot};
-use stead_control::{
-    AppState, AppStatus, Bucket, Counters, Death, Event as Heard, ExitReport, Instances, Latency,
-    ListenStatus, PoisonedRequest, Progress, ReloadStatus, Text, WorkerState, WorkerStatus,
-};
+use stead_balancer::{EndpointId, PoisonRecord};
+use stead_control::{Death, Event as Heard, ExitRecord, ExitReport, PoisonedRequest, Progress};
 use stead_process::keeper::Exit;
-use stead_supervisor::{Event, Next, Readiness, Recycle, SlotState, WorkerId};
+use stead_supervisor::{Event, Next, Readiness, Recycle, WorkerId};
 
 use super::app::AppTask;
 use super::bypass;
 use super::ports::{PortId, Ports};
 use super::settings::Shown;
+use super::worker::Worker;
 use crate::config::Mode;
 
 /// Exits kept to explain poison requests.
@@ -26,19 +24,20 @@ const SECRET_HEADERS: [&str; 4] = ["authorization", "proxy-authorization", "cook
 #[derive(Default)]
 pub(super) struct Exits {
     by_endpoint: VecDeque<(PortId, EndpointId, Death)>,
-    pids: VecDeque<(WorkerId, u32)>,
+    processes: VecDeque<(WorkerId, u32, Duration)>,
 }
 
 impl Exits {
-    pub(super) fn note(&mut self, ports: &Ports, worker: WorkerId, (pid, exit): (u32, Exit)) {
-        self.pids.push_back((worker, pid));
+    pub(super) fn note(&mut self, ports: &Ports, worker: WorkerId, (process, exit): (&Worker, Exit)) {
+        let pid = process.child.pid;
+        self.processes.push_back((worker, pid, process.started.elapsed()));
         for (id, port) in ports.iter() {
             if let Some(endpoint) = port.endpoint_of(worker) {
                 let death = Death { worker, pid, exit: exit_report(exit, false) };
                 self.by_endpoint.push_back((id, endpoint, death));
             }
         }
-        self.pids.drain(..self.pids.len().saturating_sub(EXITS_MAX));
+        self.processes.drain(..self.processes.len().saturating_sub(EXITS_MAX));
         self.by_endpoint.drain(..self.by_endpoint.len().saturating_sub(EXITS_MAX));
     }
 
@@ -50,8 +49,10 @@ impl Exits {
         endpoints.iter().filter_map(of).collect()
     }
 
-    fn pid_of(&self, worker: WorkerId) -> u32 {
-        self.pids.iter().rev().find(|(other, _)| *other == worker).map_or(0, |(_, pid)| *pid)
+    /// The process, and how long it ran.
+    fn of(&self, worker: WorkerId) -> (u32, Option<Duration>) {
+        let found = self.processes.iter().rev().find(|(other, ..)| *other == worker);
+        found.map_or((0, None), |(_, pid, uptime)| (*pid, Some(*uptime)))
     }
 }
 
@@ -213,8 +214,11 @@ impl AppTask {
             Next::Reload | Next::No => None,
         };
         let failed = matches!(next, Next::Failed { .. });
-        let pid = self.exits.pid_of(worker);
+        let (pid, uptime) = self.exits.of(worker);
+        let why = if expected { format!("{exit}; it was asked to end") } else { format!("{exit}; {follows}") };
         let exit = exit_report(exit, expected);
+        let at = SystemTime::now();
+        self.ends.note(ExitRecord { at, worker, slot, pid, uptime, exit, why, last_lines: Vec::new() });
         self.hear_all(&Heard::WorkerExited { app, worker, slot, pid, exit, restart_in, failed });
     }
 

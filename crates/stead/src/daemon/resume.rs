@@ -98,6 +98,7 @@ impl Shared {
         );
         task.next_reload = saved.next_reload;
         task.last_exits = saved.last_exits.into_iter().collect();
+        task.ends = saved.ends;
         task.rests = saved.rests;
         task.leaving = saved.leaving;
         task.scaled = saved.scaled;
@@ -212,6 +213,7 @@ impl AppTask {
             next_reload: self.next_reload,
             next_port: self.ports.next_port(),
             last_exits: self.last_exits.iter().map(|(slot, exit)| (*slot, *exit)).collect(),
+            ends: self.ends.clone(),
             workers: self.workers.iter().map(|(id, worker)| saved_worker(*id, worker, now)).collect(),
             ports: self.ports.saved(),
         }

@@ -20,6 +20,7 @@ use stead_control::Definition;
 use stead_process::keeper::{ChildId, Exit};
 use stead_supervisor::WorkerId;
 
+use super::history;
 use super::ports::PortId;
 use super::settings::Shown;
 use crate::config::{AppSettings, Mode, Serialization};
@@ -43,6 +44,7 @@ pub(super) struct SavedApp {
     pub(super) next_reload: u64,
     pub(super) next_port: PortId,
     pub(super) last_exits: Vec<(u32, Exit)>,
+    pub(super) ends: history::Exits,
     pub(super) workers: Vec<SavedWorker>,
     pub(super) ports: Vec<SavedPort>,
 }
@@ -93,7 +95,7 @@ pub(super) struct SavedPort {
     pub(super) data: Option<Value>,
     pub(super) held_as: Vec<String>,
     pub(super) files: Vec<PathBuf>,
-    pub(super) counted: stead_balancer::Counted,
+    pub(super) totals: stead_balancer::Totals,
 }
 
 /// Why a state cannot be taken over.

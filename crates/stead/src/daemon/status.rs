@@ -50,8 +50,8 @@ impl AppTask {
             restarts,
             cpu: 0.0,
             memory_bytes: workers.iter().filter_map(|worker| worker.memory_bytes).sum(),
-            requests_per_second: 0.0,
-            exits: Vec::new(),
+            requests_per_second: self.rate.per_second(),
+            exits: self.ends.all(),
             mode: control_mode(self.settings.mode),
             instances: Instances { wanted: snapshot.instances, ready },
             listens: listens.collect(),
@@ -177,16 +177,6 @@ fn control_state(state: SlotState) -> WorkerState {
         SlotState::Draining => WorkerState::Draining,
         SlotState::Stopping => WorkerState::Stopping,
         SlotState::Failed => WorkerState::Failed,
-    }
-}
-
-/// Why a worker is to be replaced.
-const fn outlived(why: Recycle) -> &'static str {
-    match why {
-        Recycle::Memory => "uses too much memory and is being replaced",
-        Recycle::Age => "is old enough and is being replaced",
-        Recycle::Requests => "has answered enough requests and is being replaced",
-        Recycle::Unhealthy => "is still unhealthy and is being replaced",
     }
 }
 
