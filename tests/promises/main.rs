@@ -6,6 +6,7 @@
 mod support;
 
 mod all_workers_dead;
+mod background;
 mod bad_input;
 mod balancer_bodies;
 mod balancer_http;
