@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use tokio::sync::{oneshot, watch};
 
+use crate::EndpointSnapshot;
+
 /// Names an endpoint; never reused in this process, so that pools may share lanes.
 pub type EndpointId = u64;
 
@@ -60,6 +62,8 @@ impl Road {
 pub struct Endpoint {
     pub(crate) id: EndpointId,
     pub(crate) road: Road,
+    /// Tries, and those of them it failed, before this process knew it.
+    pub(crate) before: (u64, u64),
     accepting: AtomicBool,
     death: watch::Sender<Option<Death>>,
     cut: watch::Sender<bool>,
@@ -71,10 +75,17 @@ impl Endpoint {
         Self {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             road,
+            before: (0, 0),
             accepting: AtomicBool::new(true),
             death: watch::Sender::new(None),
             cut: watch::Sender::new(false),
         }
+    }
+
+    /// A worker that another process knew: its counts go on.
+    #[must_use]
+    pub fn counted(self, before: &EndpointSnapshot) -> Self {
+        Self { before: (before.requests, before.failed), ..self }
     }
 
     /// Its name.

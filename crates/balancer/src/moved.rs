@@ -21,7 +21,8 @@ pub struct Moved {
     pub listener: Arc<str>,
     /// The connection itself.
     pub client: OwnedFd,
-    /// What the client has sent of its next requests; at most a few heads.
+    /// What the client has sent of its next requests, in bytes as they came: no more than a head may have and what one read brings,
+    /// some tens of kilobytes.
     pub input: Vec<u8>,
     /// Where the client is, if it came over TCP.
     pub address: Option<SocketAddr>,

@@ -67,8 +67,10 @@ impl Pool {
         let id = endpoint.id;
         self.change(|state| {
             state.schedule.add(Instant::now(), id);
+            let (requests, failed) = endpoint.before;
             state.endpoints.insert(id, Arc::new(endpoint));
-            state.stats.endpoints.insert(id, EndpointSnapshot { id, ..EndpointSnapshot::default() });
+            let counts = EndpointSnapshot { id, requests, failed, ..EndpointSnapshot::default() };
+            state.stats.endpoints.insert(id, counts);
         });
     }
 

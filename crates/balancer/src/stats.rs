@@ -60,7 +60,8 @@ pub struct PoisonRecord {
 }
 
 /// One worker's share.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct EndpointSnapshot {
     /// The worker.
     pub id: EndpointId,

@@ -2,12 +2,14 @@
 
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use stead_balancer::{Address, Bound, Config, Front, Hand, Lanes, Moved, Pool, Road};
+use stead_balancer::{Address, Bound, Config, Endpoint, Front, Hand, Lanes, Moved, Pool, Road};
 use tokio::sync::oneshot;
 
+use crate::load::Echo;
 use crate::stand::{LISTENER, Peer, Stand, config, until};
 
 const HEAD_END: &str = "\r\n\r\n";
@@ -247,6 +249,35 @@ fn moved_client_is_served_although_there_are_too_many_and_no_more_are_accepted()
     drop(moved);
     answer(&after, "/", "third");
     third.read_until("third");
+}
+
+#[test]
+fn client_of_a_unix_socket_moves_too_and_what_was_counted_goes_on() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("s");
+    let bound = Bound::bind(&Address::Unix(path.clone())).expect("a new path");
+    let road = Echo::start();
+    let start = || {
+        let (events, _) = tokio::sync::mpsc::unbounded_channel();
+        let (pool, lanes) = (Pool::new(config(), events), Lanes::start(2).expect("threads can be started"));
+        let serving = lanes.serve("shop", &bound, &Front::Http(Arc::clone(&pool))).expect("the lanes live");
+        (pool, lanes, serving)
+    };
+    let (old, old_lanes, _old_serving) = start();
+    old.add(Endpoint::new(road.clone()));
+    let mut client = Peer::new(UnixStream::connect(&path).expect("it listens"));
+    client.send(GET).read_until("\r\n\r\n/");
+    let (sender, mut moves) = tokio::sync::mpsc::unbounded_channel();
+    old_lanes.retire(&sender);
+    let moved = moves.blocking_recv().expect("the client is idle");
+    let (new, new_lanes, _new_serving) = start();
+    new.import(&old.export());
+    new.add(Endpoint::new(road).counted(&old.snapshot().endpoints[0]));
+    new_lanes.adopt(moved).expect("it serves the same listener");
+    client.send(GET).read_until("\r\n\r\n/");
+    until("it is counted", || new.snapshot().latency.count() == 2);
+    let snapshot = new.snapshot();
+    assert_eq!((snapshot.counters.requests, snapshot.endpoints[0].requests), (2, 2));
 }
 
 /// A worker that takes its time to accept.

@@ -186,7 +186,7 @@ impl Stand {
         stream.set_nodelay(true).expect("a socket takes the option");
         stream.set_read_timeout(Some(PATIENCE)).expect("a socket takes the option");
         stream.set_write_timeout(Some(PATIENCE)).expect("a socket takes the option");
-        Peer { stream, unread: Vec::new() }
+        Peer::new(stream)
     }
 
     /// Whether new connections are refused.
@@ -200,7 +200,7 @@ impl Stand {
     pub(crate) fn given(&self) -> (EndpointId, Peer<UnixStream>) {
         let given = self.given.lock().expect("no test panics while it waits");
         let (worker, stream) = given.0.recv_timeout(PATIENCE).expect("a worker is given a connection");
-        (worker, Peer { stream, unread: Vec::new() })
+        (worker, Peer::new(stream))
     }
 
     /// Whether no worker is given anything for this long.
@@ -238,6 +238,10 @@ pub(crate) struct Peer<S> {
 }
 
 impl<S: Read + Write> Peer<S> {
+    pub(crate) fn new(stream: S) -> Self {
+        Self { stream, unread: Vec::new() }
+    }
+
     #[track_caller]
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
         self.stream.write_all(bytes.as_ref()).expect("the other side reads");
