@@ -1,6 +1,7 @@
 //! "I type what I typed for PM2, close the terminal, and my apps run. I find them again, stop and start them, and what I
 //! saved comes back after a reboot."
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::support::background::Background;
@@ -126,9 +127,8 @@ fn nothing_that_was_printed_is_lost_when_the_daemon_is_killed() {
     // It says where it stands when it ends.
     user.done(&["stop", "shop"]);
     let text = user.logs("shop");
-    let mut numbers: Vec<u64> =
+    let numbers: BTreeSet<u64> =
         text.lines().filter_map(|line| line.split("number ").nth(1)?.trim().parse().ok()).collect();
-    numbers.dedup();
     let last = *numbers.last().expect("it printed");
     let missing: Vec<u64> = (1..=last).filter(|number| !numbers.contains(number)).collect();
     assert!(missing.is_empty(), "of {last} lines these are missing: {missing:?}");
