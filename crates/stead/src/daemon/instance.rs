@@ -10,7 +10,7 @@ use std::time::{Instant, SystemTime};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use stead_balancer::Lanes;
 use stead_control::{RuntimeDirectory, Server};
-use stead_process::keeper::{Event, Events, Keeper, Welcome};
+use stead_process::keeper::{Event, Events, Keeper, Signal, Welcome};
 use tokio::sync::{broadcast, watch};
 
 use super::children::Children;
@@ -105,7 +105,16 @@ async fn start(arguments: &RunArguments, keeper: &Keeper, welcome: Welcome) -> R
         failure: Mutex::default(),
         ended: watch::Sender::new(0),
     };
-    let held = welcome.held.into_iter().collect();
+    let inheritance =
+        keeper.take_over().await.map_err(|error| failed("take over from the keeper", &error))?;
+    // Workers are started afresh; those of an earlier daemon are ended.
+    for child in inheritance.children {
+        match child.exit {
+            Some(_) => keeper.bury(child.id),
+            None => keeper.signal(child.id, Signal::KILL),
+        }
+    }
+    let held = inheritance.held.into_iter().collect();
     Ok(Instance { shared: Arc::new(shared), held, settings, socket, server })
 }
 
@@ -131,8 +140,13 @@ impl Instance {
         while !shared.apps().is_empty() {
             tokio::select! {
                 event = events.next() => match event {
-                    Event::Exited { child, exit } => shared.children.exited(child, exit),
+                    Event::Exited { child, exit } => {
+                        shared.children.exited(child, exit);
+                        shared.keeper.bury(child);
+                    }
                     Event::Signal(signal) => signals::hear(&shared, arguments, signal),
+                    // Nothing asks for a successor.
+                    Event::HandOver { .. } | Event::UpgradeFailed { .. } => (),
                     // The keeper was killed: its children have been ended with it, and nobody waits for an answer.
                     Event::Lost => break,
                 },
