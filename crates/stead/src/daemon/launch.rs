@@ -129,6 +129,7 @@ impl Launch<'_> {
             descriptors: parts.numbers.clone(),
             listen_pid: parts.listen_pid,
             open_files_max: Some(open_files_max),
+            ..SpawnSpec::default()
         }
     }
 

@@ -80,6 +80,7 @@ impl AppTask {
                     signal: exit.signal,
                     core_dumped: exit.core_dumped,
                     out_of_memory: exit.out_of_memory,
+                    rusage: None,
                 };
                 self.tell_exit((worker, slot), (exit, expected), next);
             }
