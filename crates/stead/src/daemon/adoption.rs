@@ -92,7 +92,7 @@ impl AppTask {
         }
         self.shared.children.claim(process.child.id, self.inbox.clone(), worker);
         if let Some((channel, serialization)) = channel {
-            match Channel::open(channel, for_channel(serialization), self.shared.first_number()) {
+            match Channel::open(channel, for_channel(serialization)) {
                 Ok((channel, receiver)) => {
                     tokio::spawn(listen_to(worker, receiver, self.inbox.clone()));
                     process.link = Link::Node(NodeLink::new(channel, serialization));
@@ -117,8 +117,7 @@ impl AppTask {
         let name = held::worker(self.id, worker, Part::Channel);
         let held = self.shared.keeper.hold(&name, channel.as_fd());
         let Some(process) = self.workers.get_mut(&worker) else { return };
-        let first = self.shared.first_number();
-        if let Ok((channel, receiver)) = Channel::open(channel, stead_process::node::Serialization::Json, first)
+        if let Ok((channel, receiver)) = Channel::open(channel, stead_process::node::Serialization::Json)
         {
             tokio::spawn(listen_to(worker, receiver, self.inbox.clone()));
             let link = NodeLink::new(channel, Serialization::Json);

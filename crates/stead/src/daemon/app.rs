@@ -185,7 +185,6 @@ impl AppTask {
             Message::Renewed(renewed) => self.renewed(renewed),
             Message::Connect { worker, key, connection } => self.connect(worker, key, connection),
             Message::Reset => self.reset(),
-            Message::Reconfigure(settings) => self.reconfigure(*settings),
             Message::Scale(instances) => self.scale(instances),
             Message::Start { progress } => self.start(progress),
             Message::Redefine(definition) => self.definition = definition,

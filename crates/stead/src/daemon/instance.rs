@@ -141,7 +141,7 @@ async fn start(purpose: &Purpose, keeper: &Keeper, welcome: Welcome) -> Result<I
     directory.create().map_err(|error| failed("make the runtime directory", &error))?;
     // Others' remains; what cannot be removed harms nobody.
     drop(directory.sweep());
-    let Inheritance { children, held, peer } =
+    let Inheritance { children, held, lost, peer } =
         keeper.take_over().await.map_err(|error| failed("take over from the keeper", &error))?;
     let mut held = Held::new(held);
     let (frame, begin) = match held.take(FRAME).and_then(|memory| state::read(memory).ok()) {
@@ -178,6 +178,10 @@ async fn start(purpose: &Purpose, keeper: &Keeper, welcome: Welcome) -> Result<I
         upgrade: Mutex::default(),
         successor: Successor::default(),
     };
+    if !lost.is_empty() {
+        let text = format!("{} descriptors could not be taken over; the limit of open files is too low", lost.len());
+        shared.console.say(None, &text);
+    }
     let begin = begin.unwrap_or_else(|| Beginning::Estate(Estate::new(held, children), peer));
     Ok(Instance { shared: Arc::new(shared), begin, server })
 }

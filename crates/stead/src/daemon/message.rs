@@ -13,7 +13,6 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::ports::PortId;
 use super::renew::{Renewal, Renewed};
-use crate::config::AppSettings;
 
 /// Something happened, or is asked for.
 pub(super) enum Message {
@@ -33,8 +32,6 @@ pub(super) enum Message {
     Renew(Renewal),
     /// It was evaluated.
     Renewed(Renewed),
-    /// Other settings, from the configuration file read again.
-    Reconfigure(Box<AppSettings>),
     /// Another number of workers.
     Scale(u32),
     /// Begin again, if it rests; else try at once what has failed.

@@ -7,14 +7,13 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use stead_control::{
-    Definition, Environment, Event, Operator, PoisonedRequest, Progress, Refusal, RefusalKind, RenewRequest,
+    Environment, Event, Operator, PoisonedRequest, Progress, Refusal, RefusalKind, RenewRequest,
     SavedApp, StartAnswer, StartRequest, Status, Steps, StopRequest, Text,
 };
 use stead_process::keeper::Signal;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::message::Message;
-use super::ports::ListenError;
 use super::registry::AppHandle;
 use super::relief;
 use super::renew::{How, Renewal};

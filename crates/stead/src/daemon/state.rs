@@ -26,7 +26,7 @@ use super::settings::Shown;
 use crate::config::{AppSettings, Mode, Serialization};
 
 /// The number of this format. A daemon that finds another does not guess: the workers are then started afresh.
-pub const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 1;
 
 /// An app at one moment.
 #[derive(Debug, Serialize, Deserialize)]

@@ -165,9 +165,6 @@ impl Worker {
             // Cancelled, or ended by itself.
             drop(tap.await);
         }
-        if let Link::Node(link) = &self.link {
-            link.channel.release().await;
-        }
     }
 
     pub(super) fn node(&mut self) -> Option<&mut NodeLink> {
