@@ -70,7 +70,7 @@ fn a_connection_that_is_kept_goes_on_with_the_new_version() {
     let mut ask = || {
         client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
         let answer = client.answer();
-        assert_eq!((answer.status, answer.text()), (200, "hello\n"));
+        assert_eq!((answer.status, answer.text().as_str()), (200, "hello\n"));
     };
     ask();
     let old = stead.status().daemon_pid();

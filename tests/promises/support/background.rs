@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use super::processes::{self, MARK, marked};
+use super::processes::{self, marked};
 use super::stead::{Finished, Verb, binary};
 use super::status::Status;
 use super::waiting::{eventually, pause_between};

@@ -98,6 +98,7 @@ enum Outcome {
 
 struct Instance {
     shared: Arc<Shared>,
+    frame: Frame,
     begin: Beginning,
     server: Server,
 }
@@ -149,10 +150,6 @@ async fn start(purpose: &Purpose, keeper: &Keeper, welcome: Welcome) -> Result<I
         None => plan(purpose).map(|(frame, begin)| (frame, Some(begin)))?,
     };
     let frame: Frame = frame;
-    if begin.is_some() {
-        let memory = state::write(&frame).map_err(|error| failed("keep what holds for the instance", &error))?;
-        keeper.hold(FRAME, memory.as_fd()).map_err(|error| failed("keep what holds for the instance", &error))?;
-    }
     let folder = Folder::open(directory.path(), welcome.keeper_pid, welcome.daemon_starts)
         .map_err(|error| failed("make a folder for sockets", &error))?;
     let server = control(&directory, &welcome, keeper, &mut held)?;
@@ -182,8 +179,16 @@ async fn start(purpose: &Purpose, keeper: &Keeper, welcome: Welcome) -> Result<I
         let text = format!("{} descriptors could not be taken over; the limit of open files is too low", lost.len());
         shared.console.say(None, &text);
     }
-    let begin = begin.unwrap_or_else(|| Beginning::Estate(Estate::new(held, children), peer));
-    Ok(Instance { shared: Arc::new(shared), begin, server })
+    let estate = Estate::new(held, children);
+    let begin = match begin {
+        None => Beginning::Estate(estate, peer),
+        Some(begin) => {
+            // Of a daemon that was killed while it began: now it begins anew.
+            estate.discard(keeper);
+            begin
+        }
+    };
+    Ok(Instance { shared: Arc::new(shared), frame, begin, server })
 }
 
 /// The control API: on the socket of the daemon before this one, where clients may be waiting, or on a new one.
@@ -234,8 +239,13 @@ fn own(
 
 impl Instance {
     async fn serve(self, mut events: Events) -> Outcome {
-        let Self { shared, begin, server } = self;
+        let Self { shared, frame, begin, server } = self;
         begin_with(&shared, begin);
+        // From here on the next daemon goes on instead of beginning.
+        let kept = state::write(&frame).and_then(|memory| shared.keeper.hold(FRAME, memory.as_fd()));
+        if let Err(error) = kept {
+            shared.console.say(None, &format!("a crash of the daemon would restart everything: {error}"));
+        }
         let (end, ended) = watch::channel(false);
         let desk = Arc::new(Desk(Arc::clone(&shared)));
         let serving = tokio::spawn(server.serve(desk, async move {

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use stead_balancer::Road;
 use stead_control::Definition;
-use stead_process::keeper::{ChildId, Exit, Inherited, Signal};
+use stead_process::keeper::{ChildId, Exit, Inherited, Keeper, Signal};
 use stead_supervisor::{App, Input, WorkerId};
 use tokio::sync::mpsc;
 
@@ -34,6 +34,15 @@ impl Estate {
     pub(super) fn new(held: Held, children: Vec<Inherited>) -> Self {
         let children = children.into_iter().map(|child| (child.id, child)).collect();
         Self { held, children, definitions: Vec::new() }
+    }
+
+    /// Nothing of it is wanted.
+    pub(super) fn discard(self, keeper: &Keeper) {
+        for child in self.children.into_values() {
+            keeper.signal(child.id, Signal::KILL);
+            keeper.bury(child.id);
+        }
+        self.held.release(keeper);
     }
 
     /// Apps of one file share their definition.
@@ -61,11 +70,7 @@ impl Shared {
             }
         }
         // A child that no state speaks of was being started, and has lost what it was to write to.
-        for child in estate.children.into_values() {
-            self.keeper.signal(child.id, Signal::KILL);
-            self.keeper.bury(child.id);
-        }
-        estate.held.release(&self.keeper);
+        estate.discard(&self.keeper);
         workers
     }
 

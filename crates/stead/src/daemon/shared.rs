@@ -66,6 +66,8 @@ impl Shared {
         let mut task = AppTask::new(parts, self, inbox);
         task.rests = rests;
         self.registry.add(task.handle());
+        // Before anything else happens, so that a crash cannot forget it.
+        task.save();
         if !rests {
             task.begin();
         }
