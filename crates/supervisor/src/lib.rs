@@ -1,9 +1,10 @@
 //! What should run, runs; what keeps failing is reported, not hidden.
 //!
 //! The map: [`App`] is the machine of one application: its slots, scaling, rolling reload and stop. Inside it `slot.rs` keeps one
-//! place filled, `worker.rs` is the life of one process, `reload.rs` goes from slot to slot, `recycle.rs` replaces a single
-//! worker, `restart.rs` decides what follows a
-//! death and `backoff.rs` how long to wait. `saved.rs` is what [`App::save`] writes down for [`App::resume`]. [`Input`], [`Action`] and [`Event`] are all that goes in and comes out.
+//! place filled, `worker.rs` is the life of one process, `reload.rs` goes from slot to slot, `recycle.rs` replaces a single worker,
+//! `restart.rs` decides what follows a death and `backoff.rs` how long to wait. `saved.rs` is what [`App::save`] writes down for
+//! [`App::resume`]. [`Input`], [`Action`] and [`Event`] are all that goes in and comes out. [`fleet`] is the machine above: which
+//! application waits for which, and which fall together.
 //!
 //! Everything here is pure: no clock is read, no task started, no descriptor held. The driver passes `now`, performs each
 //! [`Action`] and calls back with what happened:
@@ -33,6 +34,7 @@ mod backoff;
 mod config;
 mod event;
 mod exit;
+pub mod fleet;
 mod moment;
 mod reason;
 mod recycle;
