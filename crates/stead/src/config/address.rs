@@ -7,13 +7,13 @@
 //! | `localhost:8080` | what the name resolves to |
 //! | `unix:/run/app.sock` | a Unix socket |
 
+use super::settings::text;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::io;
 use std::net::{Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::str::FromStr;
-
-use serde::{Deserialize, Serialize};
 
 /// One address to listen on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -30,7 +30,7 @@ pub enum ListenAddress {
         port: u16,
     },
     /// A Unix socket, absolute or relative to the app's directory.
-    Unix(PathBuf),
+    Unix(#[serde(with = "text")] PathBuf),
 }
 
 /// Why a text is not an address to listen on.
