@@ -178,7 +178,8 @@ impl FakeOperator {
 
     fn tell(&self, event: &Event) {
         for sender in self.events.lock().unwrap().iter() {
-            sender.try_send(event.clone()).unwrap();
+            // Who listened to an earlier verb has gone.
+            drop(sender.try_send(event.clone()));
         }
     }
 
@@ -326,7 +327,11 @@ impl Instance {
         directory.create().unwrap();
         let keeper = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
         let mut operator = FakeOperator {
-            status: Status { keeper_pid: keeper.id(), ..status() },
+            status: Status {
+                keeper_pid: keeper.id(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                ..status()
+            },
             steps: Vec::new(),
             answer: Ok(StartAnswer::default()),
             saved: Vec::new(),

@@ -57,5 +57,8 @@ pub use settings::{
 };
 pub use signal::parse_signal;
 
+pub(crate) use shell::split as split_words;
+pub(crate) use suggest::nearest;
+
 /// `defaults.toml`: every setting, its default and its reason.
 pub const DEFAULTS: &str = include_str!("defaults.toml");
