@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::support::background::Background;
-use crate::support::processes::{kill, living};
 use crate::support::ports::free_port;
+use crate::support::processes::{kill, living};
 use crate::support::{alone, get, node, soon};
 
 /// A user whose shell names a port for the app.
@@ -59,7 +59,10 @@ fn restart_takes_over_what_changed_in_the_file() {
     let (user, port) = user();
     let config = |greeting: &str| {
         let script = node("environment.js");
-        user.write("stead.toml", &format!("[app.shop]\ncommand = \"node {script}\"\nenv = {{ GREETING = \"{greeting}\" }}\n"))
+        user.write(
+            "stead.toml",
+            &format!("[app.shop]\ncommand = \"node {script}\"\nenv = {{ GREETING = \"{greeting}\" }}\n"),
+        )
     };
     config("good morning");
     user.done(&["start"]);

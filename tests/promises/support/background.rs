@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use super::processes::{self, marked};
-use super::stead::{Finished, Verb, binary};
 use super::status::Status;
+use super::stead::{Finished, Verb, binary};
 use super::waiting::{eventually, pause_between};
 
 /// A verb that waits for workers, on a loaded machine.

@@ -3,10 +3,11 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use stead_balancer::Road;
-use stead_process::node::{Channel, Receiver};
+use stead_process::node::{Channel, Continuation, Receiver};
 use stead_supervisor::{Input, WorkerId};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -68,7 +69,7 @@ impl AppTask {
         let parts = [
             (Part::Stdout, ends.stdout.as_ref().map(AsFd::as_fd)),
             (Part::Stderr, ends.stderr.as_ref().map(AsFd::as_fd)),
-            (Part::Channel, ends.channel.as_ref().map(|(channel, _)| channel.as_fd())),
+            (Part::Channel, ends.channel.as_ref().map(|(channel, ..)| channel.as_fd())),
             (Part::Join, ends.join.as_ref().map(AsFd::as_fd)),
             (Part::Notify, ends.notify.as_ref().map(AsFd::as_fd)),
         ];
@@ -91,12 +92,9 @@ impl AppTask {
             process.taps.push(tokio::spawn(async move { drop(pump(descriptor, console, source).await) }));
         }
         self.shared.children.claim(process.child.id, self.inbox.clone(), worker);
-        if let Some((channel, serialization)) = channel {
-            match Channel::open(channel, for_channel(serialization)) {
-                Ok((channel, receiver)) => {
-                    tokio::spawn(listen_to(worker, receiver, self.inbox.clone()));
-                    process.link = Link::Node(NodeLink::new(channel, serialization));
-                }
+        if let Some((channel, serialization, from)) = channel {
+            match self.link_over(worker, (channel, serialization), from) {
+                Ok(link) => process.link = Link::Node(link),
                 Err(error) => {
                     self.say(&format!("the channel of worker {worker} cannot be used: {error}"));
                 }
@@ -115,17 +113,26 @@ impl AppTask {
     /// A Node.js process below the worker has come for its channel: from now on the worker is a Node.js one.
     pub(super) fn joined(&mut self, worker: WorkerId, channel: OwnedFd) {
         let name = held::worker(self.id, worker, Part::Channel);
-        let held = self.shared.keeper.hold(&name, channel.as_fd());
-        let Some(process) = self.workers.get_mut(&worker) else { return };
-        if let Ok((channel, receiver)) = Channel::open(channel, stead_process::node::Serialization::Json)
-        {
-            tokio::spawn(listen_to(worker, receiver, self.inbox.clone()));
-            let link = NodeLink::new(channel, Serialization::Json);
-            process.link = Link::Node(NodeLink { online: true, ..link });
-        }
-        if let Err(error) = held {
+        if let Err(error) = self.shared.keeper.hold(&name, channel.as_fd()) {
             self.say(&format!("worker {worker} would not survive a crash of the daemon: {error}"));
         }
+        let link = self.link_over(worker, (channel, Serialization::Json), Continuation::default());
+        if let (Some(process), Ok(mut link)) = (self.workers.get_mut(&worker), link) {
+            link.online = true;
+            process.link = Link::Node(link);
+        }
+    }
+
+    fn link_over(
+        &self,
+        worker: WorkerId,
+        (channel, serialization): (OwnedFd, Serialization),
+        from: Continuation,
+    ) -> std::io::Result<NodeLink> {
+        let (channel, receiver) = Channel::resume(channel, for_channel(serialization), from)?;
+        let released = Arc::new(AtomicBool::new(false));
+        let listening = listen_to(worker, receiver, self.inbox.clone(), Arc::clone(&released));
+        Ok(NodeLink::new((channel, serialization), (tokio::spawn(listening), released)))
     }
 
     /// Waits for the first sign of readiness that the configuration accepts.
@@ -177,11 +184,20 @@ async fn await_join(worker: WorkerId, join: UnixListener, inbox: mpsc::Unbounded
     }
 }
 
-async fn listen_to(worker: WorkerId, mut receiver: Receiver, inbox: mpsc::UnboundedSender<Message>) {
+async fn listen_to(
+    worker: WorkerId,
+    mut receiver: Receiver,
+    inbox: mpsc::UnboundedSender<Message>,
+    released: Arc<AtomicBool>,
+) {
     while let Some(received) = receiver.next().await {
         if inbox.send(Message::Node { worker, received }).is_err() {
             return;
         }
+    }
+    if released.load(Ordering::Relaxed) {
+        // It goes on elsewhere.
+        return;
     }
     // Nearly always the process ends in the same moment; its exit then says more than this.
     tokio::time::sleep(EXIT_FOLLOWS).await;

@@ -508,8 +508,19 @@ impl AppTask {
 
     /// Stops listening to workers, writes down where they are, and lets what was begun be finished.
     async fn hand_over(mut self, mut messages: mpsc::UnboundedReceiver<Message>, done: oneshot::Sender<()>) {
-        for process in self.workers.values_mut() {
+        for (id, process) in &mut self.workers {
             process.let_go().await;
+            if let Link::Node(link) = &mut process.link
+                && let Some(left) = &mut link.left
+            {
+                resume::pass_on(self.id, *id, left, &self.shared.successor);
+            }
+        }
+        // The last that workers said to this process.
+        while let Ok(message) = messages.try_recv() {
+            if let Message::Node { worker, received } = message {
+                self.hear_node(worker, received);
+            }
         }
         self.save();
         for process in self.workers.values_mut() {

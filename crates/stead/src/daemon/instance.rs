@@ -8,9 +8,9 @@ use std::time::{Instant, SystemTime};
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use serde::{Deserialize, Serialize};
 use stead_balancer::Lanes;
 use stead_control::{Definition, RuntimeDirectory, Server};
-use serde::{Deserialize, Serialize};
 use stead_process::keeper::{Event, Events, Inheritance, Keeper, Welcome};
 use tokio::sync::{broadcast, watch};
 
@@ -127,8 +127,8 @@ fn plan(purpose: &Purpose) -> Result<(Frame, Beginning), Report> {
         let frame = Frame { background: true, json: false, lanes: config::lanes_default() };
         return Ok((frame, Beginning::Empty));
     };
-    let definition = definition::here(arguments)
-        .map_err(|error| Report::from(&ConfigError::NoCurrentDirectory(error)))?;
+    let definition =
+        definition::here(arguments).map_err(|error| Report::from(&ConfigError::NoCurrentDirectory(error)))?;
     let Settings { apps, lanes, json, .. } = definition::evaluate(&definition)?;
     Ok((Frame { background: false, json, lanes }, Beginning::Apps(Arc::new(definition), apps)))
 }
@@ -176,7 +176,8 @@ async fn start(purpose: &Purpose, keeper: &Keeper, welcome: Welcome) -> Result<I
         successor: Successor::default(),
     };
     if !lost.is_empty() {
-        let text = format!("{} descriptors could not be taken over; the limit of open files is too low", lost.len());
+        let text =
+            format!("{} descriptors could not be taken over; the limit of open files is too low", lost.len());
         shared.console.say(None, &text);
     }
     let estate = Estate::new(held, children);
@@ -221,7 +222,8 @@ fn own(
     held: &mut Held,
 ) -> Result<(), Report> {
     let failed = |error: &dyn std::error::Error| {
-        Report::new(ExitCode::Failure, "failed to become the background instance").cause(cli::in_one_line(error))
+        Report::new(ExitCode::Failure, "failed to become the background instance")
+            .cause(cli::in_one_line(error))
     };
     if held.take(held::OWNER).is_none() {
         let path = directory.path().join("background.owner");

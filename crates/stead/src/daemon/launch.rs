@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use stead_balancer::Road;
 use stead_process::keeper::{Child, Keeper};
-use stead_process::node::environment;
+use stead_process::node::{Continuation, environment};
 use stead_process::spawn::{SpawnError, SpawnSpec};
 use stead_supervisor::WorkerId;
 
@@ -43,8 +43,8 @@ pub(super) struct Launched {
 pub(super) struct Ends {
     pub(super) stdout: Option<OwnedFd>,
     pub(super) stderr: Option<OwnedFd>,
-    /// Its IPC channel, if it is a Node.js program.
-    pub(super) channel: Option<(OwnedFd, Serialization)>,
+    /// Its IPC channel, if it is a Node.js program, and where another daemon stopped speaking over it.
+    pub(super) channel: Option<(OwnedFd, Serialization, Continuation)>,
     /// Where a Node.js process somewhere below it (behind npx, nodemon, a script) comes for its channel when it listens.
     pub(super) join: Option<UnixListener>,
     /// Where it can say `READY=1`.
@@ -97,13 +97,11 @@ impl Launch<'_> {
             road: None,
             belongings: Belongings::default(),
         };
-        let mut ends = Ends {
-            stdout: Some(parts.stream(1)?),
-            stderr: Some(parts.stream(2)?),
-            ..Ends::default()
-        };
+        let mut ends =
+            Ends { stdout: Some(parts.stream(1)?), stderr: Some(parts.stream(2)?), ..Ends::default() };
         if self.settings.program.is_node {
-            ends.channel = Some((self.add_channel(&mut parts)?, self.settings.serialization));
+            let channel = self.add_channel(&mut parts)?;
+            ends.channel = Some((channel, self.settings.serialization, Continuation::default()));
         } else {
             if self.settings.listen.is_empty() {
                 ends.join = Some(self.add_join(&mut parts)?);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use stead_balancer::PoolEvent;
-use stead_control::{Definition, AppStatus, Environment, PoisonedRequest, Progress};
+use stead_control::{AppStatus, Definition, Environment, PoisonedRequest, Progress};
 use stead_process::keeper::{Exit, Signal};
 use stead_process::node::Received;
 use stead_supervisor::WorkerId;

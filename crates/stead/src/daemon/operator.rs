@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use stead_control::{
-    Environment, Event, Operator, PoisonedRequest, Progress, Refusal, RefusalKind, RenewRequest,
-    SavedApp, StartAnswer, StartRequest, Status, Steps, StopRequest, Text,
+    Environment, Event, Operator, PoisonedRequest, Progress, Refusal, RefusalKind, RenewRequest, SavedApp,
+    StartAnswer, StartRequest, Status, Steps, StopRequest, Text,
 };
 use stead_process::keeper::Signal;
 use tokio::sync::{broadcast, mpsc, oneshot};

@@ -129,7 +129,8 @@ pub(super) async fn take_in(shared: Arc<Shared>, socket: OwnedFd) {
         }
     });
     if let Err(error) = received.await {
-        let text = format!("the old version left before it had passed on everything: {}", cli::in_one_line(&error));
+        let text =
+            format!("the old version left before it had passed on everything: {}", cli::in_one_line(&error));
         shared.console.say(None, &text);
     }
 }

@@ -134,7 +134,9 @@ impl AppTask {
                 self.say(&format!("{app}.{slot} gets no requests until it is healthy"));
             }
             Event::WorkerRestored { slot, .. } => {
-                self.say(&format!("{app}.{slot} gets requests although it is unhealthy: no healthy worker is left"));
+                self.say(&format!(
+                    "{app}.{slot} gets requests although it is unhealthy: no healthy worker is left"
+                ));
             }
             _ => (),
         }
@@ -216,7 +218,8 @@ impl AppTask {
         };
         let failed = matches!(next, Next::Failed { .. });
         let (pid, uptime) = self.exits.of(worker);
-        let why = if expected { format!("{exit}; it was asked to end") } else { format!("{exit}; {follows}") };
+        let why =
+            if expected { format!("{exit}; it was asked to end") } else { format!("{exit}; {follows}") };
         let exit = exit_report(exit, expected);
         let at = SystemTime::now();
         self.ends.note(ExitRecord { at, worker, slot, pid, uptime, exit, why, last_lines: Vec::new() });

@@ -10,6 +10,7 @@ use std::time::Instant;
 use stead_balancer::Road;
 use stead_control::Definition;
 use stead_process::keeper::{ChildId, Exit, Inherited, Keeper, Signal};
+use stead_process::node::{Continuation, Released};
 use stead_supervisor::{App, Input, WorkerId};
 use tokio::sync::mpsc;
 
@@ -20,7 +21,8 @@ use super::notify::NotifySocket;
 use super::ports::{PortId, Ports};
 use super::settings::for_supervisor;
 use super::shared::Shared;
-use super::state::{self, SavedApp, SavedLink, SavedRoad, SavedWorker, clock};
+use super::state::{self, SavedApp, SavedLink, SavedPlace, SavedRoad, SavedWorker, clock};
+use super::successor::{Handed, Successor};
 use super::worker::{Belongings, Leader, Link, Worker};
 
 /// What the daemon before this one left with the keeper.
@@ -132,7 +134,9 @@ impl AppTask {
         let ends = Ends {
             stdout: end(Part::Stdout),
             stderr: end(Part::Stderr),
-            channel: end(Part::Channel).zip(saved.link.as_ref().map(|link| link.serialization)),
+            channel: end(Part::Channel)
+                .zip(saved.link.as_ref())
+                .map(|(channel, link)| (channel, link.serialization, self.continuation(link.left.as_ref()))),
             join: join.filter(|join| join.set_nonblocking(true).is_ok()),
             notify: end(Part::Notify).and_then(|socket| NotifySocket::adopt(socket).ok()),
         };
@@ -165,12 +169,25 @@ impl AppTask {
         }
     }
 
+    /// Where a channel goes on. If the daemon died, only that no number may come twice is known.
+    fn continuation(&self, left: Option<&SavedPlace>) -> Continuation {
+        let Some(left) = left.cloned() else {
+            return Continuation { seq: self.shared.first_number(), ..Continuation::default() };
+        };
+        let SavedPlace { seq, unconfirmed, unread, unwritten, .. } = left;
+        Continuation { seq, unconfirmed, unread, unwritten, descriptors: Vec::new() }
+    }
+
     fn resume_link(&mut self, worker: WorkerId, saved: SavedLink, roads: &[(PortId, SavedRoad)]) {
         let Some(link) = self.link(worker) else { return };
         link.open = saved.open;
         link.online = saved.online;
         link.disconnecting = saved.disconnecting;
         link.keys = saved.keys.into_iter().collect();
+        for message in saved.left.into_iter().flat_map(|left| left.unsent) {
+            // A worker that is gone meanwhile takes nothing.
+            drop(link.channel.send(&message));
+        }
         for (port, road) in roads {
             let SavedRoad::Handed(key) = road else { continue };
             let road = self.handed(worker, *port, key);
@@ -233,6 +250,7 @@ fn saved_worker(id: WorkerId, worker: &Worker, now: Instant) -> SavedWorker {
             open: link.open,
             online: link.online,
             disconnecting: link.disconnecting,
+            left: link.left.as_ref().map(saved_place),
             keys: link.keys.iter().map(|(key, port)| (key.clone(), *port)).collect(),
         }),
     };
@@ -262,12 +280,40 @@ fn saved_worker(id: WorkerId, worker: &Worker, now: Instant) -> SavedWorker {
     }
 }
 
+fn saved_place(left: &Released) -> SavedPlace {
+    let from = &left.continuation;
+    SavedPlace {
+        seq: from.seq,
+        unconfirmed: from.unconfirmed,
+        unread: from.unread.clone(),
+        unwritten: from.unwritten.clone(),
+        // Those with a descriptor go to the successor by another way.
+        unsent: left
+            .unsent
+            .iter()
+            .filter(|unsent| unsent.descriptor.is_none())
+            .map(|unsent| unsent.message.clone())
+            .collect(),
+    }
+}
+
 /// A road that needs no channel.
 fn plain(road: &SavedRoad) -> Option<Road> {
     match road {
         SavedRoad::Tcp(address) => Some(Road::Tcp(*address)),
         SavedRoad::Unix(path) => Some(Road::Unix(PathBuf::clone(path))),
         SavedRoad::Handed(_) => None,
+    }
+}
+
+/// Connections that a channel did not get rid of before it was released: the successor offers them again.
+pub(super) fn pass_on(app: u32, worker: WorkerId, left: &mut Released, successor: &Successor) {
+    for unsent in left.unsent.iter_mut().filter(|unsent| unsent.connection.is_some()) {
+        let key = unsent.message["key"].as_str().map(str::to_owned);
+        if let (Some(key), Some(connection), Some(way)) = (key, unsent.descriptor.take(), successor.get()) {
+            // A successor that is gone leaves the connection closed, which its other side notices.
+            drop(way.send(Handed::Connect { app, worker, key, connection }));
+        }
     }
 }
 
@@ -278,4 +324,3 @@ pub(super) fn release(shared: &Shared, app: u32, worker: WorkerId, child: ChildI
     }
     shared.keeper.bury(child);
 }
-

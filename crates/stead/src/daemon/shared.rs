@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use stead_balancer::Lanes;
-use stead_control::{Definition, Progress, AppStatus, Event as Heard, Status};
+use stead_control::{AppStatus, Definition, Event as Heard, Progress, Status};
 use stead_process::keeper::Keeper;
 use stead_supervisor::App;
 use tokio::sync::{broadcast, mpsc};

@@ -73,6 +73,19 @@ pub(super) struct SavedLink {
     pub(super) online: bool,
     pub(super) disconnecting: bool,
     pub(super) keys: Vec<(String, PortId)>,
+    /// Where it goes on; nothing if the daemon died.
+    pub(super) left: Option<SavedPlace>,
+}
+
+/// Where one daemon stopped speaking over a channel.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct SavedPlace {
+    pub(super) seq: u64,
+    pub(super) unconfirmed: usize,
+    pub(super) unread: Vec<u8>,
+    pub(super) unwritten: Vec<u8>,
+    /// Messages that the worker did not take.
+    pub(super) unsent: Vec<Value>,
 }
 
 /// Where it takes connections.

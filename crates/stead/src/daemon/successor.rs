@@ -12,7 +12,6 @@ use stead_process::keeper::{PeerReceiver, PeerSender};
 use stead_supervisor::WorkerId;
 use tokio::sync::mpsc;
 
-
 /// Something that is passed on.
 pub(super) enum Handed {
     /// A client's connection between two requests.
@@ -92,8 +91,6 @@ fn join(message: Message, descriptor: OwnedFd) -> Handed {
         Message::Client { listener, address, input } => {
             Handed::Client(Moved { listener: listener.into(), client: descriptor, address, input })
         }
-        Message::Connect { app, worker, key } => {
-            Handed::Connect { app, worker, key, connection: descriptor }
-        }
+        Message::Connect { app, worker, key } => Handed::Connect { app, worker, key, connection: descriptor },
     }
 }

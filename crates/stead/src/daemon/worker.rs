@@ -5,12 +5,13 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use stead_balancer::{Hand, Road};
 use stead_process::keeper::ChildId;
-use stead_process::node::{Channel, ClusterMessage};
+use stead_process::node::{Channel, ClusterMessage, Released};
 use stead_supervisor::WorkerId;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -62,6 +63,12 @@ pub(super) enum Link {
 pub(super) struct NodeLink {
     pub(super) channel: Channel,
     pub(super) serialization: Serialization,
+    /// Passes on what it says; ends with the channel.
+    listening: JoinHandle<()>,
+    /// The channel goes on in another process.
+    released: Arc<AtomicBool>,
+    /// Where this process stopped speaking over it.
+    pub(super) left: Option<Released>,
     pub(super) open: bool,
     /// It ran as far as Node.js itself.
     pub(super) online: bool,
@@ -157,13 +164,20 @@ impl Worker {
         asked || self.roads.contains_key(&port)
     }
 
-    /// Neither reads from it nor writes to it any more; both go on elsewhere.
+    /// Neither reads from it nor writes to it any more; both go on elsewhere. What it has said is in the inbox then.
     pub(super) async fn let_go(&mut self) {
         self.belongings.tasks.iter().for_each(JoinHandle::abort);
         for tap in self.taps.drain(..) {
             tap.abort();
             // Cancelled, or ended by itself.
             drop(tap.await);
+        }
+        if let Link::Node(link) = &mut self.link
+            && link.open
+        {
+            link.released.store(true, Ordering::Relaxed);
+            link.left = Some(link.channel.release().await);
+            drop((&mut link.listening).await);
         }
     }
 
@@ -176,10 +190,16 @@ impl Worker {
 }
 
 impl NodeLink {
-    pub(super) fn new(channel: Channel, serialization: Serialization) -> Self {
+    pub(super) fn new(
+        (channel, serialization): (Channel, Serialization),
+        (listening, released): (JoinHandle<()>, Arc<AtomicBool>),
+    ) -> Self {
         Self {
             channel,
             serialization,
+            listening,
+            released,
+            left: None,
             open: true,
             online: false,
             keys: HashMap::new(),
