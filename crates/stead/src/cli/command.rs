@@ -39,6 +39,9 @@ pub enum Command {
     /// The part of `background` that does the work
     #[command(hide = true)]
     BackgroundDaemon(BackgroundArguments),
+    /// Tell which formats this version knows; asked before an upgrade to it
+    #[command(hide = true)]
+    Formats,
     /// Start a program in the background, the apps of a file, or apps that were stopped
     Start(start::StartArguments),
     /// Start the apps of a file; restart those that run
@@ -188,6 +191,7 @@ pub fn execute(command: &Command) -> Option<ExitCode> {
     Some(match command {
         Command::Run(_) | Command::Daemon(_) => return None,
         Command::Background(_) | Command::BackgroundDaemon(_) => return None,
+        Command::Formats => output::data(&format!("{}\n", serde_json::json!(crate::daemon::formats()))),
         Command::Start(arguments) => start::execute(arguments, start::Running::Stays),
         Command::StartOrRestart(arguments) => start::execute(arguments, start::Running::Restarts),
         Command::StartOrReload(arguments) => start::execute(arguments, start::Running::Reloads),
