@@ -20,7 +20,10 @@ pub(crate) struct Worker {
 impl Status {
     /// Reads what `stead status --json` printed; nothing when it is not a status.
     pub(crate) fn parse(text: &str) -> Option<Status> {
-        let value: Value = serde_json::from_str(text.trim()).ok()?;
+        let mut value: Value = serde_json::from_str(text.trim()).ok()?;
+        if let Some(instances) = value.get_mut("instances") {
+            value = instances.take();
+        }
         // One instance, or a list with the only one.
         let value = match value {
             Value::Array(mut list) if list.len() == 1 => list.remove(0),
