@@ -109,6 +109,27 @@ impl Policy {
         }
     }
 
+    /// Of a daemon that has run so long under another keeper.
+    pub(super) fn resume(now: Instant, running: Duration, backoff: Duration) -> Self {
+        let since = now.checked_sub(running).unwrap_or(now);
+        let state = State::Running { since, stop: None };
+        Self { state, backoff, ever_started: true, kept: Vec::new(), actions: VecDeque::new() }
+    }
+
+    /// How long the daemon has run.
+    pub(super) fn running(&self, now: Instant) -> Duration {
+        match self.state {
+            State::Running { since, .. } => now.duration_since(since),
+            State::Waiting { .. } | State::Finishing { .. } | State::Ending { .. } | State::Over => {
+                Duration::ZERO
+            }
+        }
+    }
+
+    pub(super) fn backoff(&self) -> Duration {
+        self.backoff
+    }
+
     pub(super) fn poll_action(&mut self) -> Option<Action> {
         self.actions.pop_front()
     }

@@ -10,3 +10,4 @@ mod reaping;
 mod resuming;
 mod signals;
 mod spawning;
+mod upgrading;
