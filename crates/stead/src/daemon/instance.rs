@@ -128,6 +128,7 @@ impl Instance {
                 break;
             }
         }
+        self.shared.keeper.serving();
         let (end, ended) = watch::channel(false);
         let desk = Arc::new(Desk(Arc::clone(&self.shared)));
         let serving = tokio::spawn(self.server.serve(desk, async move {
