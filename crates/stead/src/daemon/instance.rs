@@ -248,6 +248,7 @@ impl Instance {
         if let Err(error) = kept {
             shared.console.say(None, &format!("a crash of the daemon would restart everything: {error}"));
         }
+        self.shared.keeper.serving();
         let (end, ended) = watch::channel(false);
         let desk = Arc::new(Desk(Arc::clone(&shared)));
         let serving = tokio::spawn(server.serve(desk, async move {
