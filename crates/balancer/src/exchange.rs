@@ -28,9 +28,10 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// unread whole. Node.js reads 64 KiB at a time and the kernel splits above 32 KiB; of other programs only a page is assumed.
 const WHOLE_BYTES_MAX_HANDED: usize = 32 * 1024;
 const WHOLE_BYTES_MAX: usize = 4 * 1024;
-/// A rest up to this size goes out behind the first piece at once: the kernel's bookkeeping for it is less than the first piece,
-/// so that the two can be weighed against each other. A longer one waits until the first has been read.
-const SECOND_PIECE_BYTES_MAX: usize = 28 * 1024;
+/// A rest up to this size goes out behind the first piece at once: the kernel's bookkeeping for it (768 bytes for each 32 KiB,
+/// measured) is less than the first piece, so that the two can be weighed against each other. A longer one waits until the
+/// first piece has been read.
+const SECOND_PIECE_BYTES_MAX: usize = 128 * 1024;
 
 /// How a try ended.
 pub(crate) enum Try {

@@ -145,7 +145,7 @@ fn worker_that_reads_the_beginning_of_an_upload_and_waits_is_not_wedged() {
 
 #[test]
 fn worker_on_a_socket_of_its_own_that_reads_the_beginning_is_not_wedged() {
-    for length in [8 * 1024, 24 * 1024, 100 * 1024] {
+    for length in [8 * 1024, 60 * 1024, 120 * 1024, 180 * 1024] {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let listener = UnixListener::bind(folder.path().join("s")).expect("a new path");
         let stand = Stand::new(config(), 0);
