@@ -14,8 +14,8 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::fd::AsFd;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use stead_control::{Client, Home, RuntimeDirectory};
@@ -52,8 +52,17 @@ pub(super) async fn ensure(
     home: &Home,
     output: &mut Output,
 ) -> Result<Client, Report> {
-    // By this path it is the program of this very process, even if another has been put in its place meanwhile.
-    ensure_by(Path::new("/proc/self/exe"), directory, home, output).await
+    ensure_by(&own_program(), directory, home, output).await
+}
+
+/// This very program, by its name if that still leads to it, so that it can be told from others in lists of processes.
+fn own_program() -> PathBuf {
+    const SELF: &str = "/proc/self/exe";
+    let place = |path: &Path| path.metadata().map(|metadata| (metadata.dev(), metadata.ino())).ok();
+    let named = std::env::current_exe()
+        .ok()
+        .filter(|path| place(path).is_some() && place(path) == place(Path::new(SELF)));
+    named.unwrap_or_else(|| PathBuf::from(SELF))
 }
 
 async fn ensure_by(
@@ -243,7 +252,7 @@ mod tests {
 
     impl Stage {
         /// A program in the place of the real one.
-        fn program(&self, script: &str) -> std::path::PathBuf {
+        fn program(&self, script: &str) -> PathBuf {
             let path = self.folder.path().join("program");
             std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();

@@ -89,6 +89,10 @@ fn stage(app: &AppStatus, after: Duration) -> Stage {
             Stage::There(format!("started {name} (id {}, {workers}) in {seconds:.1} s", app.id))
         }
         AppState::Failed => Stage::Failed(Box::new(failure(app))),
+        // It was given up, which leaves it stopped; one that was never meant to start has no deaths.
+        AppState::Stopped if app.restarts > 0 || !app.exits.is_empty() => {
+            Stage::Failed(Box::new(failure(app)))
+        }
         AppState::Finished => Stage::There(format!("{name} has finished already")),
         AppState::Stopped => Stage::There(format!("added {name} (id {}), which is not started", app.id)),
         AppState::Waiting => Stage::There(format!("{name} (id {}) waits for what it depends on", app.id)),
@@ -161,7 +165,8 @@ mod tests {
         check(&api, AppState::Starting, 0, under_way("api: 0 of 1 worker ready, 11 died"));
         check(&api, AppState::Finished, 0, there("api has finished already"));
         check(&api, AppState::Waiting, 0, there("api (id 1) waits for what it depends on"));
-        check(&api, AppState::Stopped, 0, there("added api (id 1), which is not started"));
+        let untouched = AppStatus { restarts: 0, ..api };
+        check(&untouched, AppState::Stopped, 0, there("added api (id 1), which is not started"));
     }
 
     #[test]

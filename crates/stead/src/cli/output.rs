@@ -19,6 +19,8 @@ pub(super) struct Output {
     live: bool,
     /// A line that may be drawn over is on the screen.
     open: bool,
+    /// The last line of progress, which is not said twice.
+    last: String,
     columns: u16,
     /// Data goes to a terminal that shows colours.
     coloured: bool,
@@ -32,6 +34,7 @@ impl Output {
             words: Box::new(io::stderr()),
             live: io::stderr().is_terminal(),
             open: false,
+            last: String::new(),
             columns: columns(),
             coloured: io::stdout().is_terminal() && shows_colours(),
         }
@@ -39,7 +42,7 @@ impl Output {
 
     #[cfg(test)]
     pub(super) fn to(data: Box<dyn Write>, words: Box<dyn Write>, live: bool) -> Output {
-        Output { data, words, live, open: false, columns: 80, coloured: live }
+        Output { data, words, live, open: false, last: String::new(), columns: 80, coloured: live }
     }
 
     /// How wide a table may be.
@@ -70,6 +73,10 @@ impl Output {
 
     /// A line for people that the next one replaces, on a terminal.
     pub(super) fn progress(&mut self, line: &str) {
+        if self.last == line {
+            return;
+        }
+        line.clone_into(&mut self.last);
         if !self.live {
             return self.words(line);
         }

@@ -52,6 +52,13 @@ pub(super) fn is_pattern(word: &str) -> bool {
 
 /// What to say when a word means none of the apps with these names.
 pub(super) fn nothing_found(word: &str, names: &[&str]) -> Report {
+    if let Some((app, slot)) = word.rsplit_once('.')
+        && names.contains(&app)
+        && slot.parse::<u32>().is_ok()
+    {
+        return Report::new(ExitCode::NotRunning, format!("app `{app}` has no worker {slot}"))
+            .hint(format!("`stead show {app}` lists its workers"));
+    }
     let what = match pattern(word) {
         _ if word == "all" => "there are no apps".to_owned(),
         Some(_) => format!("no app's name fits `{word}`"),

@@ -89,14 +89,16 @@ pub(super) async fn start(
     if let Some(aims) = known(arguments, directory, &here).await? {
         return start_again(aims, arguments, running, output).await;
     }
-    let what = with_file(&arguments.what, &here)?;
+    let mut what = with_file(&arguments.what, &here)?;
+    // Which apps are meant now is no part of what they are.
+    let only = std::mem::take(&mut what.only);
     let definition = Definition {
         arguments: what.words().into_iter().map(Text::from).collect(),
         directory: Text::from(here),
         environment: environment(),
     };
     let redefine = running != Running::Stays;
-    let request = StartRequest { definition, only: Vec::new(), redefine, stopped: false };
+    let request = StartRequest { definition, only, redefine, stopped: false };
     let client = ensure(directory, home, output).await?;
     // Before the request, so that nothing is missed.
     let events = client.events().await?;

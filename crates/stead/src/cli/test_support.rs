@@ -206,7 +206,12 @@ impl Operator for FakeOperator {
 
     async fn start(&self, request: StartRequest) -> Result<StartAnswer, Refusal> {
         let words: Vec<String> = request.definition.arguments.iter().map(Text::to_string).collect();
-        self.ask(format!("start {}", words.join(" ")));
+        let only = if request.only.is_empty() {
+            String::new()
+        } else {
+            format!(", only {}", request.only.join(" "))
+        };
+        self.ask(format!("start {}{only}", words.join(" ")));
         self.answer.clone()
     }
 

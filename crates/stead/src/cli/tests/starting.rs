@@ -39,7 +39,7 @@ async fn a_program_is_started_and_followed_until_it_is_ready() {
     stage.transcript("start", &lines, &[pid]).await;
     let asked = [
         "start --instances=max --name=shop --set=watch=true server.js -- --verbose",
-        "start --env=production --config=apps.json --only=shop",
+        "start --env=production --config=apps.json, only shop",
     ];
     assert_eq!(instance.asked(), asked);
 }
@@ -117,7 +117,7 @@ async fn apps_are_saved_and_brought_back() {
     });
     let pid = instance.operator.status.keeper_pid;
     stage.transcript("save", &["resurrect", "save", "resurrect --no-wait"], &[pid]).await;
-    assert_eq!(instance.asked(), ["start blog", "start wiki", "scale wiki 4"]);
+    assert_eq!(instance.asked(), ["start blog, only blog", "start wiki, only wiki", "scale wiki 4"]);
     drop(instance);
 
     let instance = background(&stage, |_| ());
