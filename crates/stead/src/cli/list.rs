@@ -178,7 +178,12 @@ pub(super) fn instance(status: &Status, columns: u16, coloured: bool) -> String 
 fn failed(app: &AppStatus) -> String {
     let last =
         app.workers.iter().find_map(|worker| worker.last_exit).or(app.exits.last().map(|record| record.exit));
-    let how = last.map(|last| format!(": its last worker {}", ended(&last))).unwrap_or_default();
+    let told = app.failure.as_ref().and_then(|failure| failure.causes.last());
+    let how = match (last, told) {
+        (Some(last), _) => format!(": its last worker {}", ended(&last)),
+        (None, Some(cause)) => format!(": {cause}"),
+        (None, None) => String::new(),
+    };
     let retry = app.workers.iter().filter_map(|worker| worker.retry_in).min();
     let retry = retry.map(|wait| format!("tried again in {}; ", age(wait))).unwrap_or_default();
     format!("{} has failed{how}; {retry}`stead show {}` says more\n", app.name, app.name)

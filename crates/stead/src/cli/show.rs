@@ -117,6 +117,10 @@ fn what(app: &AppStatus, instance: &str, now: SystemTime) -> Lines {
     if let Some(started) = app.started {
         lines.push(("started", format!("{} ago", age(since(started, now)))));
     }
+    if let Some(failure) = &app.failure {
+        let parts = std::iter::once(&failure.message).chain(&failure.causes).chain(&failure.hint);
+        lines.push(("given up", parts.map(String::as_str).collect::<Vec<_>>().join("; ")));
+    }
     lines.push(("uses", format!("cpu {}, memory {}", cpu(app.cpu), memory(app.memory_bytes))));
     lines.push(("instance", instance.to_owned()));
     lines.retain(|(_, text)| !text.is_empty());
