@@ -113,13 +113,14 @@ fn failure(app: &AppStatus) -> Report {
     let last = app.exits.last().map(|record| record.exit);
     let last = last.or_else(|| app.workers.iter().find_map(|worker| worker.last_exit));
     let report = match last {
-        _ if report.code == ExitCode::Address => return report,
+        _ if !report.causes.is_empty() => report,
         Some(last) => report.cause(format!("its last worker {}", ended(&last))),
-        None if report.causes.is_empty() => report.cause("none of its workers could be started"),
-        None => report,
+        None => report.cause("none of its workers could be started"),
     };
     let lines = app.exits.last().map(|record| record.last_lines.as_slice()).unwrap_or_default();
     let report = match lines {
+        // Who failed for an address printed nothing that says more.
+        _ if report.code == ExitCode::Address => return report,
         [] => report,
         lines => report.details(lines.iter().map(|line| format!("  | {line}\n")).collect::<String>()),
     };

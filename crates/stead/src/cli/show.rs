@@ -1,7 +1,7 @@
 //! `stead show`: everything about an app: what it is, how its workers are, how its requests fare, and why it restarted.
 
 use super::fleet::{Aim, Fleet};
-use super::format::{age, cpu, ended, exit, grouped, latency, memory, rate};
+use super::format::{age, cpu, exit, grouped, latency, memory, rate};
 use super::list::{colour, head, mode, state};
 use super::output::Output;
 use super::table::{Column, draw, none, number, paint, words};
@@ -192,9 +192,8 @@ fn exits(app: &AppStatus, now: SystemTime) -> String {
 fn one_exit(app: &AppStatus, record: &ExitRecord, now: SystemTime) -> String {
     let ago = age(since(record.at, now));
     let life = record.uptime.map(|uptime| format!(" after {}", age(uptime))).unwrap_or_default();
-    let how = ended(&record.exit);
     let ExitRecord { slot, pid, why, .. } = record;
-    let mut text = format!("\n  {ago} ago  {}.{slot} (pid {pid}) {how}{life}: {why}\n", app.name);
+    let mut text = format!("\n  {ago} ago  {}.{slot} (pid {pid}){life}: {why}\n", app.name);
     for line in &record.last_lines {
         text.push_str(&format!("    | {line}\n"));
     }

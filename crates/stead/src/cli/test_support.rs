@@ -104,7 +104,7 @@ fn crash() -> ExitRecord {
         pid: 4999,
         uptime: Some(Duration::from_secs(3981)),
         exit: ExitReport { code: Some(1), signal: None, out_of_memory: false, expected: false },
-        why: "it crashed; replaced at once".to_owned(),
+        why: "exit code 1; replaced at once".to_owned(),
         last_lines: vec!["TypeError: cart is undefined".to_owned(), "    at pay (cart.js:17:9)".to_owned()],
     }
 }
