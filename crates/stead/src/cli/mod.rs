@@ -4,12 +4,16 @@
 //! |---|---|
 //! | `run.rs` | the arguments of `stead run` (carried out by the daemon) |
 //! | `reload.rs`, `stop.rs`, `scale.rs`, `status.rs` | one verb each, complete |
+//! | `monit/` | the same live, on the whole terminal |
+//! | `format.rs` | numbers and times as people read them |
 //! | `table.rs` | the table of `stead status` |
 //! | `target.rs` | which running instance a verb talks to |
 //! | `output.rs` | the only place that prints |
 //! | `exit_code.rs` | what the codes mean |
 
 pub mod exit_code;
+mod format;
+pub mod monit;
 pub mod output;
 pub mod reload;
 mod report;
@@ -72,6 +76,8 @@ pub enum Command {
     /// Show apps and workers
     #[command(alias = "list")]
     Status(status::StatusArguments),
+    /// Watch apps, workers, logs and events live
+    Monit(monit::MonitArguments),
     /// Print every setting with its default and its reason
     Defaults,
 }
@@ -117,6 +123,7 @@ pub fn execute(command: &Command) -> Option<ExitCode> {
         Command::Stop(arguments) => Some(stop::execute(arguments)),
         Command::Scale(arguments) => Some(scale::execute(arguments)),
         Command::Status(arguments) => Some(status::execute(arguments)),
+        Command::Monit(arguments) => Some(monit::execute(arguments)),
         Command::Defaults => Some(output::data(crate::config::DEFAULTS)),
     }
 }

@@ -1,0 +1,103 @@
+//! Waits for keys, signals and news, and draws. Decides nothing: `board.rs` does.
+
+use super::MonitArguments;
+use super::board::{Board, Input};
+use super::feed;
+use super::terminal::{self, Said, Screen};
+use super::view::{self, Style};
+use crate::cli::{ExitCode, Report, output};
+use rustix::process::{Signal, kill_current_process_group};
+use std::io;
+use std::time::Instant;
+use stead_control::{Refusal, RuntimeDirectory};
+use tokio::signal::unix::{self, SignalKind};
+use tokio::sync::mpsc;
+
+/// News that wait while the screen is drawn; more of it makes its sender wait.
+const NEWS_MAX: usize = 256;
+
+/// Keys that wait while the screen is drawn.
+const KEYS_MAX: usize = 64;
+
+/// Shows the board until a key or a signal ends it.
+pub(super) async fn run(
+    arguments: &MonitArguments,
+    directory: &RuntimeDirectory,
+) -> Result<ExitCode, Report> {
+    let client = feed::find(arguments, directory).await?;
+    let status = client.status().await?;
+    if let Some(app) = &arguments.app
+        && status.app(app).is_none()
+    {
+        let names: Vec<&str> = status.apps.iter().map(|app| app.name.as_str()).collect();
+        return Err(Refusal::no_such_app(app, &names).into());
+    }
+    let (sender, news) = mpsc::channel(NEWS_MAX);
+    tokio::spawn(feed::run(client, arguments.clone(), directory.clone(), sender));
+    let mut board = Board::new(arguments.app.clone());
+    show(&mut board, news).await.map_err(|error| {
+        Report::new(ExitCode::Failure, "failed to draw on the terminal").cause(error.to_string())
+    })?;
+    Ok(ExitCode::Ok)
+}
+
+async fn show(board: &mut Board, mut news: mpsc::Receiver<Input>) -> io::Result<()> {
+    let style = Style { coloured: output::is_coloured(), unicode: shows_unicode() };
+    let begun = Instant::now();
+    // Before the terminal is taken, so that no signal can leave it behind.
+    let mut ends = [
+        unix::signal(SignalKind::terminate())?,
+        unix::signal(SignalKind::interrupt())?,
+        unix::signal(SignalKind::hangup())?,
+    ];
+    let [terminate, interrupt, hangup] = &mut ends;
+    let mut screen = Screen::take()?;
+    let (sender, mut keys) = mpsc::channel(KEYS_MAX);
+    terminal::read(sender)?;
+    loop {
+        screen.terminal.draw(|frame| view::draw(frame, board, style))?;
+        let input = tokio::select! {
+            said = keys.recv() => match said {
+                Some(Said::Input(input)) => Some(input),
+                Some(Said::Resized) => {
+                    screen.terminal.clear()?;
+                    None
+                }
+                Some(Said::Suspend) => {
+                    screen = suspend(screen)?;
+                    None
+                }
+                Some(Said::Gone) | None => return Ok(()),
+            },
+            input = news.recv() => input,
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+            _ = hangup.recv() => return Ok(()),
+        };
+        let more = std::iter::from_fn(|| news.try_recv().ok()).take(NEWS_MAX);
+        for input in input.into_iter().chain(more) {
+            board.handle(begun.elapsed(), input);
+        }
+        if board.is_over() {
+            return Ok(());
+        }
+    }
+}
+
+/// Gives the terminal back, stops, and takes it again when this process is continued.
+fn suspend(screen: Screen) -> io::Result<Screen> {
+    drop(screen);
+    kill_current_process_group(Signal::TSTP)?;
+    let mut screen = Screen::take()?;
+    screen.terminal.clear()?;
+    Ok(screen)
+}
+
+/// The locale says so; what cannot be shown makes a screen unreadable.
+fn shows_unicode() -> bool {
+    let set = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let name = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find(set);
+    let locale = name.and_then(std::env::var_os).unwrap_or_default();
+    let locale = locale.to_string_lossy().to_ascii_lowercase();
+    locale.contains("utf-8") || locale.contains("utf8")
+}
