@@ -60,6 +60,9 @@ pub(crate) struct Attempt {
     pub(crate) write_failed: bool,
     /// The kernel took no more; when it does, the worker has read some.
     blocked: bool,
+    /// The worker has been sent the first piece alone: the rest follows when it has read that. If all were sent at once, what it
+    /// had read meanwhile could not be told from what it was sent meanwhile.
+    probing: bool,
     /// What the kernel held for the worker after the last write, if that was more than a worker reads at once.
     held_bytes: u32,
     client_ended: bool,
@@ -83,6 +86,7 @@ impl Attempt {
             upstream,
             write_failed: false,
             blocked: false,
+            probing: false,
             held_bytes: 0,
             client_ended: false,
             progress_at: since,
@@ -120,6 +124,15 @@ impl Attempt {
     fn has_been_read(&self) -> bool {
         let stream = &self.upstream.stream;
         stream.is_taken() || stream.unread_bytes() < self.held_bytes
+    }
+
+    /// Whether the worker has still to read the first piece.
+    fn waits_for_first_read(&mut self) -> bool {
+        if self.probing && (self.lease.is_taken() || self.upstream.stream.is_taken()) {
+            self.probing = false;
+            self.lease.taken();
+        }
+        self.probing
     }
 
     /// Nothing of the request is left that would stand before the next one on this connection.
@@ -338,11 +351,13 @@ impl Connection<'_> {
         if attempt.held_bytes > 0 && !attempt.lease.is_taken() && attempt.has_been_read() {
             attempt.lease.taken();
         }
-        while !attempt.write_failed && !self.wire.unsent().is_empty() {
+        while !attempt.write_failed && !self.wire.unsent().is_empty() && !attempt.waits_for_first_read() {
+            let is_first = self.wire.is_untouched() && whole_bytes_max > 0;
             match attempt.upstream.stream.try_write(self.wire.next_piece(whole_bytes_max)) {
                 Ok(count) => {
                     self.wire.wrote(count, self.pool.config.replay_body_bytes_max);
                     attempt.wrote();
+                    attempt.probing = is_first && !self.wire.unsent().is_empty();
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     attempt.blocked = true;
@@ -396,7 +411,7 @@ impl Connection<'_> {
     async fn wait(&mut self, attempt: &Attempt, request: &Request, deadline: Instant) -> Woke {
         let (client, alarm) = (&self.client, &mut self.alarm);
         let upstream = &attempt.upstream.stream;
-        let unsent = !self.wire.unsent().is_empty() && !attempt.write_failed;
+        let unsent = !self.wire.unsent().is_empty() && !attempt.write_failed && !attempt.probing;
         let hear_client = if request.body.is_done() {
             !attempt.client_ended && self.input.len() < self.pool.config.head.head_bytes_max
         } else {
@@ -452,6 +467,8 @@ impl Connection<'_> {
             tokio::task::spawn_local(outlast(attempt));
             return Err(Try::Moved(other));
         }
+        // It may have begun to read before it was looked at, and wait for the rest.
+        attempt.probing = false;
         attempt.look_at = now + LOOK_AGAIN;
         Ok(attempt)
     }

@@ -34,24 +34,6 @@ fn a_killed_daemon_is_started_again_with_what_was_held() {
 }
 
 #[test]
-fn workers_of_a_dead_daemon_are_ended() {
-    let stead = Stead::start();
-    let mut daemon = stead.daemon();
-    let (_, polite, _) =
-        daemon.shell(&stead, "trap 'echo asked >&2; exit 0' TERM; echo; while :; do sleep 1000 & wait; done");
-    let (_, stubborn, member) = daemon.shell(&stead, "trap '' TERM; sleep 1000 & echo $!; wait");
-    daemon.kill();
-    let mut next = stead.daemon();
-    wait_end(polite);
-    wait_end(stubborn);
-    wait_end(member.parse().unwrap());
-    // The new daemon hears nothing of them, and its own children are its own.
-    let (child, _) = next.spawn(shell("exit 4"), &[]);
-    assert_eq!(next.exit_of(child), exit_code(4));
-    next.settle_alone(&stead);
-}
-
-#[test]
 fn finish_ends_everything_with_its_code() {
     let mut stead = Stead::start();
     let mut daemon = stead.daemon();

@@ -34,6 +34,8 @@ fn too_many_open_files_refuse_one_child_and_harm_nothing() {
     let (child, _) = daemon.spawn(SpawnSpec { descriptors: (0..20).collect(), ..shell("exit 8") }, &files);
     assert_eq!(daemon.exit_of(child), exit_code(8));
     assert_eq!(daemon.starts, 1);
+    daemon.obey(&Command::Bury { child });
+    daemon.settle();
     let left = std::fs::read_dir(format!("/proc/{}/fd", stead.pid())).unwrap().count() as u64;
     assert_eq!(left, open, "nothing stays open");
 }

@@ -7,5 +7,6 @@ mod daemon_deaths;
 mod harness;
 mod limits;
 mod reaping;
+mod resuming;
 mod signals;
 mod spawning;

@@ -11,6 +11,7 @@ use super::ExitCode;
 use crate::config::{ConfigError, ProgramError};
 use std::error::Error;
 use std::fmt;
+use std::io;
 use stead_control::{ClientError, Refusal, RefusalKind, RuntimeDirectoryError};
 
 /// A failure, ready to be printed.
@@ -131,8 +132,18 @@ impl From<ClientError> for Report {
     fn from(error: ClientError) -> Report {
         let report = |code| Report::of(code, &error);
         match error {
-            ClientError::NotRunning { .. } => report(ExitCode::NotRunning)
-                .hint("nothing runs there, or it is just being started again: try once more in a moment"),
+            ClientError::NotRunning { ref source, .. } => {
+                report(ExitCode::NotRunning).hint(match source.kind() {
+                    io::ErrorKind::NotFound => "no instance has this socket; `stead list` shows those that run",
+                    io::ErrorKind::PermissionDenied => {
+                        "it belongs to another user: run the command as that user, or with sudo"
+                    }
+                    io::ErrorKind::ConnectionRefused => {
+                        "the instance has ended, or its daemon is just being started again: try once more in a moment"
+                    }
+                    _ => "`stead list` shows the instances that run",
+                })
+            }
             ClientError::Refused(refusal) => refusal.into(),
             ClientError::OtherVersion { .. } => report(ExitCode::Failure)
                 .hint("`stead upgrade` puts this version in its place; until then use the `stead` it was started with"),

@@ -3,6 +3,7 @@
 //! These arguments are also the form in which apps are kept: [`RunArguments::words`] and [`RunArguments::from_words`] turn
 //! them into words and back.
 
+use super::familiar::Familiar;
 use crate::config::{InstanceCount, ListenAddress, Mode};
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, ValueHint};
@@ -66,12 +67,16 @@ pub struct RunArguments {
     pub config: Option<PathBuf>,
 
     /// Only these apps of the file (separated by commas, repeatable)
-    #[arg(long, value_name = "APP", value_delimiter = ',', conflicts_with = "command")]
+    #[arg(long, value_name = "APP", value_delimiter = ',')]
     pub only: Vec<String>,
 
     /// Print JSON lines
     #[arg(long)]
     pub json: bool,
+
+    /// Settings in other words
+    #[command(flatten)]
+    pub familiar: Familiar,
 }
 
 #[derive(Parser)]
@@ -87,11 +92,19 @@ impl RunArguments {
     /// # Errors
     /// What the command line would say about them.
     pub fn from_words(words: impl IntoIterator<Item = OsString>) -> Result<RunArguments, clap::Error> {
-        Words::try_parse_from(words).map(|words| words.arguments)
+        Words::try_parse_from(words).map(|words| words.arguments.settled())
+    }
+
+    /// The same, with all settings in their own words; those that were in them already are stronger.
+    pub fn settled(mut self) -> RunArguments {
+        let familiar = std::mem::take(&mut self.familiar).settings();
+        self.set.splice(0..0, familiar);
+        self
     }
 
     /// The words that mean these arguments. How an instance prints (`json`) is no part of them.
     pub fn words(&self) -> Vec<OsString> {
+        let settled = self.clone().settled();
         let mut words = Vec::new();
         let mut option = |name: &str, value: &OsStr| {
             let mut word = OsString::from(format!("--{name}="));
@@ -112,7 +125,7 @@ impl RunArguments {
         if let Some(mode) = self.mode {
             option("mode", mode_word(mode).as_ref());
         }
-        self.set.iter().for_each(|set| option("set", format!("{}={}", set.key, set.value).as_ref()));
+        settled.set.iter().for_each(|set| option("set", format!("{}={}", set.key, set.value).as_ref()));
         if let Some(file) = &self.config {
             option("config", file.as_ref());
         }

@@ -178,7 +178,8 @@ impl FakeOperator {
 
     fn tell(&self, event: &Event) {
         for sender in self.events.lock().unwrap().iter() {
-            sender.try_send(event.clone()).unwrap();
+            // Who listened to an earlier verb has gone.
+            drop(sender.try_send(event.clone()));
         }
     }
 
@@ -205,7 +206,12 @@ impl Operator for FakeOperator {
 
     async fn start(&self, request: StartRequest) -> Result<StartAnswer, Refusal> {
         let words: Vec<String> = request.definition.arguments.iter().map(Text::to_string).collect();
-        self.ask(format!("start {}", words.join(" ")));
+        let only = if request.only.is_empty() {
+            String::new()
+        } else {
+            format!(", only {}", request.only.join(" "))
+        };
+        self.ask(format!("start {}{only}", words.join(" ")));
         self.answer.clone()
     }
 
@@ -326,7 +332,11 @@ impl Instance {
         directory.create().unwrap();
         let keeper = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
         let mut operator = FakeOperator {
-            status: Status { keeper_pid: keeper.id(), ..status() },
+            status: Status {
+                keeper_pid: keeper.id(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                ..status()
+            },
             steps: Vec::new(),
             answer: Ok(StartAnswer::default()),
             saved: Vec::new(),

@@ -7,16 +7,18 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use stead_control::{
-    Definition, Environment, Event, Operator, PoisonedRequest, Progress, Refusal, RefusalKind, RenewRequest,
-    SavedApp, StartAnswer, StartRequest, Status, Steps, StopRequest, Text,
+    Environment, Event, Operator, PoisonedRequest, Progress, Refusal, RefusalKind, RenewRequest, SavedApp,
+    StartAnswer, StartRequest, Status, Steps, StopRequest, Text,
 };
 use stead_process::keeper::Signal;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::message::Message;
-use super::ports::ListenError;
 use super::registry::AppHandle;
-use super::shared::{Shared, refused};
+use super::relief;
+use super::renew::{How, Renewal};
+use super::shared::Shared;
+use super::start;
 
 /// Steps of a reload that may wait for a slow reader.
 const PROGRESS_MAX: usize = 256;
@@ -38,6 +40,22 @@ impl Desk {
 
     fn put(&self, app: &AppHandle, message: Message) -> Result<(), Refusal> {
         app.inbox.send(message).map_err(|_| has_ended(&app.name))
+    }
+
+    fn renew(&self, apps: Vec<AppHandle>, how: How, request: &RenewRequest) -> Steps {
+        if self.0.is_stopping() {
+            return Err(Refusal::new(RefusalKind::Conflict, "Stead is stopping"));
+        }
+        let (sender, receiver) = mpsc::channel(PROGRESS_MAX);
+        let mut under_way = Vec::new();
+        for app in apps {
+            let (progress, steps) = mpsc::channel(PROGRESS_MAX);
+            let environment = request.environment.clone();
+            self.put(&app, Message::Renew(Renewal { how, environment, progress: Some(progress) }))?;
+            under_way.push(steps);
+        }
+        tokio::spawn(merge(under_way, sender));
+        Ok(receiver)
     }
 
     /// Asks an app something and waits for what it says.
@@ -92,40 +110,24 @@ impl Operator for Desk {
         self.0.status(apps)
     }
 
-    async fn start(&self, _request: StartRequest) -> Result<StartAnswer, Refusal> {
-        Err(not_offered("take further apps"))
+    async fn start(&self, request: StartRequest) -> Result<StartAnswer, Refusal> {
+        start::start(&self.0, request).await
     }
 
     async fn start_app(&self, app: &str) -> Result<(), Refusal> {
-        let refused = |error: &ListenError| Refusal::from(refused(error));
-        self.ask(app, |answer| Message::Start { answer }).await?.map_err(|error| refused(&error))
+        start::again(&self.app(app)?).await
     }
 
-    async fn restart(&self, app: &str, _request: RenewRequest) -> Steps {
-        self.app(app)?;
-        Err(not_offered("restart apps"))
+    async fn restart(&self, app: &str, request: RenewRequest) -> Steps {
+        self.renew(vec![self.app(app)?], How::Restart, &request)
     }
 
     async fn reload(&self, app: Option<&str>, request: RenewRequest) -> Steps {
-        if request.environment.is_some() {
-            return Err(not_offered("take another environment"));
-        }
         let apps = match app {
             Some(name) => vec![self.app(name)?],
-            None => self.0.registry.all(),
+            None => self.0.registry.all().into_iter().filter(|app| !app.rests).collect(),
         };
-        if self.0.is_stopping() {
-            return Err(Refusal::new(RefusalKind::Conflict, "Stead is stopping"));
-        }
-        let (sender, receiver) = mpsc::channel(PROGRESS_MAX);
-        let mut under_way = Vec::new();
-        for app in apps {
-            let (progress, steps) = mpsc::channel(PROGRESS_MAX);
-            self.put(&app, Message::Reload { progress: Some(progress) })?;
-            under_way.push(steps);
-        }
-        tokio::spawn(merge(under_way, sender));
-        Ok(receiver)
+        self.renew(apps, How::Reload, &request)
     }
 
     async fn scale(&self, app: &str, instances: u32) -> Result<(), Refusal> {
@@ -170,8 +172,7 @@ impl Operator for Desk {
     }
 
     async fn reset(&self, app: &str) -> Result<(), Refusal> {
-        self.app(app)?;
-        Err(not_offered("reset counters"))
+        self.put(&self.app(app)?, Message::Reset)
     }
 
     async fn flush(&self, app: &str) -> Result<(), Refusal> {
@@ -180,20 +181,19 @@ impl Operator for Desk {
     }
 
     async fn definitions(&self) -> Vec<SavedApp> {
-        let save = |app: AppHandle| {
-            let from = &app.definition;
-            let definition = Definition {
-                arguments: from.arguments.iter().map(|word| Text::from(word.as_os_str())).collect(),
-                directory: Text::from(from.directory.as_path()),
-                environment: pairs(&from.environment),
-            };
-            SavedApp { id: app.id, name: app.name, definition, wanted: !app.rests, instances: None }
-        };
-        self.0.registry.all().into_iter().map(save).collect()
+        let all = self.0.registry.all().into_iter();
+        all.map(|app| SavedApp {
+            id: app.id,
+            name: app.name,
+            definition: (*app.definition).clone(),
+            wanted: !app.rests,
+            instances: app.scaled,
+        })
+        .collect()
     }
 
-    async fn upgrade(&self, _binary: &Path) -> Steps {
-        Err(not_offered("upgrade itself"))
+    async fn upgrade(&self, binary: &Path) -> Steps {
+        relief::begin(&self.0, binary).await
     }
 
     async fn shut_down(&self, now: bool) -> Result<(), Refusal> {

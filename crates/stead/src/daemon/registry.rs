@@ -1,10 +1,11 @@
 //! The apps of this instance, running or at rest, by the names and numbers people know them by.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use stead_control::Definition;
 use tokio::sync::{mpsc, watch};
 
-use super::definition::Definition;
 use super::message::Message;
 
 /// An app, to talk to.
@@ -18,6 +19,10 @@ pub(super) struct AppHandle {
     pub(super) inbox: mpsc::UnboundedSender<Message>,
     /// It was stopped, or has finished: nothing of it runs.
     pub(super) rests: bool,
+    /// For requests to finish.
+    pub(super) grace: Duration,
+    /// The number of workers, if it was changed since.
+    pub(super) scaled: Option<u32>,
 }
 
 /// All of them.
@@ -60,6 +65,10 @@ impl Registry {
         self.lock().apps.iter().find(|app| app.name == name).cloned()
     }
 
+    pub(super) fn by_id(&self, id: u32) -> Option<AppHandle> {
+        self.lock().apps.iter().find(|app| app.id == id).cloned()
+    }
+
     /// Something of an app runs.
     pub(super) fn is_busy(&self) -> bool {
         self.lock().apps.iter().any(|app| !app.rests)
@@ -68,6 +77,12 @@ impl Registry {
     pub(super) fn set_rests(&self, id: u32, rests: bool) {
         self.change(|apps| {
             apps.iter_mut().filter(|app| app.id == id).for_each(|app| app.rests = rests);
+        });
+    }
+
+    pub(super) fn set_scaled(&self, id: u32, instances: u32) {
+        self.change(|apps| {
+            apps.iter_mut().filter(|app| app.id == id).for_each(|app| app.scaled = Some(instances));
         });
     }
 

@@ -9,7 +9,7 @@ use crate::cli::{ExitCode, Report, output};
 use rustix::process::{Signal, kill_current_process_group};
 use std::io;
 use std::time::Instant;
-use stead_control::{Refusal, RuntimeDirectory};
+use stead_control::RuntimeDirectory;
 use tokio::signal::unix::{self, SignalKind};
 use tokio::sync::mpsc;
 
@@ -24,17 +24,10 @@ pub(super) async fn run(
     arguments: &MonitArguments,
     directory: &RuntimeDirectory,
 ) -> Result<ExitCode, Report> {
-    let client = feed::find(arguments, directory).await?;
-    let status = client.status().await?;
-    if let Some(app) = &arguments.app
-        && status.app(app).is_none()
-    {
-        let names: Vec<&str> = status.apps.iter().map(|app| app.name.as_str()).collect();
-        return Err(Refusal::no_such_app(app, &names).into());
-    }
+    let (client, app) = feed::find(arguments, directory).await?;
     let (sender, news) = mpsc::channel(NEWS_MAX);
     tokio::spawn(feed::run(client, arguments.clone(), directory.clone(), sender));
-    let mut board = Board::new(arguments.app.clone());
+    let mut board = Board::new(app);
     show(&mut board, news).await.map_err(|error| {
         Report::new(ExitCode::Failure, "failed to draw on the terminal").cause(error.to_string())
     })?;

@@ -2,7 +2,8 @@
 
 use super::MonitArguments;
 use super::board::Input;
-use crate::cli::{Report, in_one_line, target};
+use crate::cli::fleet::{Fleet, nothing_runs};
+use crate::cli::{Report, in_one_line};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use stead_control::{Client, ClientError, RuntimeDirectory};
 use tokio::sync::mpsc;
@@ -14,10 +15,21 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Between two attempts to reach an instance that is gone.
 const TRY_EVERY: Duration = Duration::from_millis(250);
 
-/// The instance to watch.
-pub(super) async fn find(arguments: &MonitArguments, directory: &RuntimeDirectory) -> Result<Client, Report> {
-    let apps: Vec<String> = arguments.app.iter().cloned().collect();
-    target::find(&arguments.target, &apps, directory).await
+/// The instance to watch, and the name of the app to look at first.
+pub(super) async fn find(
+    arguments: &MonitArguments,
+    directory: &RuntimeDirectory,
+) -> Result<(Client, Option<String>), Report> {
+    let fleet = Fleet::find(&arguments.target, directory).await?;
+    if fleet.members.is_empty() {
+        return Err(nothing_runs(directory));
+    }
+    let Some(word) = &arguments.app else { return Ok((fleet.only()?.client.clone(), None)) };
+    let aims = fleet.apps(std::slice::from_ref(word), "monit")?;
+    match aims.into_iter().next() {
+        Some(aim) => Ok((aim.client, Some(aim.app.name))),
+        None => Err(nothing_runs(directory)),
+    }
 }
 
 /// Watches until nobody listens.
@@ -36,7 +48,7 @@ pub(super) async fn run(
         // The same while it lives; else whatever runs by then.
         let lives =
             directory.running().is_ok_and(|all| all.iter().any(|found| found.socket == client.socket()));
-        if !lives && let Ok(found) = find(&arguments, &directory).await {
+        if !lives && let Ok((found, _)) = find(&arguments, &directory).await {
             client = found;
         }
     }
@@ -112,7 +124,7 @@ mod tests {
         let (_folder, directory) = directory();
         let first = Instance::start(&directory, |_| ());
         let arguments = MonitArguments::default();
-        let client = find(&arguments, &directory).await.unwrap();
+        let (client, _) = find(&arguments, &directory).await.unwrap();
         let (sender, mut inputs) = mpsc::channel(8);
         let feed = tokio::spawn(run(client, arguments, directory.clone(), sender));
         assert_eq!(seen(&mut inputs).await.apps, status().apps);

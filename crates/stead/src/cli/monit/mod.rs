@@ -29,7 +29,7 @@ use std::io::{self, IsTerminal};
 /// The arguments of `stead monit`.
 #[derive(Args, Clone, Debug, Default)]
 pub struct MonitArguments {
-    /// The app to look at first
+    /// The app to look at first, by name or number
     #[arg(value_name = "APP")]
     pub app: Option<String>,
 

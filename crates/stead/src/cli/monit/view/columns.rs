@@ -123,13 +123,7 @@ mod tests {
         let check = |width, expected: &str| assert_eq!(row(width), expected, "{width}");
         check(25, "name    cpu state     pid\na ~ame  12% ready      77");
         check(30, "name         cpu state     pid\na long name  12% ready      77");
-        check(
-            24,
-            "name            cpu   pid\na long name     12%    77"
-                .replacen("    cpu", "   cpu", 1)
-                .replacen("     12%", "    12%", 1)
-                .as_str(),
-        );
+        check(24, "name           cpu   pid\na long name    12%    77");
         check(12, "name     pid\na ~ame    77");
         check(5, "name     pid\na ~ame    77");
     }
