@@ -3,6 +3,7 @@
 use super::MonitArguments;
 use super::board::{Board, Input};
 use super::feed;
+use super::follow::Follow;
 use super::terminal::{self, Said, Screen};
 use super::view::{self, Style};
 use crate::cli::{ExitCode, Report, output};
@@ -47,7 +48,12 @@ async fn show(board: &mut Board, mut news: mpsc::Receiver<Input>) -> io::Result<
     let mut screen = Screen::take()?;
     let (sender, mut keys) = mpsc::channel(KEYS_MAX);
     terminal::read(sender)?;
+    let (sender, mut lines) = mpsc::channel(NEWS_MAX);
+    let mut log: Option<Follow> = None;
     loop {
+        if log.as_ref().zip(board.app()).is_none_or(|(log, app)| !log.is_of(app)) {
+            log = board.app().map(|app| Follow::start(app, sender.clone()));
+        }
         screen.terminal.draw(|frame| view::draw(frame, board, style))?;
         let input = tokio::select! {
             said = keys.recv() => match said {
@@ -63,6 +69,7 @@ async fn show(board: &mut Board, mut news: mpsc::Receiver<Input>) -> io::Result<
                 Some(Said::Gone) | None => return Ok(()),
             },
             input = news.recv() => input,
+            Some(line) = lines.recv() => of_app(board, line),
             _ = terminate.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),
             _ = hangup.recv() => return Ok(()),
@@ -71,10 +78,18 @@ async fn show(board: &mut Board, mut news: mpsc::Receiver<Input>) -> io::Result<
         for input in input.into_iter().chain(more) {
             board.handle(begun.elapsed(), input);
         }
+        for line in std::iter::from_fn(|| lines.try_recv().ok()).take(NEWS_MAX) {
+            of_app(board, line).into_iter().for_each(|line| board.handle(begun.elapsed(), line));
+        }
         if board.is_over() {
             return Ok(());
         }
     }
+}
+
+/// What was read for another app than the one that is looked at now comes too late.
+fn of_app(board: &Board, (app, line): (String, Input)) -> Option<Input> {
+    Some(line).filter(|_| board.app().is_some_and(|looked_at| looked_at.name == app))
 }
 
 /// Gives the terminal back, stops, and takes it again when this process is continued.

@@ -9,6 +9,7 @@
 //! | `view/` | the board as a screen of any size |
 //! | `driver.rs` | waits for keys, signals and news, and draws |
 //! | `feed.rs` | asks the instance, and finds it again when it is gone |
+//! | `follow.rs` | reads the log of the app that is looked at |
 //! | `terminal.rs` | the terminal: taken over, given back however this ends |
 //!
 //! It only looks: nothing can be stopped by a wrong key.
@@ -16,6 +17,7 @@
 mod board;
 mod driver;
 mod feed;
+mod follow;
 mod lines;
 mod terminal;
 mod trend;
