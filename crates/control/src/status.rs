@@ -1,6 +1,6 @@
 //! What an instance of Stead looks like at one moment: plain data, the answer of `GET /v1/status`.
 
-use crate::{ExitRecord, Text, WorkerStatus, time};
+use crate::{ExitRecord, Refusal, Text, WorkerStatus, time};
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, SystemTime};
 
@@ -68,6 +68,9 @@ pub struct AppStatus {
     /// When it is reloaded by the clock, as configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cron_restart: Option<String>,
+    /// Why it is `failed`, when it was given up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Refusal>,
     /// When it was started, in seconds since 1970; absent while it is stopped.
     #[serde(default, with = "time::moment_option", skip_serializing_if = "Option::is_none")]
     pub started: Option<SystemTime>,

@@ -271,6 +271,14 @@ impl<S: Read + Write> Peer<S> {
         self.take(count)
     }
 
+    /// Reads once, at most so much; it is there for the other ways to read.
+    #[track_caller]
+    pub(crate) fn read_some(&mut self, bytes_max: usize) {
+        let mut piece = vec![0; bytes_max];
+        let count = self.stream.read(&mut piece).expect("the other side sends");
+        self.unread.extend_from_slice(&piece[..count]);
+    }
+
     /// Everything to the end, which may be a reset.
     #[track_caller]
     pub(crate) fn read_to_end(&mut self) -> Vec<u8> {

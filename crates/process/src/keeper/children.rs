@@ -4,17 +4,20 @@
 //! until then the kernel cannot give its number to anybody else, so the kill cannot hit a stranger.
 
 use std::collections::BTreeMap;
-use std::os::fd::OwnedFd;
+use std::io;
+use std::os::fd::{OwnedFd, RawFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::process::Pid;
+use serde::{Deserialize, Serialize};
 
 use super::exit::Exit;
 use super::memory::MemoryKills;
 use super::protocol::{ChildId, ChildRecord};
 use super::reap::{kill_group, peek, reap};
+use super::renewal::reclaim;
 use super::signal::Signal;
 use crate::spawn::{Launch, SpawnFailure, start};
 
@@ -50,6 +53,28 @@ struct Child {
     told: bool,
 }
 
+/// All children as they go through a file.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct SavedChildren {
+    known: Vec<SavedChild>,
+    next: u64,
+    memory_kills_explained: u64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct SavedChild {
+    id: ChildId,
+    pid: i32,
+    pidfd: RawFd,
+    start_time: u64,
+    tag: String,
+    cgroup: Option<String>,
+    killed: bool,
+    memory_kills_before: Option<u64>,
+    exit: Option<Exit>,
+    told: bool,
+}
+
 /// A child that was just started.
 #[derive(Debug)]
 pub(super) struct Spawned {
@@ -73,6 +98,47 @@ pub(super) enum Reaped {
 impl Children {
     pub(super) fn new() -> Self {
         Self { known: BTreeMap::new(), next: 1, memory: MemoryKills::new() }
+    }
+
+    /// Writes down all; `keep` leaves a pidfd open and tells its number.
+    pub(super) fn save(&self, keep: &mut dyn FnMut(&OwnedFd) -> RawFd) -> SavedChildren {
+        let known = self.known.iter().map(|(id, child)| SavedChild {
+            id: *id,
+            pid: child.pid.as_raw_pid(),
+            pidfd: keep(&child.pidfd),
+            start_time: child.start_time,
+            tag: child.tag.clone(),
+            cgroup: child.cgroup.as_ref().map(|path| path.to_string_lossy().into_owned()),
+            killed: child.killed,
+            memory_kills_before: child.memory_kills_before,
+            exit: child.exit,
+            told: child.told,
+        });
+        SavedChildren {
+            known: known.collect(),
+            next: self.next,
+            memory_kills_explained: self.memory.explained(),
+        }
+    }
+
+    pub(super) fn restore(saved: SavedChildren) -> io::Result<Self> {
+        let known = saved.known.into_iter().map(|child| {
+            let restored = Child {
+                pid: Pid::from_raw(child.pid).ok_or(io::ErrorKind::InvalidData)?,
+                pidfd: Arc::new(reclaim(child.pidfd)?),
+                start_time: child.start_time,
+                tag: child.tag,
+                cgroup: child.cgroup.map(PathBuf::from),
+                kill_at: None,
+                killed: child.killed,
+                memory_kills_before: child.memory_kills_before,
+                exit: child.exit,
+                told: child.told,
+            };
+            Ok((child.id, restored))
+        });
+        let memory = MemoryKills::resume(saved.memory_kills_explained);
+        Ok(Self { known: known.collect::<io::Result<_>>()?, next: saved.next, memory })
     }
 
     /// How many there are, dead ones too.

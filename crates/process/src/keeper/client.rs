@@ -20,6 +20,7 @@ use super::exit::Exit;
 use super::formats::{FORMATS_VERB, Formats, UpgradeError};
 use super::frame::{BODY_BYTES_MAX, Broken, Incoming, Outgoing};
 use super::inheritance::{Inheritance, Taking, arrived};
+use super::name::name_process;
 use super::protocol::{ChildId, HELD_MAX, NAME_BYTES_MAX, ToKeeper};
 use super::signal::Signal;
 use crate::spawn::{SpawnError, SpawnFailure, SpawnSpec, Step};
@@ -158,6 +159,7 @@ impl Keeper {
     /// See [`ConnectError`].
     pub fn connect() -> Result<(Self, Events, Welcome), ConnectError> {
         let socket = inherited_socket()?;
+        name_process();
         let mut incoming = Incoming::default();
         let welcome = read_welcome(&socket, &mut incoming).map_err(ConnectError::Socket)?;
         let state = State {

@@ -11,6 +11,7 @@ use rustix::stdio;
 use super::connection::Connection;
 use super::frame::Broken;
 use super::protocol::{ChildId, FD_VARIABLE, ToDaemon, VERSION, VERSION_VARIABLE};
+use super::renewal::STATE_VARIABLE;
 use super::systemd;
 use crate::spawn::{Kind, Launch, SpawnFailure, SpawnSpec, start};
 
@@ -114,7 +115,8 @@ impl Daemon {
 fn environment() -> Vec<(OsString, OsString)> {
     let ours = [(FD_VARIABLE, DAEMON_SOCKET.to_string()), (VERSION_VARIABLE, VERSION.to_string())];
     let kept = std::env::vars_os().filter(|(key, _)| {
-        !ours.iter().any(|(name, _)| key == OsStr::new(name)) && !systemd::is_variable(key)
+        let for_the_keeper = key == STATE_VARIABLE || systemd::is_variable(key);
+        !for_the_keeper && !ours.iter().any(|(name, _)| key == OsStr::new(name))
     });
     kept.chain(ours.iter().map(|(key, value)| (key.into(), value.into()))).collect()
 }

@@ -24,6 +24,15 @@ impl MemoryKills {
         Self { file, account: Account::default() }
     }
 
+    /// With the account of another process.
+    pub(super) fn resume(explained: u64) -> Self {
+        Self { account: Account { explained }, ..Self::new() }
+    }
+
+    pub(super) fn explained(&self) -> u64 {
+        self.account.explained
+    }
+
     /// The counter now, of a child's own control group if it has one; to be remembered with a child that is about to be
     /// spawned.
     pub(super) fn now(&self, group: Option<&Path>) -> Option<u64> {

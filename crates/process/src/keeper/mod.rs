@@ -5,7 +5,7 @@
 //! policy but its own: a daemon that dies is started again, and takes over what runs.
 //!
 //! The map: [`run`] is the foreground process; [`Keeper::connect`] is what the daemon calls. `policy.rs` and `upgrade.rs` decide
-//! (pure), `server.rs`, `requests.rs` and `succession.rs` perform, with `daemon.rs`, `children.rs`, `reap.rs`, `connection.rs`,
+//! (pure), `server.rs`, `requests.rs`, `succession.rs` and `renewal.rs` perform, with `daemon.rs`, `children.rs`, `reap.rs`, `connection.rs`,
 //! `signals.rs`, `systemd.rs` and `memory.rs` as their hands; `protocol.rs` and `frame.rs` are what both sides say; `connect.rs`, `client.rs`,
 //! `exchange.rs`, `inheritance.rs` and `formats.rs` are the daemon's side, on tokio, `peer.rs` is what two
 //! daemons say to each other.
@@ -21,10 +21,12 @@ mod formats;
 mod frame;
 mod inheritance;
 mod memory;
+mod name;
 mod peer;
 mod policy;
 mod protocol;
 mod reap;
+mod renewal;
 mod requests;
 mod say;
 mod server;

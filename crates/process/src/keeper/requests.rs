@@ -46,7 +46,10 @@ impl Server {
             ToKeeper::Release { name } => drop(self.held.remove(&name)),
             ToKeeper::Prepared => self.begin_giving(None),
             ToKeeper::More => self.give_more(),
-            ToKeeper::Serving => self.handle_upgrade(upgrade::Input::Serving),
+            ToKeeper::Serving => {
+                self.handle(Input::Serving);
+                self.handle_upgrade(upgrade::Input::Serving);
+            }
             ToKeeper::Upgrade { program } => self.ask_upgrade(&program),
             ToKeeper::HandedOver => self.handle_upgrade(upgrade::Input::HandedOver),
             ToKeeper::Notify { state } => self.manager.notify(&state),

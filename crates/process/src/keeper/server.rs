@@ -17,8 +17,10 @@ use super::children::{Children, Reaped};
 use super::connection::Request;
 use super::daemon::{Daemon, DaemonCommand};
 use super::exit::Exit;
+use super::name::name_process;
 use super::policy::{Action, Input, Policy};
 use super::protocol::{Role, ToDaemon};
+use super::renewal::{Saved, SavedDaemon, reclaim_held, unblock_signals};
 use super::say::say;
 use super::signals::Signals;
 use super::systemd::{self, Bark, Manager, Watchdog};
@@ -35,7 +37,12 @@ const OWN_DESCRIPTORS: usize = 40;
 /// To be called first thing by a process without any other thread: children are killed when the *thread* that started
 /// them ends.
 pub fn run(daemon: DaemonCommand) -> u8 {
-    match Server::new(daemon) {
+    name_process();
+    let server = match Saved::find() {
+        None => Server::new(daemon),
+        Some(saved) => saved.and_then(|saved| Server::resume(daemon, saved)),
+    };
+    match server {
         Ok(server) => server.run(),
         Err(error) => {
             say(&format!("error: failed to start\n  caused by: {error}"));
@@ -49,7 +56,7 @@ pub(super) struct Server {
     pub(super) command: DaemonCommand,
     pub(super) policy: Policy,
     pub(super) upgrade: Upgrade,
-    signals: Signals,
+    pub(super) signals: Signals,
     pub(super) children: Children,
     pub(super) daemon: Option<Daemon>,
     pub(super) successor: Option<Daemon>,
@@ -84,7 +91,7 @@ impl Server {
             command,
             policy: Policy::new(now),
             upgrade: Upgrade::new(),
-            signals: Signals::listen()?,
+            signals: Signals::listen(None)?,
             children: Children::new(),
             daemon: None,
             successor: None,
@@ -103,7 +110,39 @@ impl Server {
         })
     }
 
+    /// Goes on where this process was when it was another binary.
+    fn resume(command: DaemonCommand, saved: Saved) -> io::Result<Self> {
+        let now = Instant::now();
+        let lingering = saved.lingering.into_iter().map(SavedDaemon::restore);
+        raise_open_files();
+        let server = Self {
+            command,
+            policy: Policy::resume(now, saved.running, saved.backoff),
+            upgrade: Upgrade::new(),
+            signals: Signals::listen(Some(saved.had_terminal))?,
+            children: Children::restore(saved.children)?,
+            daemon: Some(saved.daemon.restore()?),
+            successor: None,
+            lingering: lingering.collect::<io::Result<_>>()?,
+            candidate: None,
+            peer: None,
+            renewing: false,
+            daemon_exit: None,
+            daemon_starts: saved.daemon_starts,
+            exit: None,
+            held: reclaim_held(saved.held)?,
+            null: File::options().read(true).write(true).open("/dev/null")?.into(),
+            manager: Manager::from_environment(),
+            watchdog: Watchdog::from_environment(now),
+            open_files: saved.open_files,
+        };
+        unblock_signals();
+        Ok(server)
+    }
+
     fn run(mut self) -> u8 {
+        // What died while this process became another binary has woken nobody.
+        self.reap();
         loop {
             self.handle_timeouts();
             if self.daemon.is_none() && self.lingering.is_empty() && !self.children.any_alive() {
@@ -118,9 +157,10 @@ impl Server {
             }
             if ready.signals {
                 self.handle_signals();
-                while let Some(reaped) = self.children.reap(&self.daemons()) {
-                    self.handle_reaped(reaped);
-                }
+                self.reap();
+            }
+            if self.renewing {
+                self.renew();
             }
         }
     }
@@ -306,7 +346,7 @@ impl Server {
         self.successor.as_ref().is_some_and(|daemon| daemon.pid == pid)
     }
 
-    fn all_daemons(&self) -> impl Iterator<Item = &Daemon> {
+    pub(super) fn all_daemons(&self) -> impl Iterator<Item = &Daemon> {
         self.daemon.iter().chain(&self.successor).chain(&self.lingering)
     }
 
@@ -328,6 +368,12 @@ impl Server {
             let connection = self.daemon.as_ref().and_then(|daemon| daemon.connection.as_ref());
             let reads = connection.is_some_and(|connection| connection.is_read());
             self.handle(Input::Signal { signal, reads });
+        }
+    }
+
+    fn reap(&mut self) {
+        while let Some(reaped) = self.children.reap(&self.daemons()) {
+            self.handle_reaped(reaped);
         }
     }
 

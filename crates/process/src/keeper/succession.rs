@@ -83,21 +83,33 @@ impl Server {
                 Action::KillDaemon => self.kill_daemon(),
                 Action::Fail(reason) => {
                     self.candidate = None;
-                    self.tell(&ToDaemon::UpgradeFailed { reason }, Vec::new());
+                    self.refuse_upgrade(reason);
                 }
+                Action::Refuse => self.refuse_upgrade("an upgrade is going on already".to_owned()),
                 Action::Renew => self.renewing = true,
             }
         }
     }
 
     pub(super) fn ask_upgrade(&mut self, program: &str) {
-        let idle = self.successor.is_none() && !self.renewing && self.policy.is_steady();
-        if idle {
-            // Opened once, so that successor and keeper become the very same file.
-            let flags = OFlags::PATH | OFlags::CLOEXEC;
-            self.candidate = openat(CWD, program, flags, Mode::empty()).ok();
+        if !self.upgrade.is_idle() {
+            return self.handle_upgrade(Input::Asked);
         }
-        self.handle_upgrade(Input::Asked);
+        if self.renewing || !self.policy.is_steady() {
+            return self.refuse_upgrade("the keeper is busy with the daemon".to_owned());
+        }
+        // Opened once, so that successor and keeper become the very same file.
+        match openat(CWD, program, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) {
+            Ok(candidate) => {
+                self.candidate = Some(candidate);
+                self.handle_upgrade(Input::Asked);
+            }
+            Err(error) => self.refuse_upgrade(format!("`{program}` cannot be opened: {error}")),
+        }
+    }
+
+    fn refuse_upgrade(&mut self, reason: String) {
+        self.tell(&ToDaemon::UpgradeFailed { reason }, Vec::new());
     }
 
     fn start_successor(&mut self) {
@@ -116,9 +128,7 @@ impl Server {
     }
 
     fn launch_successor(&self) -> Result<Daemon, String> {
-        let Some(candidate) = self.candidate.as_ref().filter(|_| self.successor.is_none()) else {
-            return Err("the new program cannot be opened now".to_owned());
-        };
+        let candidate = self.candidate.as_ref().ok_or("there is no new program")?;
         let program = PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), candidate.as_raw_fd()));
         Daemon::launch(&self.command, &program, self.null.as_fd()).map_err(|failure: SpawnFailure| {
             let error = failure.into_error("the new program".to_owned(), Context::default());

@@ -58,6 +58,8 @@ pub(super) enum Action {
     KillDaemon,
     /// Tell the daemon, in words.
     Fail(String),
+    /// Tell the daemon that there is an upgrade already.
+    Refuse,
     /// Execute the new binary in place.
     Renew,
 }
@@ -92,6 +94,10 @@ impl Upgrade {
                 Some(until)
             }
         }
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        matches!(self.state, State::Idle)
     }
 
     pub(super) fn handle(&mut self, now: Instant, input: Input) {
@@ -136,7 +142,7 @@ impl Upgrade {
                 self.give_up();
                 self.act(Action::Abdicate);
             }
-            Input::Asked => self.act(Action::Fail("an upgrade is going on already".to_owned())),
+            Input::Asked => self.act(Action::Refuse),
             Input::Serving | Input::Started | Input::NotStarted(_) | Input::Timeout => (),
         }
     }
@@ -156,7 +162,7 @@ impl Upgrade {
             }
             Input::Stop => self.abort("the service is being stopped".to_owned()),
             Input::DaemonGone => self.give_up(),
-            Input::Asked => self.act(Action::Fail("an upgrade is going on already".to_owned())),
+            Input::Asked => self.act(Action::Refuse),
             Input::Prepared | Input::Serving | Input::Started | Input::NotStarted(_) | Input::Timeout => (),
         }
     }
@@ -173,7 +179,7 @@ impl Upgrade {
                 self.act(Action::KillDaemon);
                 self.state = State::Idle;
             }
-            Input::Asked => self.act(Action::Fail("an upgrade is going on already".to_owned())),
+            Input::Asked => self.act(Action::Refuse),
             // It hands over what it has not taken over yet; a new one will.
             Input::HandedOver => {
                 self.act(Action::Abdicate);
@@ -297,7 +303,7 @@ mod tests {
 
     #[test]
     fn there_is_one_upgrade_at_a_time() {
-        let refused = "an upgrade is going on already";
+        let refused = "Refuse";
         check(
             &[(0, Asked), (0, Started), (0, Asked), (0, Prepared), (0, Asked), (0, HandedOver), (0, Asked)],
             &["Start", refused, "Offer", refused, "Promote", refused],

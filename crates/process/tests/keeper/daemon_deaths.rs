@@ -23,7 +23,7 @@ fn a_killed_daemon_is_started_again_with_what_was_held() {
     let mut daemon = stead.daemon();
     assert_eq!(daemon.starts, 2);
     assert_eq!(daemon.held, [("a".to_owned(), kept.clone())]);
-    assert!(stead.words().contains("the daemon died (killed by SIGKILL) and is started again in 50ms"));
+    assert!(stead.words().contains("the daemon died (killed by SIGKILL) and is started again in 10ms"));
     // And once more, with what came from the first.
     daemon.tell(&Command::Exit { code: 1 });
     let mut daemon = stead.daemon();

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use crate::commands::{Command, Inherited, Report};
 
 /// Longer than anything here takes; only a hanging test waits for so long.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) struct Stead {
     pub(crate) keeper: Child,
@@ -31,11 +31,21 @@ impl Stead {
 
     /// With the keeper's process prepared by the test.
     pub(crate) fn start_as(prepare: impl FnOnce(&mut Program) -> &mut Program) -> Self {
+        Self::start_program(Program::new(puppet()), prepare)
+    }
+
+    /// By a shell script, which is to `exec "$0" "$@"`.
+    pub(crate) fn start_by(script: &str, prepare: impl FnOnce(&mut Program) -> &mut Program) -> Self {
+        let mut program = Program::new("/bin/sh");
+        program.arg("-c").arg(script).arg(puppet());
+        Self::start_program(program, prepare)
+    }
+
+    fn start_program(mut program: Program, prepare: impl FnOnce(&mut Program) -> &mut Program) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let socket = directory.path().join("control");
         let listener = UnixListener::bind(&socket).expect("a socket");
         let errors = File::create(directory.path().join("stderr")).expect("a file");
-        let mut program = Program::new(puppet());
         program.arg("keeper").arg(&socket).stdin(Stdio::null()).stdout(Stdio::null()).stderr(errors);
         let keeper = prepare(&mut program).spawn().expect("the puppet runs");
         Self { keeper, listener, directory }

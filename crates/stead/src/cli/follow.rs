@@ -89,10 +89,6 @@ fn stage(app: &AppStatus, after: Duration) -> Stage {
             Stage::There(format!("started {name} (id {}, {workers}) in {seconds:.1} s", app.id))
         }
         AppState::Failed => Stage::Failed(Box::new(failure(app))),
-        // It was given up, which leaves it stopped; one that was never meant to start has no deaths.
-        AppState::Stopped if app.restarts > 0 || !app.exits.is_empty() => {
-            Stage::Failed(Box::new(failure(app)))
-        }
         AppState::Finished => Stage::There(format!("{name} has finished already")),
         AppState::Stopped => Stage::There(format!("added {name} (id {}), which is not started", app.id)),
         AppState::Waiting => Stage::There(format!("{name} (id {}) waits for what it depends on", app.id)),
@@ -109,15 +105,22 @@ fn stage(app: &AppStatus, after: Duration) -> Stage {
 /// What its last worker died of, and what it said.
 fn failure(app: &AppStatus) -> Report {
     let name = &app.name;
-    let report = Report::new(ExitCode::Program, format!("app `{name}` did not start"));
+    let report = match &app.failure {
+        // The instance has given it up and knows why.
+        Some(failure) => Report::from(failure.clone()),
+        None => Report::new(ExitCode::Program, format!("app `{name}` did not start")),
+    };
     let last = app.exits.last().map(|record| record.exit);
     let last = last.or_else(|| app.workers.iter().find_map(|worker| worker.last_exit));
     let report = match last {
+        _ if !report.causes.is_empty() => report,
         Some(last) => report.cause(format!("its last worker {}", ended(&last))),
         None => report.cause("none of its workers could be started"),
     };
     let lines = app.exits.last().map(|record| record.last_lines.as_slice()).unwrap_or_default();
     let report = match lines {
+        // Who failed for an address printed nothing that says more.
+        _ if report.code == ExitCode::Address => return report,
         [] => report,
         lines => report.details(lines.iter().map(|line| format!("  | {line}\n")).collect::<String>()),
     };
@@ -127,7 +130,8 @@ fn failure(app: &AppStatus) -> Report {
             "it is tried again in {}; `stead logs {name}` shows what it printed, `stead delete {name}` gives it up",
             age(wait)
         )),
-        None => report.hint(format!("`stead logs {name}` shows what it printed")),
+        None if report.hint.is_none() => report.hint(format!("`stead logs {name}` shows what it printed")),
+        None => report,
     }
 }
 
@@ -148,7 +152,7 @@ pub(super) fn already(app: &AppStatus) -> String {
 mod tests {
     use super::*;
     use crate::cli::test_support::status;
-    use stead_control::ExitRecord;
+    use stead_control::{Refusal, RefusalKind};
 
     #[test]
     fn stages_are_told_in_words() {
@@ -165,17 +169,19 @@ mod tests {
         check(&api, AppState::Starting, 0, under_way("api: 0 of 1 worker ready, 11 died"));
         check(&api, AppState::Finished, 0, there("api has finished already"));
         check(&api, AppState::Waiting, 0, there("api (id 1) waits for what it depends on"));
-        let untouched = AppStatus { restarts: 0, ..api };
-        check(&untouched, AppState::Stopped, 0, there("added api (id 1), which is not started"));
+        check(&api, AppState::Stopped, 0, there("added api (id 1), which is not started"));
     }
 
     #[test]
     fn a_failure_says_what_was_seen() {
         let [shop, api]: [AppStatus; 2] = status().apps.try_into().unwrap();
         let silent = failure(&api).to_string();
-        let exits: Vec<ExitRecord> = shop.exits;
-        let talking = failure(&AppStatus { exits, ..api.clone() }).to_string();
+        let talking = failure(&AppStatus { exits: shop.exits.clone(), ..api.clone() }).to_string();
         let nothing = failure(&AppStatus { workers: Vec::new(), ..api }).to_string();
-        insta::assert_snapshot!("failure", format!("{silent}\n{talking}\n{nothing}"));
+        let given_up =
+            Refusal { exit_code: Some(3), ..Refusal::new(RefusalKind::Failed, "app `api` did not start") };
+        let given_up = Some(given_up.with_cause("it failed 5 times"));
+        let given_up = failure(&AppStatus { failure: given_up, ..shop }).to_string();
+        insta::assert_snapshot!("failure", format!("{silent}\n{talking}\n{nothing}\n{given_up}"));
     }
 }

@@ -168,8 +168,10 @@ pub(super) fn instance(status: &Status, columns: u16, coloured: bool) -> String 
         table = paint(&table, "status", colour);
     }
     text.push_str(&format!("\n\n{table}\n"));
-    for app in status.apps.iter().filter(|app| app.state == AppState::Failed) {
-        text.push_str(&format!("\n{}", failed(app)));
+    let failures: String =
+        status.apps.iter().filter(|app| app.state == AppState::Failed).map(failed).collect();
+    if !failures.is_empty() {
+        text.push_str(&format!("\n{failures}"));
     }
     text
 }
@@ -178,7 +180,12 @@ pub(super) fn instance(status: &Status, columns: u16, coloured: bool) -> String 
 fn failed(app: &AppStatus) -> String {
     let last =
         app.workers.iter().find_map(|worker| worker.last_exit).or(app.exits.last().map(|record| record.exit));
-    let how = last.map(|last| format!(": its last worker {}", ended(&last))).unwrap_or_default();
+    let told = app.failure.as_ref().filter(|failure| failure.exit_code == Some(ExitCode::Address.into()));
+    let how = match (told, last) {
+        (Some(failure), _) => format!(": {}", failure.message),
+        (None, Some(last)) => format!(": its last worker {}", ended(&last)),
+        (None, None) => String::new(),
+    };
     let retry = app.workers.iter().filter_map(|worker| worker.retry_in).min();
     let retry = retry.map(|wait| format!("tried again in {}; ", age(wait))).unwrap_or_default();
     format!("{} has failed{how}; {retry}`stead show {}` says more\n", app.name, app.name)

@@ -99,5 +99,5 @@ pub(super) async fn restart(
 
 /// Those that are not at rest: who says `all` does not mean to start what was stopped.
 fn running(aims: Vec<Aim>) -> Vec<Aim> {
-    aims.into_iter().filter(|aim| !aim.app.state.is_at_rest()).collect()
+    aims.into_iter().filter(|aim| !aim.app.state.is_at_rest() && aim.app.failure.is_none()).collect()
 }

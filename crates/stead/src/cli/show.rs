@@ -1,7 +1,7 @@
 //! `stead show`: everything about an app: what it is, how its workers are, how its requests fare, and why it restarted.
 
 use super::fleet::{Aim, Fleet};
-use super::format::{age, cpu, ended, exit, grouped, latency, memory, rate};
+use super::format::{age, cpu, exit, grouped, latency, memory, rate};
 use super::list::{colour, head, mode, state};
 use super::output::Output;
 use super::table::{Column, draw, none, number, paint, words};
@@ -117,6 +117,10 @@ fn what(app: &AppStatus, instance: &str, now: SystemTime) -> Lines {
     if let Some(started) = app.started {
         lines.push(("started", format!("{} ago", age(since(started, now)))));
     }
+    if let Some(failure) = &app.failure {
+        let parts = std::iter::once(&failure.message).chain(&failure.causes).chain(&failure.hint);
+        lines.push(("given up", parts.map(String::as_str).collect::<Vec<_>>().join("; ")));
+    }
     lines.push(("uses", format!("cpu {}, memory {}", cpu(app.cpu), memory(app.memory_bytes))));
     lines.push(("instance", instance.to_owned()));
     lines.retain(|(_, text)| !text.is_empty());
@@ -188,9 +192,8 @@ fn exits(app: &AppStatus, now: SystemTime) -> String {
 fn one_exit(app: &AppStatus, record: &ExitRecord, now: SystemTime) -> String {
     let ago = age(since(record.at, now));
     let life = record.uptime.map(|uptime| format!(" after {}", age(uptime))).unwrap_or_default();
-    let how = ended(&record.exit);
     let ExitRecord { slot, pid, why, .. } = record;
-    let mut text = format!("\n  {ago} ago  {}.{slot} (pid {pid}) {how}{life}: {why}\n", app.name);
+    let mut text = format!("\n  {ago} ago  {}.{slot} (pid {pid}){life}: {why}\n", app.name);
     for line in &record.last_lines {
         text.push_str(&format!("    | {line}\n"));
     }

@@ -60,6 +60,7 @@ fn shop() -> AppStatus {
         file: Some(Text::from("/srv/shop/stead.toml")),
         watch: false,
         cron_restart: None,
+        failure: None,
         started: Some(UNIX_EPOCH + Duration::from_secs(1_700_000_100)),
         logs: Some(Text::from("/var/lib/stead/logs/shop")),
         restarts: 2,
@@ -103,7 +104,7 @@ fn crash() -> ExitRecord {
         pid: 4999,
         uptime: Some(Duration::from_secs(3981)),
         exit: ExitReport { code: Some(1), signal: None, out_of_memory: false, expected: false },
-        why: "it crashed; replaced at once".to_owned(),
+        why: "exit code 1; replaced at once".to_owned(),
         last_lines: vec!["TypeError: cart is undefined".to_owned(), "    at pay (cart.js:17:9)".to_owned()],
     }
 }
@@ -119,6 +120,7 @@ fn api() -> AppStatus {
         file: None,
         watch: true,
         cron_restart: Some("0 4 * * *".to_owned()),
+        failure: None,
         started: None,
         logs: None,
         restarts: 11,

@@ -14,7 +14,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 /// The file that is read when no other is named.
-const FILE_NAME: &str = "stead.toml";
+pub(crate) const FILE_NAME: &str = "stead.toml";
 
 /// Makes settings of the arguments of `stead run`, in this process's directory and environment.
 ///

@@ -57,6 +57,7 @@ pub use settings::{
 };
 pub use signal::parse_signal;
 
+pub(crate) use load::FILE_NAME;
 pub(crate) use shell::split as split_words;
 pub(crate) use suggest::nearest;
 

@@ -18,7 +18,7 @@ use super::history;
 use super::message::Message;
 use super::operator::pairs;
 use super::ports::{ListenError, PortId, Ports};
-use super::registry::AppHandle;
+use super::registry::{AppHandle, Rest};
 use super::renew::{How, Renewal};
 use super::resume;
 use super::settings::{Shown, for_supervisor};
@@ -150,6 +150,7 @@ impl AppTask {
             definition: Arc::clone(&self.definition),
             inbox: self.inbox.clone(),
             rests: self.rests,
+            rest: Rest::AsAsked,
             grace: self.settings.stop.grace,
             scaled: self.scaled,
         }

@@ -248,6 +248,7 @@ impl Instance {
         if let Err(error) = kept {
             shared.console.say(None, &format!("a crash of the daemon would restart everything: {error}"));
         }
+        shared.keeper.serving();
         let (end, ended) = watch::channel(false);
         let desk = Arc::new(Desk(Arc::clone(&shared)));
         let serving = tokio::spawn(server.serve(desk, async move {
@@ -297,7 +298,6 @@ fn begin_with(shared: &Arc<Shared>, begin: Beginning) {
         Beginning::Empty => say("ready for `stead start`"),
         Beginning::Estate(estate, peer) => {
             let workers = shared.resume(estate);
-            shared.keeper.serving();
             match peer {
                 Some(peer) => {
                     say(&format!("version {} has taken over", env!("CARGO_PKG_VERSION")));

@@ -2,23 +2,25 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::Value;
 use stead_control::{
-    Environment, Event, Operator, PoisonedRequest, Progress, Refusal, RefusalKind, RenewRequest, SavedApp,
-    StartAnswer, StartRequest, Status, Steps, StopRequest, Text,
+    AppState, AppStatus, Definition, Environment, Event, Operator, PoisonedRequest, Progress, Refusal,
+    RefusalKind, RenewRequest, SavedApp, StartAnswer, StartRequest, Status, Steps, StopRequest, Text,
 };
 use stead_process::keeper::Signal;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::message::Message;
-use super::registry::AppHandle;
+use super::registry::{AppHandle, Rest};
 use super::relief;
 use super::renew::{How, Renewal};
 use super::shared::Shared;
 use super::start;
+use crate::cli::RunArguments;
+use crate::config;
 
 /// Steps of a reload that may wait for a slow reader.
 const PROGRESS_MAX: usize = 256;
@@ -70,6 +72,25 @@ impl Desk {
     }
 }
 
+/// With what the list knows and the app does not.
+fn known(status: AppStatus, app: &AppHandle) -> AppStatus {
+    let file = file_of(&app.definition).map(Text::from);
+    let (state, failure) = match &app.rest {
+        Rest::Finished if app.rests => (AppState::Finished, None),
+        Rest::Failed(refusal) => (AppState::Failed, Some(refusal.clone())),
+        Rest::Finished | Rest::AsAsked => (status.state, None),
+    };
+    AppStatus { file, state, failure, ..status }
+}
+
+/// The file that defines an app, if one does.
+fn file_of(definition: &Definition) -> Option<PathBuf> {
+    let words = definition.arguments.iter().map(|word| word.as_os_str().to_owned());
+    let arguments = RunArguments::from_words(words).ok().filter(|arguments| arguments.command.is_empty())?;
+    let file = arguments.config.unwrap_or_else(|| PathBuf::from(config::FILE_NAME));
+    Some(definition.directory.as_path().join(file))
+}
+
 /// Variables as the control API has them.
 pub(super) fn pairs(variables: &BTreeMap<OsString, OsString>) -> Environment {
     let pair =
@@ -105,7 +126,7 @@ impl Operator for Desk {
             let (answer, status) = oneshot::channel();
             // An app that ends at this moment is left out.
             drop(app.inbox.send(Message::Status { answer }));
-            apps.extend(status.await);
+            apps.extend(status.await.ok().map(|status| known(status, &app)));
         }
         self.0.status(apps)
     }
@@ -131,7 +152,7 @@ impl Operator for Desk {
     }
 
     async fn scale(&self, app: &str, instances: u32) -> Result<(), Refusal> {
-        let most = crate::config::INSTANCES_MAX;
+        let most = config::INSTANCES_MAX;
         if instances > most {
             return Err(Refusal::new(
                 RefusalKind::Invalid,
@@ -143,12 +164,19 @@ impl Operator for Desk {
 
     async fn stop(&self, request: StopRequest) -> Result<(), Refusal> {
         match &request.app {
-            Some(name) => self.put(&self.app(name)?, Message::Stop { now: request.now }),
-            None => {
-                self.0.stop(request.now);
-                Ok(())
+            Some(name) => {
+                let app = self.app(name)?;
+                // What was given up is given up on purpose from now on.
+                self.0.registry.set_rest(name, &Rest::AsAsked);
+                self.put(&app, Message::Stop { now: request.now })?;
             }
+            None if self.0.background => {
+                self.0.registry.tell_all(|| Message::Stop { now: request.now });
+            }
+            // Without its apps an instance on a terminal has nothing to do.
+            None => self.0.stop(request.now),
         }
+        Ok(())
     }
 
     async fn delete(&self, app: &str) -> Result<(), Refusal> {
@@ -186,7 +214,7 @@ impl Operator for Desk {
             id: app.id,
             name: app.name,
             definition: (*app.definition).clone(),
-            wanted: !app.rests,
+            wanted: !app.rests || matches!(app.rest, Rest::Failed(_)),
             instances: app.scaled,
         })
         .collect()

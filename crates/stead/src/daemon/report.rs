@@ -11,6 +11,7 @@ use stead_supervisor::{Event, Next, Readiness, Recycle, WorkerId};
 use super::app::AppTask;
 use super::bypass;
 use super::ports::{PortId, Ports};
+use super::registry::Rest;
 use super::settings::Shown;
 use super::worker::Worker;
 use crate::config::Mode;
@@ -106,6 +107,7 @@ impl AppTask {
             }
             Event::Finished => {
                 self.say("finished");
+                self.shared.registry.set_rest(&app, &Rest::Finished);
                 self.rest();
             }
             Event::Stopped => {

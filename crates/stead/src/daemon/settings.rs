@@ -83,7 +83,7 @@ pub(super) fn for_balancer(settings: &AppSettings) -> stead_balancer::Config {
         poison_deaths_max: from.poison_deaths_max,
         replays_max: from.replays_max,
         trust_forwarded: from.trust_forwarded,
-        slow_start: None,
+        slow_start: settings.slow_start,
         policy: match from.balance {
             Balance::LeastLoaded => stead_balancer::Policy::LeastLoaded,
             Balance::RoundRobin => stead_balancer::Policy::RoundRobin,

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use stead_balancer::Lanes;
-use stead_control::{AppStatus, Definition, Event as Heard, Progress, Status};
+use stead_control::{AppStatus, Definition, Event as Heard, Home, Progress, Status, Text};
 use stead_process::keeper::Keeper;
 use stead_supervisor::App;
 use tokio::sync::{broadcast, mpsc};
@@ -16,7 +16,7 @@ use super::console::Console;
 use super::folder::Folder;
 use super::message::Message;
 use super::ports::{ListenError, Ports};
-use super::registry::Registry;
+use super::registry::{Registry, Rest};
 use super::settings::{Shown, for_supervisor};
 use super::successor::Successor;
 use crate::cli::{self, ExitCode, Report};
@@ -107,16 +107,24 @@ impl Shared {
     pub(super) fn stop(&self, now: bool) {
         self.stopping.store(true, Ordering::Relaxed);
         self.registry.tell_all(|| Message::Stop { now });
+        // Without an app nobody else would.
+        self.registry.ring();
     }
 
     /// An app never got ready and will not.
     pub(super) fn app_failed(&self, name: &str, reason: &str, refusal: Option<ListenError>) {
+        let hint = match self.background {
+            true => format!("`stead logs {name}` shows what it printed"),
+            false => "see what it printed above".to_owned(),
+        };
         let report = match refusal {
             Some(error) => refused(&error),
-            None => Report::new(ExitCode::Program, format!("app `{name}` did not start"))
-                .cause(reason)
-                .hint("see what it printed above"),
+            None => {
+                let message = format!("app `{name}` did not start");
+                Report::new(ExitCode::Program, message).cause(reason).hint(hint)
+            }
         };
+        self.registry.set_rest(name, &Rest::Failed(report.clone().into()));
         self.fail(report);
     }
 
@@ -141,7 +149,7 @@ impl Shared {
             started: self.started.0,
             uptime: self.started.1.elapsed(),
             background: self.background,
-            home: None,
+            home: Some(Text::from(Home::here().path())),
             apps,
         }
     }

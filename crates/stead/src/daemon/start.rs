@@ -30,7 +30,7 @@ pub(super) async fn start(shared: &Arc<Shared>, request: StartRequest) -> Result
         let name = settings.name.clone();
         match shared.registry.find(&name) {
             None => {
-                let stopped = request.stopped;
+                let stopped = request.stopped || !settings.autostart;
                 shared.add_app(settings, &definition, stopped).map_err(|error| refused(&error))?;
                 answer.started.push(name);
             }

@@ -34,7 +34,7 @@ impl AppTask {
         AppStatus {
             id: self.id,
             name: self.settings.name.clone(),
-            namespace: "default".to_owned(),
+            namespace: self.settings.namespace.clone(),
             state: if self.rests {
                 AppState::Stopped
             } else {
@@ -43,8 +43,9 @@ impl AppTask {
             command: self.settings.program.display.clone(),
             directory: Text::from(self.settings.directory.as_path()),
             file: None,
-            watch: false,
-            cron_restart: None,
+            watch: self.settings.watch.is_some(),
+            cron_restart: self.settings.cron_restart.clone(),
+            failure: None,
             started: Some(self.shared.started.0),
             logs: None,
             restarts,

@@ -134,6 +134,7 @@ mod tests {
     fn places_are_looked_at() {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o700)).unwrap();
         let there = look(folder.path());
         assert!(there.exists && there.writable && !there.open_to_others && !there.blocked, "{there:?}");
         assert!(there.free_bytes.is_some());
