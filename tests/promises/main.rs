@@ -16,6 +16,7 @@ mod configuration;
 mod crash_random;
 mod daemon_killed;
 mod kill_storm;
+mod monit;
 mod no_leftovers;
 mod node_programs;
 mod node_servers;

@@ -8,6 +8,7 @@
 //! | `output.rs` | what a process printed, and waiting for a line of it |
 //! | `status.rs` | `stead status --json`, read |
 //! | `processes.rs` | which processes belong to a test, what they are doing, signals to one of them |
+//! | `terminal.rs` | a terminal whose screen can be read |
 //! | `http.rs` | requests and answers as raw bytes |
 //! | `websocket.rs` | as much of a WebSocket client as an echo needs |
 //! | `load.rs` | loads as the promises use them, and what has to be true of their reports |
@@ -26,6 +27,7 @@ pub(crate) mod ports;
 pub(crate) mod processes;
 pub(crate) mod status;
 pub(crate) mod stead;
+pub(crate) mod terminal;
 pub(crate) mod waiting;
 pub(crate) mod websocket;
 

@@ -67,3 +67,12 @@ fn process(pid: u32) -> Option<Process> {
     let command = String::from_utf8_lossy(&arguments).replace('\0', " ").trim_end().to_owned();
     Some(Process { pid, parent, state, command })
 }
+
+/// Processes that were started with this as one of their arguments.
+pub(crate) fn with_argument(argument: &str) -> Vec<u32> {
+    let has = |pid: &u32| {
+        let arguments = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        arguments.split(|byte| *byte == 0).any(|word| word == argument.as_bytes())
+    };
+    pids().into_iter().filter(has).collect()
+}

@@ -2,8 +2,8 @@
 
 use super::background::BackgroundArguments;
 use super::{
-    ExitCode, Report, RunArguments, env, list, not_offered, numbers, output, reload, reset, save, scale,
-    send, show, signal, start, stop, upgrade,
+    ExitCode, Report, RunArguments, doctor, env, list, monit, not_offered, numbers, output, reload, reset,
+    save, scale, send, show, signal, start, startup, stop, upgrade,
 };
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser, Subcommand};
@@ -71,6 +71,8 @@ pub enum Command {
     /// Show everything about an app, and why it restarted
     #[command(visible_alias = "describe", aliases = ["desc", "info"])]
     Show(show::ShowArguments),
+    /// Watch apps, workers, logs and events live
+    Monit(monit::MonitArguments),
     /// Send a signal to workers
     #[command(alias = "sendSignal")]
     Signal(signal::SignalArguments),
@@ -85,6 +87,10 @@ pub enum Command {
     Save(save::SaveArguments),
     /// Start the apps that were saved
     Resurrect(save::ResurrectArguments),
+    /// Have what was saved started after a reboot
+    Startup(startup::StartupArguments),
+    /// Undo what `stead startup` did
+    Unstartup(startup::StartupArguments),
     /// Put a new version of Stead in the place of the running one; workers and connections go on
     #[command(visible_alias = "update", alias = "updatePM2")]
     Upgrade(upgrade::UpgradeArguments),
@@ -100,6 +106,8 @@ pub enum Command {
     Jlist(numbers::PlainArguments),
     /// The same, on many lines
     Prettylist(numbers::PlainArguments),
+    /// Look for what usually goes wrong on a machine, and say what to do
+    Doctor(doctor::DoctorArguments),
     /// Print every setting with its default and its reason
     Defaults,
 }
@@ -204,12 +212,15 @@ pub fn execute(command: &Command) -> Option<ExitCode> {
         Command::Scale(arguments) => scale::execute(arguments),
         Command::List(arguments) => list::execute(arguments),
         Command::Show(arguments) => show::execute(arguments),
+        Command::Monit(arguments) => monit::execute(arguments),
         Command::Signal(arguments) => signal::execute(arguments),
         Command::Send(arguments) => send::execute(arguments),
         Command::Env(arguments) => env::execute(arguments),
         Command::Reset(arguments) => reset::execute(arguments),
         Command::Save(arguments) => save::execute(arguments),
         Command::Resurrect(arguments) => save::execute_resurrect(arguments),
+        Command::Startup(arguments) => startup::execute(arguments),
+        Command::Unstartup(arguments) => startup::execute_undo(arguments),
         Command::Upgrade(arguments) => upgrade::execute(arguments),
         Command::Kill(arguments) => stop::execute_kill(arguments),
         Command::Ping(arguments) => numbers::execute_ping(arguments),
@@ -217,6 +228,7 @@ pub fn execute(command: &Command) -> Option<ExitCode> {
         Command::Id(arguments) => numbers::execute_id(arguments),
         Command::Jlist(arguments) => numbers::execute_jlist(arguments, false),
         Command::Prettylist(arguments) => numbers::execute_jlist(arguments, true),
+        Command::Doctor(arguments) => doctor::execute(arguments),
         Command::Defaults => output::data(crate::config::DEFAULTS),
     })
 }

@@ -9,6 +9,7 @@
 //! | `stop.rs`, `reload.rs`, `scale.rs`, `signal.rs`, `send.rs`, `env.rs`, `reset.rs`, `upgrade.rs` | verbs, complete |
 //! | `save.rs`, `saved.rs` | apps that survive a reboot, and the file they are in |
 //! | `list.rs`, `show.rs`, `numbers.rs` | what is running, for people and for scripts |
+//! | `monit/`, `startup/`, `doctor/` | everything live on the terminal; running again after a reboot; what is wrong here |
 //! | `fleet.rs`, `selector.rs`, `target.rs` | which instances run, and which apps a word means |
 //! | `steps.rs`, `ending.rs` | staying with what takes time, to its end |
 //! | `table.rs`, `format.rs`, `secrets.rs` | how things look |
@@ -18,6 +19,7 @@
 
 pub mod background;
 mod command;
+pub mod doctor;
 mod ending;
 pub mod env;
 pub mod exit_code;
@@ -26,6 +28,7 @@ mod fleet;
 mod follow;
 mod format;
 pub mod list;
+pub mod monit;
 mod not_offered;
 pub mod numbers;
 pub mod output;
@@ -43,6 +46,7 @@ mod session;
 pub mod show;
 pub mod signal;
 pub mod start;
+pub mod startup;
 mod steps;
 pub mod stop;
 mod table;

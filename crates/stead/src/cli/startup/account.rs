@@ -1,0 +1,150 @@
+//! For whom: a user, their home, and where their own commands look for a running instance, because a service that uses
+//! other places than they do would never be found.
+
+use super::command;
+use crate::cli::{ExitCode, Report};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use stead_control::{Home, RuntimeDirectory};
+
+/// A user, as a service needs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in super::super) struct Account {
+    pub(in super::super) name: String,
+    pub(in super::super) uid: u32,
+    /// Home directory.
+    pub(in super::super) home: PathBuf,
+    /// `STEAD_HOME`.
+    pub(in super::super) state: PathBuf,
+    /// `STEAD_RUNTIME_DIR`.
+    pub(in super::super) runtime: PathBuf,
+}
+
+impl Account {
+    /// The named user; else whoever called sudo; else this one.
+    ///
+    /// # Errors
+    /// When there is no such user.
+    pub(super) fn find(name: Option<&str>, home: Option<&Path>) -> Result<Account, Report> {
+        let own = rustix::process::geteuid();
+        let by_sudo = std::env::var("SUDO_USER").ok().filter(|_| own.is_root());
+        let wanted = match name.map(str::to_owned).or(by_sudo) {
+            Some(name) => name,
+            None => own.as_raw().to_string(),
+        };
+        let line = passwd_line(&wanted).ok_or_else(|| {
+            Report::new(ExitCode::Usage, format!("there is no user `{wanted}`"))
+                .hint("`-u USER` names another")
+        })?;
+        let (name, uid, given_home) = line;
+        let home =
+            home.map_or(given_home, |path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned()));
+        let is_own = uid == own.as_raw();
+        Ok(Account::with_places(name, uid, home, is_own, |name| std::env::var_os(name)))
+    }
+
+    /// This process's own user, whatever it is called.
+    pub(in super::super) fn own() -> Account {
+        Account::find(Some(&rustix::process::geteuid().as_raw().to_string()), None).unwrap_or_else(|_| {
+            let uid = rustix::process::geteuid().as_raw();
+            let home = std::env::var_os("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from);
+            Account::with_places(uid.to_string(), uid, home, true, |name| std::env::var_os(name))
+        })
+    }
+
+    /// Where the user's commands look: by this environment if it is theirs, or says so in full; else as it will be when they
+    /// log in.
+    fn with_places(
+        name: String,
+        uid: u32,
+        home: PathBuf,
+        is_own: bool,
+        variable: impl Fn(&str) -> Option<std::ffi::OsString>,
+    ) -> Account {
+        let theirs = |wanted: &str| match wanted {
+            "HOME" => Some(home.clone().into_os_string()),
+            "XDG_STATE_HOME" if !is_own => None,
+            "XDG_RUNTIME_DIR" => {
+                let own = variable(wanted).filter(|_| is_own);
+                // Root's sessions have one too; a session of the user makes it.
+                own.or_else(|| Path::new("/run/user").is_dir().then(|| format!("/run/user/{uid}").into()))
+            }
+            wanted => variable(wanted),
+        };
+        let state = Home::of(theirs).path().to_owned();
+        let explicit = ["STEAD_RUNTIME_DIR", "STEAD_HOME"]
+            .iter()
+            .any(|name| variable(name).is_some_and(|value| !value.is_empty()));
+        let session = theirs("XDG_RUNTIME_DIR").map(PathBuf::from);
+        let runtime = match session {
+            // The directory of a user who is not logged in is not there yet.
+            Some(session) if !explicit && !is_own => session.join("stead"),
+            _ if is_own || explicit => RuntimeDirectory::of(theirs).path().to_owned(),
+            _ if uid == 0 => PathBuf::from("/run/stead"),
+            _ => PathBuf::from(format!("/tmp/stead-{uid}")),
+        };
+        Account { name, uid, home, state, runtime }
+    }
+}
+
+/// Name, number and home of a user by name or number: from the file, else from whoever else knows users.
+fn passwd_line(wanted: &str) -> Option<(String, u32, PathBuf)> {
+    let local = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let find = |text: &str| text.lines().find_map(|line| parse(line, wanted));
+    find(&local).or_else(|| {
+        let mut getent = Command::new("getent");
+        getent.args(["passwd", "--", wanted]);
+        find(&String::from_utf8_lossy(&command::run(&mut getent, command::SHORT).ok()?.stdout))
+    })
+}
+
+fn parse(line: &str, wanted: &str) -> Option<(String, u32, PathBuf)> {
+    let mut fields = line.split(':');
+    let (name, uid) = (fields.next()?, fields.nth(1)?);
+    let home = fields.nth(2)?;
+    let is_wanted = name == wanted || uid == wanted;
+    is_wanted.then(|| Some((name.to_owned(), uid.parse().ok()?, PathBuf::from(home))))?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_are_found_by_name_and_number() {
+        let line = "shop:x:1000:1000:Shop,,,:/home2/shop:/bin/sh";
+        let expected = Some(("shop".to_owned(), 1000, PathBuf::from("/home2/shop")));
+        for (line, wanted, expected) in [
+            (line, "shop", expected.clone()),
+            (line, "1000", expected),
+            (line, "root", None),
+            ("", "", None),
+            ("broken", "broken", None),
+            ("a:b:c", "a", None),
+        ] {
+            assert_eq!(parse(line, wanted), expected, "{line} {wanted}");
+        }
+    }
+
+    #[test]
+    fn a_service_looks_where_its_user_looks() {
+        let check = |is_own, variables: &[(&str, &str)], state: &str, runtime: &str| {
+            let variable =
+                |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).into());
+            let account = Account::with_places("shop".to_owned(), 77, "/srv/shop".into(), is_own, variable);
+            assert_eq!(account.state, Path::new(state), "{variables:?}");
+            assert_eq!(account.runtime, Path::new(runtime), "{variables:?}");
+        };
+        check(true, &[("STEAD_HOME", "/a")], "/a", "/a/run");
+        check(true, &[("STEAD_HOME", "/a"), ("STEAD_RUNTIME_DIR", "/b")], "/a", "/b");
+        check(true, &[("XDG_STATE_HOME", "/s"), ("STEAD_RUNTIME_DIR", "/b")], "/s/stead", "/b");
+        check(false, &[("STEAD_HOME", "/a")], "/a", "/a/run");
+        // Another user's variables say nothing about this one's.
+        let other = Account::with_places("shop".to_owned(), 77, "/srv/shop".into(), false, |name| {
+            (name == "XDG_STATE_HOME").then(|| "/root/state".into())
+        });
+        assert_eq!(other.state, Path::new("/srv/shop/.local/state/stead"));
+        assert!(other.runtime.ends_with("77/stead") || other.runtime.ends_with("stead-77"), "{other:?}");
+    }
+}
