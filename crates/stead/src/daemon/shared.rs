@@ -19,7 +19,7 @@ use super::fleet::Convoy;
 use super::folder::Folder;
 use super::message::Message;
 use super::ports::{ListenError, Ports};
-use super::registry::{Registry, Rest};
+use super::registry::{AppHandle, Registry, Rest};
 use super::settings::{Shown, for_supervisor};
 use super::successor::Successor;
 use crate::cli::{self, ExitCode, Report};
