@@ -2,11 +2,13 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 const SIGKILL: i32 = 9;
 const SIGTERM: i32 = 15;
 
 /// How a process ended. Exactly one of `code` and `signal` is set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExitKind {
     /// The code it exited with.
     pub code: Option<i32>,

@@ -5,10 +5,12 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::exit::ExitKind;
 
 /// Why something failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reason {
     /// The process could not be started.
     SpawnFailed {
@@ -42,6 +44,8 @@ pub enum Reason {
     Stopped,
     /// As many reloads wait already as may.
     ReloadsWaiting,
+    /// A reload was asked for meanwhile and replaces the worker anyway.
+    ReloadFirst,
 }
 
 impl Reason {
@@ -64,6 +68,7 @@ impl fmt::Display for Reason {
             }
             Self::NotRunning => f.write_str("the application is not running"),
             Self::Stopped => f.write_str("the application was stopped"),
+            Self::ReloadFirst => f.write_str("a reload goes first"),
             Self::ReloadsWaiting => f.write_str("too many reloads are waiting already"),
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! | death | counts | what follows |
 //! |---|---|---|
-//! | the policy does not want it back | no | nothing |
+//! | the policy does not want it back, or its exit code is one to stop after | no | nothing |
 //! | from outside, had been ready | no | another at once |
 //! | from outside, before ready | no | another after the first backoff, so that a killer cannot make it spin |
 //! | ready for `stable_after` or longer | no, and the count begins anew | another at once |
@@ -14,11 +14,14 @@
 //! After a cool-down there is a single try, because whatever broke the slot is probably still broken.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use crate::backoff::{self, Jitter};
 use crate::config::AppConfig;
 use crate::event::Next;
+use crate::moment::Moment;
 use crate::reason::Reason;
 
 /// After which ends a worker is started again. Says nothing of processes that could not even be started: they are tried again.
@@ -46,24 +49,24 @@ impl Restart {
 /// The end of a worker that nobody had asked for.
 #[derive(Debug)]
 pub(crate) struct Death<'a> {
-    pub(crate) at: Instant,
-    pub(crate) ready_since: Option<Instant>,
+    pub(crate) at: Moment,
+    pub(crate) ready_since: Option<Moment>,
     pub(crate) reason: &'a Reason,
     /// The program does not exist and nothing was ever ready.
     pub(crate) hopeless: bool,
 }
 
 /// The deaths of one slot that count.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Record {
     /// Within the period; never more than `restarts_max` plus one.
-    deaths: VecDeque<Instant>,
+    deaths: VecDeque<Moment>,
     /// In a row, without a stable worker between them.
     unstable: u32,
     trust: Trust,
 }
 
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 enum Trust {
     #[default]
     Normal,
@@ -74,7 +77,7 @@ enum Trust {
 impl Record {
     /// Decides what follows a death, and remembers it.
     pub(crate) fn judge(&mut self, death: &Death<'_>, config: &AppConfig, jitter: &mut Jitter) -> Next {
-        if !config.restart.wants_back(death.reason) {
+        if !config.restart.wants_back(death.reason) || is_stop_code(death.reason, config) {
             return Next::No;
         }
         if matches!(death.reason, Reason::Exited { exit } if exit.outside) {
@@ -114,11 +117,11 @@ impl Record {
     }
 
     /// Deaths in a row that counted, as of now.
-    pub(crate) fn unstable(&self, now: Instant, ready_since: Option<Instant>, config: &AppConfig) -> u32 {
+    pub(crate) fn unstable(&self, now: Moment, ready_since: Option<Moment>, config: &AppConfig) -> u32 {
         if is_stable(now, ready_since, config) { 0 } else { self.unstable }
     }
 
-    fn count(&mut self, at: Instant, config: &AppConfig) {
+    fn count(&mut self, at: Moment, config: &AppConfig) {
         self.unstable = self.unstable.saturating_add(1);
         self.deaths.push_back(at);
         while self.deaths.front().is_some_and(|&first| is_outside_window(first, at, config.restarts_period)) {
@@ -131,12 +134,17 @@ impl Record {
     }
 }
 
-fn is_outside_window(first: Instant, now: Instant, period: Duration) -> bool {
+fn is_stop_code(reason: &Reason, config: &AppConfig) -> bool {
+    let Reason::Exited { exit } = reason else { return false };
+    exit.code.is_some_and(|code| config.stop_exit_codes.contains(&code))
+}
+
+fn is_outside_window(first: Moment, now: Moment, period: Duration) -> bool {
     // The death that is being judged always counts, even in a window of no length.
     first != now && now.saturating_duration_since(first) >= period
 }
 
-fn is_stable(now: Instant, ready_since: Option<Instant>, config: &AppConfig) -> bool {
+fn is_stable(now: Moment, ready_since: Option<Moment>, config: &AppConfig) -> bool {
     ready_since.is_some_and(|since| now.saturating_duration_since(since) >= config.stable_after)
 }
 
@@ -150,6 +158,7 @@ pub(crate) mod tests {
         AppConfig {
             instances: 2,
             restart: Restart::Permanent,
+            stop_exit_codes: Vec::new(),
             backoff_first: Duration::from_millis(100),
             backoff_max: Duration::from_secs(5),
             stable_after: Duration::from_secs(1),
@@ -162,6 +171,7 @@ pub(crate) mod tests {
             terminate_after: Duration::from_secs(5),
             kill_after: Duration::from_secs(5),
             reload_parallel: 1,
+            health_replace_after: Duration::from_secs(30),
         }
     }
 
@@ -189,12 +199,15 @@ pub(crate) mod tests {
     }
 
     fn check(config: &AppConfig, deaths: &[Entry], expected: &[&str]) {
-        let start = Instant::now() + Duration::from_secs(1000);
+        let start = Moment::default();
         let (mut record, mut jitter) = (Record::default(), Jitter::new(3));
         let mut words = Vec::new();
         for (second, ready_for, reason) in deaths {
-            let at = start + Duration::from_secs(*second);
-            let ready_since = ready_for.map(|milliseconds| at - Duration::from_millis(milliseconds));
+            let second = second + 1000;
+            let at = start + Duration::from_secs(second);
+            let ready_since = ready_for.map(|milliseconds| {
+                start + (Duration::from_secs(second) - Duration::from_millis(milliseconds))
+            });
             let death = Death { at, ready_since, reason, hopeless: false };
             words.push(word(record.judge(&death, config, &mut jitter), config));
         }
@@ -213,6 +226,22 @@ pub(crate) mod tests {
         ] {
             check(&AppConfig { restart, ..config() }, &[(0, Some(5000), exited(code))], &[expected]);
         }
+    }
+
+    #[test]
+    fn code_to_stop_after_is_final_under_every_policy() {
+        for (restart, code, expected) in [
+            (Restart::Permanent, 3, "no"),
+            (Restart::Permanent, 0, "no"),
+            (Restart::Permanent, 1, "now"),
+            (Restart::Transient, 3, "no"),
+            (Restart::Transient, 1, "now"),
+        ] {
+            let config = AppConfig { restart, stop_exit_codes: vec![3, 0], ..config() };
+            check(&config, &[(0, Some(5000), exited(code))], &[expected]);
+        }
+        let config = AppConfig { stop_exit_codes: vec![9], ..config() };
+        check(&config, &[(0, Some(5000), killed())], &["now"]);
     }
 
     #[test]
@@ -268,7 +297,7 @@ pub(crate) mod tests {
     fn missing_cool_down_still_keeps_the_pace_of_the_backoff() {
         let config = AppConfig { restarts_max: 0, cool_down: Duration::ZERO, ..config() };
         let reason = exited(1);
-        let death = Death { at: Instant::now(), ready_since: None, reason: &reason, hopeless: false };
+        let death = Death { at: Moment::default(), ready_since: None, reason: &reason, hopeless: false };
         let next = Record::default().judge(&death, &config, &mut Jitter::new(1));
         assert!(
             matches!(next, Next::Failed { retry_in } if retry_in >= Duration::from_millis(50)),

@@ -3,26 +3,31 @@
 use std::fmt;
 use std::time::Instant;
 
+use serde::{Deserialize, Serialize};
+
 use crate::config::AppConfig;
-use crate::event::WorkerId;
+use crate::event::{Recycle, WorkerId};
+use crate::moment::{Clock, Moment};
 use crate::slot::{Change, Slot, State};
 use crate::worker::{self, Worker};
 
-/// An application at one moment.
+/// An application as it looks at one time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AppSnapshot {
     /// Where it stands as a whole.
     pub phase: Phase,
     /// How many workers are wanted.
     pub instances: u32,
-    /// The reload that runs, if one does.
+    /// The reload or restart that runs, if one does.
     pub reload: Option<ReloadSnapshot>,
+    /// The worker that is being recycled, if one is.
+    pub recycle: Option<RecycleSnapshot>,
     /// By index; slots that were scaled away are among them until their last process is gone.
     pub slots: Vec<SlotSnapshot>,
 }
 
 /// Where an application stands as a whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Phase {
     /// Not started yet.
     Idle,
@@ -30,6 +35,8 @@ pub enum Phase {
     Running,
     /// Workers are leaving, none is started.
     Stopping,
+    /// The same, and when the last is gone all is started again.
+    StoppingToStart,
     /// Nothing runs.
     Stopped,
 }
@@ -37,7 +44,7 @@ pub enum Phase {
 /// A reload at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReloadSnapshot {
-    /// As given in [`Input::Reload`](crate::Input::Reload); several if they were merged.
+    /// As given with the order; several if they were merged.
     pub ids: Vec<u64>,
     /// Slots replaced.
     pub done: u32,
@@ -45,6 +52,17 @@ pub struct ReloadSnapshot {
     pub of: u32,
     /// Requests that wait for the one that follows.
     pub waiting: usize,
+}
+
+/// A worker that is being recycled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecycleSnapshot {
+    /// Which.
+    pub worker: WorkerId,
+    /// Its slot.
+    pub slot: u32,
+    /// Why.
+    pub why: Recycle,
 }
 
 /// A slot at one moment. `worker`, `pid`, `state` and `since` are those of the worker that counts: the one that serves, else the one that is
@@ -61,6 +79,8 @@ pub struct SlotSnapshot {
     pub state: SlotState,
     /// Since when.
     pub since: Instant,
+    /// Since when its worker is ready but not healthy, if it is.
+    pub unhealthy_since: Option<Instant>,
     /// All other processes of the slot: the new one of a reload, and those that are leaving.
     pub others: Vec<WorkerSnapshot>,
     /// How often a worker was started because another had died.
@@ -95,7 +115,7 @@ pub enum SlotState {
     Starting,
     /// It gets requests.
     Ready,
-    /// It was ready and said that it is not any more.
+    /// It was ready and is not any more: it said so, or is unhealthy.
     Unready,
     /// It finishes its last requests.
     Draining,
@@ -131,8 +151,8 @@ impl From<worker::State> for SlotState {
     fn from(state: worker::State) -> Self {
         match state {
             worker::State::Spawning { .. } | worker::State::Starting { .. } => Self::Starting,
-            worker::State::Ready => Self::Ready,
-            worker::State::Unready { .. } => Self::Unready,
+            worker::State::Ready | worker::State::Ailing(_) => Self::Ready,
+            worker::State::Ejected(_) | worker::State::Unready { .. } => Self::Unready,
             worker::State::Draining { .. } => Self::Draining,
             worker::State::Unborn { .. }
             | worker::State::Stopping { .. }
@@ -143,13 +163,24 @@ impl From<worker::State> for SlotState {
     }
 }
 
+/// What a snapshot is taken with.
+#[derive(Debug)]
+pub(crate) struct View<'a> {
+    pub(crate) now: Moment,
+    pub(crate) clock: Clock,
+    pub(crate) config: &'a AppConfig,
+}
+
 impl SlotSnapshot {
-    pub(crate) fn take(slot: &Slot, now: Instant, config: &AppConfig) -> Self {
+    pub(crate) fn take(slot: &Slot, view: &View<'_>) -> Self {
+        let View { now, clock, config } = *view;
         let (main, new, vacant) = match slot.state() {
             State::Up(worker) | State::Failing(worker, _) => (Some(worker), None, None),
             State::Reloading(Change { old: Some(old), new }) => (Some(old), Some(new), None),
             State::Reloading(Change { old: None, new }) => (Some(new), None, None),
-            State::Down { since, .. } => (None, None, Some((SlotState::Down, *since))),
+            State::Down { since, .. } | State::Restarting { since } => {
+                (None, None, Some((SlotState::Down, *since)))
+            }
             State::Failed { since, .. } => (None, None, Some((SlotState::Failed, *since))),
         };
         // An empty slot shows who is leaving it, unless it has failed: that is what one wants to see.
@@ -166,21 +197,23 @@ impl SlotSnapshot {
             worker: shown.map(Worker::id),
             pid: shown.and_then(Worker::pid),
             state,
-            since,
+            since: clock.instant(since),
+            unhealthy_since: shown.and_then(Worker::illness).map(|illness| clock.instant(illness.since)),
             others: others
                 .filter(|other| Some(other.id()) != shown.map(Worker::id))
-                .map(WorkerSnapshot::take)
+                .map(|other| WorkerSnapshot::take(other, clock))
                 .collect(),
             restarts: slot.restarts(),
             unstable: slot.record().unstable(now, main.and_then(Worker::ready_since), config),
             exit_last: slot.exit_last().map(str::to_owned),
-            try_next: slot.try_next(),
+            try_next: slot.try_next().map(|at| clock.instant(at)),
         }
     }
 }
 
 impl WorkerSnapshot {
-    fn take(worker: &Worker) -> Self {
-        Self { worker: worker.id(), pid: worker.pid(), state: worker.state().into(), since: worker.since() }
+    fn take(worker: &Worker, clock: Clock) -> Self {
+        let since = clock.instant(worker.since());
+        Self { worker: worker.id(), pid: worker.pid(), state: worker.state().into(), since }
     }
 }

@@ -12,7 +12,7 @@
 //!   `connection.rs`, `signals.rs`, `systemd.rs`, `memory.rs`, `footprint.rs`, `name.rs` and `say.rs`.
 //! - `protocol.rs`, `frame.rs`, `exit.rs` and `signal.rs` are what both sides say.
 //! - [`Keeper::connect`] is what the daemon calls, on tokio: `connect.rs`, `client.rs`, `exchange.rs`, `inheritance.rs`, and
-//!   `formats.rs` for which versions understand each other.
+//!   `formats.rs` for which versions understand each other. `peer.rs` is what two daemons say to each other.
 
 mod children;
 mod client;
@@ -27,6 +27,7 @@ mod frame;
 mod inheritance;
 mod memory;
 mod name;
+mod peer;
 mod policy;
 mod protocol;
 mod reap;
@@ -46,6 +47,7 @@ pub use daemon::DaemonCommand;
 pub use exit::{Exit, ResourceUse};
 pub use formats::{FORMATS_VERB, Formats, UpgradeError};
 pub use inheritance::{Inheritance, Inherited};
+pub use peer::{PeerReceiver, PeerSender, peer};
 pub use protocol::{ChildId, FD_VARIABLE, HELD_MAX, NAME_BYTES_MAX, Role, VERSION, VERSION_VARIABLE};
 pub use renewal::is_renewed;
 pub use server::run;

@@ -5,11 +5,12 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::json;
+use stead_logs::{Source, Stream};
 
 use crate::cli::output::{self, To};
 
@@ -19,21 +20,6 @@ const WAITING_MAX: usize = 8 * 1024;
 const LAST_LINES: Duration = Duration::from_secs(1);
 /// Colours for the names of apps, in turn: cyan, yellow, green, magenta, blue.
 const COLOURS: [u8; 5] = [36, 33, 32, 35, 34];
-
-/// Who printed a line.
-#[derive(Debug, Clone)]
-pub(super) struct Source {
-    pub(super) app: String,
-    pub(super) slot: u32,
-    pub(super) stream: Stream,
-}
-
-/// Where a worker printed it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stream {
-    Stdout,
-    Stderr,
-}
 
 /// What is to be printed, and where.
 type Text = (To, Vec<u8>);
@@ -45,13 +31,13 @@ pub(super) struct Console {
     json: bool,
     colours: bool,
     /// Names of apps, for a colour each and a common width.
-    apps: Vec<String>,
+    apps: Mutex<Vec<String>>,
     /// Rung when everything is printed.
     printed: Mutex<Receiver<()>>,
 }
 
 impl Console {
-    pub(super) fn start(json: bool, apps: Vec<String>) -> Self {
+    pub(super) fn start(json: bool) -> Self {
         let (lines, waiting) = sync_channel(WAITING_MAX);
         let (done, printed) = sync_channel(1);
         let print = move || {
@@ -67,25 +53,34 @@ impl Console {
             dropped: AtomicU64::new(0),
             json,
             colours,
-            apps,
+            apps: Mutex::default(),
             printed: Mutex::new(printed),
+        }
+    }
+
+    /// There is one more app.
+    pub(super) fn know(&self, app: &str) {
+        let mut apps = self.apps();
+        if !apps.iter().any(|known| known == app) {
+            apps.push(app.to_owned());
         }
     }
 
     /// A worker printed a line.
     pub(super) fn line(&self, source: &Source, line: &[u8]) {
         let to = match source.stream {
-            Stream::Stdout => To::Stdout,
-            Stream::Stderr => To::Stderr,
+            Stream::Out => To::Stdout,
+            Stream::Err => To::Stderr,
         };
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
         if self.json {
-            let stream = if source.stream == Stream::Stdout { "stdout" } else { "stderr" };
+            let stream = source.stream.json_name();
             let line = String::from_utf8_lossy(line);
-            let value = json!({ "type": "line", "time": now(), "app": source.app, "instance": source.slot,
+            let value = json!({ "type": "line", "time": now(), "app": source.app, "instance": source.instance,
                 "stream": stream, "line": line });
             return self.put(To::Stdout, format!("{value}\n").into_bytes());
         }
-        let mut text = self.prefix(&format!("{}.{}", source.app, source.slot), &source.app).into_bytes();
+        let mut text = self.prefix(&source.to_string(), &source.app).into_bytes();
         text.extend_from_slice(line);
         text.push(b'\n');
         self.put(to, text);
@@ -99,7 +94,10 @@ impl Console {
         }
         let prefix = self.prefix("stead", "");
         let about = app
-            .filter(|app| self.apps.len() > 1 || !self.apps.iter().any(|known| known == app))
+            .filter(|app| {
+                let apps = self.apps();
+                apps.len() > 1 || !apps.iter().any(|known| known == app)
+            })
             .map(|app| format!("{app}: "))
             .unwrap_or_default();
         self.put(To::Stderr, format!("{prefix}{about}{text}\n").into_bytes());
@@ -123,8 +121,9 @@ impl Console {
     }
 
     fn prefix(&self, name: &str, app: &str) -> String {
-        let width = self.apps.iter().map(|app| app.len() + 2).max().unwrap_or(0).max("stead".len());
-        let position = self.apps.iter().position(|other| other == app);
+        let apps = self.apps();
+        let width = apps.iter().map(|app| app.len() + 2).max().unwrap_or(0).max("stead".len());
+        let position = apps.iter().position(|other| other == app);
         match position {
             Some(position) if self.colours => {
                 format!("\x1b[{}m{name:width$} |\x1b[0m ", COLOURS[position % COLOURS.len()])
@@ -132,6 +131,10 @@ impl Console {
             None if self.colours => format!("\x1b[1m{name:width$} |\x1b[0m "),
             _ => format!("{name:width$} | "),
         }
+    }
+
+    fn apps(&self) -> MutexGuard<'_, Vec<String>> {
+        self.apps.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn put(&self, to: To, text: Vec<u8>) {

@@ -1,19 +1,48 @@
 //! Settings in the words of the rooms they are for.
 
+use serde::{Deserialize, Serialize};
 use stead_process::node;
 
-use crate::config::{AppSettings, Balance, ReadyTimeout, RestartPolicy, Serialization};
+use crate::config::{
+    AppSettings, Balance, Identity, ReadyTimeout, ResourceName, RestartPolicy, Serialization,
+};
 
 /// How a Node.js program's channel is written.
-pub(super) fn for_channel(settings: &AppSettings) -> node::Serialization {
-    match settings.serialization {
+pub(super) fn for_channel(serialization: Serialization) -> node::Serialization {
+    match serialization {
         Serialization::Json => node::Serialization::Json,
         Serialization::Advanced => node::Serialization::Advanced,
     }
 }
 
+/// As whom a worker runs.
+pub(super) fn for_system(identity: &Identity) -> stead_process::spawn::Identity {
+    stead_process::spawn::Identity {
+        uid: identity.uid,
+        gid: identity.gid,
+        groups: identity.groups.clone(),
+        umask: identity.umask,
+        limits: identity.limits.iter().map(|(name, limit)| (resource(*name), *limit)).collect(),
+        no_new_privileges: identity.no_new_privileges,
+    }
+}
+
+fn resource(name: ResourceName) -> stead_process::spawn::ResourceName {
+    use stead_process::spawn::ResourceName as Known;
+    match name {
+        ResourceName::Nofile => Known::Nofile,
+        ResourceName::Nproc => Known::Nproc,
+        ResourceName::Core => Known::Core,
+        ResourceName::As => Known::As,
+        ResourceName::Stack => Known::Stack,
+        ResourceName::Memlock => Known::Memlock,
+        ResourceName::Fsize => Known::Fsize,
+        ResourceName::Cpu => Known::Cpu,
+    }
+}
+
 /// What an app has shown of itself so far.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub(super) struct Shown {
     /// It listens somewhere, or did: a worker that does not is then not ready.
     pub(super) serves: bool,
@@ -32,6 +61,7 @@ pub(super) fn for_supervisor(settings: &AppSettings, shown: Shown) -> stead_supe
             RestartPolicy::Transient => stead_supervisor::Restart::Transient,
             RestartPolicy::Temporary => stead_supervisor::Restart::Temporary,
         },
+        stop_exit_codes: settings.stop_exit_codes.clone(),
         backoff_first: restart.backoff_first,
         backoff_max: restart.backoff_max,
         stable_after: restart.stable_after,
@@ -47,6 +77,7 @@ pub(super) fn for_supervisor(settings: &AppSettings, shown: Shown) -> stead_supe
         terminate_after: stop.terminate_after,
         kill_after: stop.kill_after,
         reload_parallel: settings.reload_parallel,
+        health_replace_after: settings.health.replace_after,
     }
 }
 
@@ -80,6 +111,7 @@ pub(super) fn for_balancer(settings: &AppSettings) -> stead_balancer::Config {
         poison_deaths_max: from.poison_deaths_max,
         replays_max: from.replays_max,
         trust_forwarded: from.trust_forwarded,
+        slow_start: settings.slow_start,
         policy: match from.balance {
             Balance::LeastLoaded => stead_balancer::Policy::LeastLoaded,
             Balance::RoundRobin => stead_balancer::Policy::RoundRobin,
