@@ -68,7 +68,7 @@ class Turns:
         spin_before, foreign = self._spin, Foreign()
         with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as folder:
             processes = Processes(Path(folder))
-            limit = ROW_LIMIT_SECONDS + ROW_LIMIT_PER_SECOND * self._setting.seconds
+            limit = max(ROW_LIMIT_SECONDS + ROW_LIMIT_PER_SECOND * self._setting.seconds, scenario.limit_seconds)
             try:
                 with time_limit(limit):
                     metrics = scenario.measure(Row(processes, self._setting, load, contender))

@@ -6,6 +6,7 @@
 mod support;
 
 mod all_workers_dead;
+mod background;
 mod bad_input;
 mod balancer_bodies;
 mod balancer_http;
@@ -22,5 +23,6 @@ mod other_programs;
 mod poison;
 mod reload_broken_code;
 mod reload_under_load;
+mod upgrade;
 mod websocket_and_sse;
 mod wedged;

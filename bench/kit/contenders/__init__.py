@@ -8,7 +8,7 @@ from .haproxy import HaProxy, HaProxyRetry
 from .nginx import Nginx, NginxNextUpstream
 from .node import Cluster, Node
 from .pm2 import Pm2
-from .stead import Stead
+from .stead import Stead, SteadInBackground
 
 FAMILIES = ("node", "cluster", "pm2", "nginx", "haproxy", "stead")
 
@@ -24,4 +24,5 @@ __all__ = [
     "Program",
     "Setting",
     "Stead",
+    "SteadInBackground",
 ]

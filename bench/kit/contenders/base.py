@@ -34,6 +34,7 @@ class Program:
     crash_within_seconds: float = 0.0
     graceful: bool = False
     names_pid: bool = False
+    prints_megabytes: int = 0
     # Copies end by design: whoever starts none of them again itself gets a respawn loop.
     dies: bool = False
 
@@ -52,6 +53,8 @@ class Program:
             variables["BENCH_CRASH_LOG"] = folder / "crashes"
         if self.graceful:
             variables["BENCH_GRACEFUL"] = 1
+        if self.prints_megabytes:
+            variables |= {"BENCH_PRINT_MB": self.prints_megabytes, "BENCH_FOLDER": folder}
         if self.names_pid:
             variables["BENCH_PID_HEADER"] = 1
         return variables

@@ -35,6 +35,14 @@ class Pm2(Contender):
     def replace_workers(self):
         self.processes.run(self._command("reload", "app"), COMMAND_LIMIT_SECONDS, self._environment())
 
+    def upgrade(self):
+        """PM2's own way to run a new version of itself."""
+        self.processes.run(self._command("update"), COMMAND_LIMIT_SECONDS, self._environment())
+
+    def run(self, words, limit):
+        """Runs a verb to its end."""
+        return self.processes.run(self._command(*words), limit, self._environment())
+
     def _daemon(self):
         return int((self.home / "pm2.pid").read_text())
 

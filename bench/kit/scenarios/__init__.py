@@ -1,6 +1,6 @@
 """What is measured, in the order of the report. `base.py` says what a scenario is."""
 
-from . import cpu, crashes, hello, memory, proxied, reload, replacement, start
+from . import cpu, crashes, flat, hello, logs, many, memory, proxied, reload, replacement, start, upgrade
 
 SCENARIOS = (
     cpu.SCENARIO,
@@ -11,4 +11,8 @@ SCENARIOS = (
     start.SCENARIO,
     proxied.SCENARIO,
     replacement.SCENARIO,
+    upgrade.SCENARIO,
+    many.SCENARIO,
+    logs.SCENARIO,
+    flat.SCENARIO,
 )

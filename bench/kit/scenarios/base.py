@@ -60,6 +60,8 @@ class Scenario:
     # A key and a title each; a table for each.
     loads: dict[str, str] = field(default_factory=lambda: {"": ""})
     needs: tuple[str, ...] = ()
+    # Longest time of one row, where that of all others is not enough.
+    limit_seconds: float = 0.0
 
 
 STEAD = "**Stead**"

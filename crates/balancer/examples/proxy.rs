@@ -20,7 +20,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         pool.add(Endpoint::new(road));
     }
     let lanes = Lanes::start(std::env::var("LANES").map_or(Ok(1), |lanes| lanes.parse())?)?;
-    let _serving = lanes.serve(&Bound::bind(&Address::Tcp(listen.parse()?))?, &Front::Http(pool))?;
+    let bound = Bound::bind(&Address::Tcp(listen.parse()?))?;
+    let _serving = lanes.serve("proxy", &bound, &Front::Http(pool))?;
     // Nothing ends these workers; the receiver waits for ever.
     while heard.blocking_recv().is_some() {}
     Ok(())
@@ -49,6 +50,7 @@ fn config() -> Config {
         poison_deaths_max: 3,
         replays_max: 8,
         trust_forwarded: false,
+        slow_start: None,
         policy: Policy::LeastLoaded,
     }
 }

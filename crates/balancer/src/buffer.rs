@@ -22,6 +22,12 @@ pub(crate) struct Buffer {
     start: usize,
 }
 
+impl From<Vec<u8>> for Buffer {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self { bytes, start: 0 }
+    }
+}
+
 impl Buffer {
     pub(crate) fn unused(&self) -> &[u8] {
         &self.bytes[self.start..]

@@ -48,6 +48,8 @@ pub struct Config {
     pub replays_max: u32,
     /// Whether `X-Forwarded-*` and `Forwarded` of clients are believed and extended.
     pub trust_forwarded: bool,
+    /// Time in which the share of a worker that joins others grows from nothing to that of the others.
+    pub slow_start: Option<Duration>,
     /// How a worker is chosen.
     pub policy: Policy,
 }

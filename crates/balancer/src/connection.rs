@@ -18,6 +18,7 @@ use crate::http::{
     Answer, AnswerTo, ClientText, Forward, HeaderSpace, Reject, RequestMethodKind, Version, parse_request,
 };
 use crate::lane::{Lane, Service};
+use crate::moved::{Moved, WayOut};
 use crate::pool::Pool;
 use crate::request_body::{RequestBody, Wire};
 use crate::stream::Stream;
@@ -34,6 +35,30 @@ const IDLE_BYTES_MAX: usize = 4 * 1024;
 pub(crate) enum Next {
     Request,
     Close,
+    /// In another process.
+    Move,
+}
+
+/// A client that has come.
+pub(crate) struct Arrival {
+    client: Stream,
+    address: Option<SocketAddr>,
+    input: Buffer,
+    /// It has been a client before, somewhere else.
+    moved: bool,
+}
+
+impl Arrival {
+    pub(crate) fn accepted(client: Stream, address: Option<SocketAddr>) -> Self {
+        Self { client, address, input: Buffer::default(), moved: false }
+    }
+
+    /// # Errors
+    /// It is no connection, or the event loop takes no more.
+    pub(crate) fn moved(moved: Moved) -> std::io::Result<Self> {
+        let client = Stream::from_descriptor(moved.client)?;
+        Ok(Self { client, address: moved.address, input: moved.input.into(), moved: true })
+    }
 }
 
 /// What is remembered of a request once its head is on the wire.
@@ -56,6 +81,8 @@ enum Refusal {
     Late,
     /// The client is gone.
     Gone,
+    /// The client is to go on elsewhere.
+    Elsewhere,
 }
 
 /// A client connection and what its requests need, kept from one to the next.
@@ -77,30 +104,36 @@ pub(crate) struct Connection<'s> {
     text: Option<ClientText>,
 }
 
-/// Serves a client until one side ends the connection.
-pub(crate) async fn serve(
-    lane: Rc<Lane>,
-    service: &Service,
-    pool: &Arc<Pool>,
-    (client, address): (Stream, Option<SocketAddr>),
-) {
+/// Serves a client until one side ends the connection, or until it goes on elsewhere.
+pub(crate) async fn serve(lane: Rc<Lane>, service: &Service, pool: &Arc<Pool>, arrival: Arrival) {
+    let way_out = Rc::clone(&lane.way_out);
+    let _seat = poll_fn(|context| Poll::Ready(way_out.sit(context.waker()))).await;
+    let config = &pool.config;
+    let mut wait = if arrival.moved { config.idle_timeout } else { config.header_timeout };
     let mut connection = Connection {
         lane,
         service,
         pool,
-        client,
-        address,
+        client: arrival.client,
+        address: arrival.address,
         alarm: Alarm::default(),
-        input: Buffer::default(),
+        input: arrival.input,
         wire: Wire::new(),
         answer: Buffer::default(),
         output: Vec::new(),
-        text: address.map(ClientText::new),
+        text: arrival.address.map(ClientText::new),
     };
     let _counted = pool.connected();
-    let mut wait = pool.config.header_timeout;
-    while connection.serve_request(wait).await == Next::Request {
-        wait = pool.config.idle_timeout;
+    loop {
+        match connection.serve_request(wait).await {
+            Next::Request => (),
+            Next::Close => return,
+            Next::Move => match connection.leave() {
+                Some(stayed) => connection = stayed,
+                None => return,
+            },
+        }
+        wait = config.idle_timeout;
     }
 }
 
@@ -115,7 +148,18 @@ impl Connection<'_> {
                     .await
             }
             Err(Refusal::Gone) => Next::Close,
+            Err(Refusal::Elsewhere) => Next::Move,
         }
+    }
+
+    /// Sends the client to where it is served from now on. Gives the connection back if nobody takes it there.
+    fn leave(self) -> Option<Self> {
+        let listener = Arc::clone(&self.service.name);
+        // Only an event loop that is broken does not let go of a socket.
+        let client = self.client.into_descriptor().ok()?;
+        let moved = Moved { listener, client, input: self.input.unused().to_vec(), address: self.address };
+        let returned = self.lane.way_out.leave(moved).err()?;
+        Some(Self { client: Stream::from_descriptor(returned.client).ok()?, ..self })
     }
 
     /// Reads up to the end of a head; what follows it stays in the input.
@@ -123,6 +167,9 @@ impl Connection<'_> {
         let mut deadline = Instant::now() + wait;
         let mut begun = false;
         loop {
+            if may_leave(self.service, &self.lane.way_out) {
+                return Err(Refusal::Elsewhere);
+            }
             if !self.input.is_empty() {
                 if let Some(request) = self.parse_head().map_err(Refusal::Rule)? {
                     return Ok(request);
@@ -141,7 +188,7 @@ impl Connection<'_> {
             if !begun {
                 self.rest();
             }
-            if self.readable_by(deadline).await.is_err() {
+            if self.request_by(deadline).await.is_err() {
                 return Err(if begun { Refusal::Late } else { Refusal::Gone });
             }
         }
@@ -187,6 +234,19 @@ impl Connection<'_> {
         let head_bytes = head.head_bytes;
         self.input.consume(head_bytes);
         Ok(Some(request))
+    }
+
+    /// Waits until there is something to read from the client, or the way out opens.
+    async fn request_by(&mut self, deadline: Instant) -> Result<(), Late> {
+        let (service, way_out) = (self.service, &self.lane.way_out);
+        let (client, alarm) = (&self.client, &mut self.alarm);
+        poll_fn(|context| {
+            if client.poll_read_ready(context).is_ready() || may_leave(service, way_out) {
+                return Poll::Ready(Ok(()));
+            }
+            alarm.poll(context, deadline).map(|()| Err(Late))
+        })
+        .await
     }
 
     /// Waits until there is something to read from the client.
@@ -249,7 +309,7 @@ impl Connection<'_> {
     }
 
     pub(crate) fn is_closing(&self) -> bool {
-        self.service.closing.load(Ordering::Relaxed)
+        self.service.closing.load(Ordering::Relaxed) || self.lane.way_out.is_blocked()
     }
 
     pub(crate) async fn say_and_close(&mut self, answer: Answer<'_>) -> Next {
@@ -282,6 +342,11 @@ impl Connection<'_> {
         }
         Next::Close
     }
+}
+
+/// Whether clients leave when nothing of them is under way. Those of a listener that was closed before have nowhere to go.
+fn may_leave(service: &Service, way_out: &WayOut) -> bool {
+    way_out.is_open() && !service.closing.load(Ordering::Relaxed)
 }
 
 /// The other side did not do its part in time, or is gone: there is nobody to tell.

@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use tokio::sync::{oneshot, watch};
 
+use crate::EndpointSnapshot;
+
 /// Names an endpoint; never reused in this process, so that pools may share lanes.
 pub type EndpointId = u64;
 
@@ -44,10 +46,24 @@ pub enum Road {
     Tcp(SocketAddr),
 }
 
+impl Road {
+    /// Whether both lead to the same place over the same channel.
+    pub(crate) fn is(&self, other: &Road) -> bool {
+        match (self, other) {
+            (Road::Handed(one), Road::Handed(other)) => Arc::ptr_eq(one, other),
+            (Road::Unix(one), Road::Unix(other)) => one == other,
+            (Road::Tcp(one), Road::Tcp(other)) => one == other,
+            (Road::Handed(_) | Road::Unix(_) | Road::Tcp(_), _) => false,
+        }
+    }
+}
+
 /// A worker as the balancer sees it.
 pub struct Endpoint {
     pub(crate) id: EndpointId,
     pub(crate) road: Road,
+    /// Tries, and those of them it failed, before this process knew it.
+    pub(crate) before: (u64, u64),
     accepting: AtomicBool,
     death: watch::Sender<Option<Death>>,
     cut: watch::Sender<bool>,
@@ -59,10 +75,17 @@ impl Endpoint {
         Self {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             road,
+            before: (0, 0),
             accepting: AtomicBool::new(true),
             death: watch::Sender::new(None),
             cut: watch::Sender::new(false),
         }
+    }
+
+    /// A worker that another process knew: its counts go on.
+    #[must_use]
+    pub fn counted(self, before: &EndpointSnapshot) -> Self {
+        Self { before: (before.requests, before.failed), ..self }
     }
 
     /// Its name.
@@ -81,6 +104,12 @@ impl Endpoint {
 
     pub(crate) fn stop_accepting(&self) {
         self.accepting.store(false, Ordering::Relaxed);
+    }
+
+    /// It was drained, and is not to end after all.
+    pub(crate) fn accept_again(&self) {
+        self.cut.send_replace(false);
+        self.accepting.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn die(&self, death: Death) {

@@ -28,6 +28,10 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// unread whole. Node.js reads 64 KiB at a time and the kernel splits above 32 KiB; of other programs only a page is assumed.
 const WHOLE_BYTES_MAX_HANDED: usize = 32 * 1024;
 const WHOLE_BYTES_MAX: usize = 4 * 1024;
+/// A rest up to this size goes out behind the first piece at once: the kernel's bookkeeping for it (768 bytes for each 32 KiB,
+/// measured) is less than the first piece, so that the two can be weighed against each other. A longer one waits until the
+/// first piece has been read.
+const SECOND_PIECE_BYTES_MAX: usize = 128 * 1024;
 
 /// How a try ended.
 pub(crate) enum Try {
@@ -60,7 +64,9 @@ pub(crate) struct Attempt {
     pub(crate) write_failed: bool,
     /// The kernel took no more; when it does, the worker has read some.
     blocked: bool,
-    /// What the kernel held for the worker after the last write, if that was more than a worker reads at once.
+    /// The worker has been sent the first piece alone: the rest follows when it has read that.
+    probing: bool,
+    /// What the kernel held for the worker after the last write, if the request is more than a worker reads at once.
     held_bytes: u32,
     client_ended: bool,
     pub(crate) progress_at: Instant,
@@ -83,6 +89,7 @@ impl Attempt {
             upstream,
             write_failed: false,
             blocked: false,
+            probing: false,
             held_bytes: 0,
             client_ended: false,
             progress_at: since,
@@ -120,6 +127,25 @@ impl Attempt {
     fn has_been_read(&self) -> bool {
         let stream = &self.upstream.stream;
         stream.is_taken() || stream.unread_bytes() < self.held_bytes
+    }
+
+    /// `count` bytes were written after others. The kernel's bookkeeping makes each weigh more than it is, never less: if it now
+    /// holds less than before and these together, the worker has read some.
+    fn weigh(&mut self, count: usize) {
+        let held = self.upstream.stream.unread_bytes();
+        if held < self.held_bytes.saturating_add(u32::try_from(count).unwrap_or(u32::MAX)) {
+            self.lease.taken();
+        }
+        self.held_bytes = held;
+    }
+
+    /// Whether the worker has still to read the first piece.
+    fn waits_for_first_read(&mut self) -> bool {
+        if self.probing && (self.lease.is_taken() || self.upstream.stream.is_taken()) {
+            self.probing = false;
+            self.lease.taken();
+        }
+        self.probing
     }
 
     /// Nothing of the request is left that would stand before the next one on this connection.
@@ -338,11 +364,16 @@ impl Connection<'_> {
         if attempt.held_bytes > 0 && !attempt.lease.is_taken() && attempt.has_been_read() {
             attempt.lease.taken();
         }
-        while !attempt.write_failed && !self.wire.unsent().is_empty() {
+        while !attempt.write_failed && !self.wire.unsent().is_empty() && !attempt.waits_for_first_read() {
+            let is_first = self.wire.is_untouched() && whole_bytes_max > 0;
             match attempt.upstream.stream.try_write(self.wire.next_piece(whole_bytes_max)) {
                 Ok(count) => {
                     self.wire.wrote(count, self.pool.config.replay_body_bytes_max);
                     attempt.wrote();
+                    attempt.probing = is_first && self.wire.unsent().len() > SECOND_PIECE_BYTES_MAX;
+                    if !attempt.lease.is_taken() && !self.wire.went_whole(whole_bytes_max) {
+                        attempt.weigh(count);
+                    }
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     attempt.blocked = true;
@@ -351,9 +382,6 @@ impl Connection<'_> {
                 Err(_) if self.wire.is_untouched() => return Err(()),
                 Err(_) => attempt.write_failed = true,
             }
-        }
-        if !attempt.lease.is_taken() && !self.wire.went_whole(whole_bytes_max) {
-            attempt.held_bytes = attempt.upstream.stream.unread_bytes();
         }
         if attempt.client_ended && self.wire.unsent().is_empty() {
             attempt.upstream.stream.finish_writing();
@@ -396,7 +424,7 @@ impl Connection<'_> {
     async fn wait(&mut self, attempt: &Attempt, request: &Request, deadline: Instant) -> Woke {
         let (client, alarm) = (&self.client, &mut self.alarm);
         let upstream = &attempt.upstream.stream;
-        let unsent = !self.wire.unsent().is_empty() && !attempt.write_failed;
+        let unsent = !self.wire.unsent().is_empty() && !attempt.write_failed && !attempt.probing;
         let hear_client = if request.body.is_done() {
             !attempt.client_ended && self.input.len() < self.pool.config.head.head_bytes_max
         } else {
@@ -452,6 +480,8 @@ impl Connection<'_> {
             tokio::task::spawn_local(outlast(attempt));
             return Err(Try::Moved(other));
         }
+        // It may have begun to read before it was looked at, and wait for the rest.
+        attempt.probing = false;
         attempt.look_at = now + LOOK_AGAIN;
         Ok(attempt)
     }

@@ -2,17 +2,47 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 const SUB_BITS: u32 = 4;
 const SUB: u64 = 1 << SUB_BITS;
 /// Values beyond 2^36 us (19 hours) count as that.
 const BUCKETS: usize = (SUB as usize) * 33;
 
 /// Counts of latencies in microseconds.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Written", into = "Written")]
 pub struct Histogram {
     counts: Box<[u64]>,
     count: u64,
     sum: Duration,
+}
+
+/// A histogram as it is kept: few of its buckets hold anything.
+#[derive(Serialize, Deserialize)]
+struct Written {
+    /// The latency at the upper end of a bucket in microseconds, and its count.
+    counts: Vec<(u64, u64)>,
+    sum: Duration,
+}
+
+impl From<Histogram> for Written {
+    fn from(histogram: Histogram) -> Self {
+        let filled = histogram.counts.iter().enumerate().filter(|(_, count)| **count > 0);
+        let counts = filled.map(|(index, count)| (upper_bound(index), *count)).collect();
+        Self { counts, sum: histogram.sum }
+    }
+}
+
+impl From<Written> for Histogram {
+    fn from(written: Written) -> Self {
+        let mut histogram = Self { sum: written.sum, ..Self::new() };
+        for (micros, count) in written.counts {
+            histogram.counts[index(micros)] += count;
+            histogram.count += count;
+        }
+        histogram
+    }
 }
 
 impl Histogram {
@@ -102,6 +132,16 @@ mod tests {
             assert!(index < BUCKETS);
             assert!(upper_bound(index) >= value || index == BUCKETS - 1, "{value}");
         }
+    }
+
+    #[test]
+    fn written_histogram_is_read_as_it_was() {
+        let mut histogram = Histogram::new();
+        for exponent in 0..40 {
+            histogram.record(Duration::from_micros(3 << exponent));
+        }
+        let text = serde_json::to_string(&histogram).expect("numbers can be written");
+        assert_eq!(serde_json::from_str::<Histogram>(&text).expect("as it was written"), histogram);
     }
 
     #[test]

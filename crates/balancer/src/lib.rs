@@ -1,15 +1,17 @@
 //! A worker's crash is not the client's problem.
 //!
 //! The map: [`http`] is HTTP/1.1 as pure functions over bytes. [`Pool`] holds the workers behind one listener; who gets the
-//! next request is decided in `schedule.rs` with `pick.rs` and `window.rs`, what becomes of a failed one in `replay.rs` (all
+//! next request is decided in `schedule.rs` with `pick.rs`, `window.rs` and `warming.rs`, what becomes of a failed one in `replay.rs` (all
 //! pure). [`Lanes`] are the threads that carry the traffic: `listener.rs` accepts, `connection.rs` serves one client,
 //! `exchange.rs` one request, `upstream.rs` keeps connections to workers, `tunnel.rs` carries what was upgraded, `direct.rs`
-//! hands whole connections over.
+//! hands whole connections over. When another process takes over, clients leave through `moved.rs`, and `carried.rs` knows when
+//! none is left.
 //!
 //! This room knows no processes, restart policies or configuration files: it is told which endpoints there are.
 
 mod alarm;
 mod buffer;
+mod carried;
 mod config;
 mod connection;
 mod direct;
@@ -20,6 +22,7 @@ mod histogram;
 pub mod http;
 mod lane;
 mod listener;
+mod moved;
 mod pick;
 mod pool;
 mod replay;
@@ -32,6 +35,7 @@ mod stream;
 mod testing;
 mod tunnel;
 mod upstream;
+mod warming;
 mod window;
 
 pub use config::Config;
@@ -39,6 +43,7 @@ pub use endpoint::{Death, Endpoint, EndpointId, Hand, Road};
 pub use histogram::Histogram;
 pub use lane::{Front, Lanes, Serving};
 pub use listener::{Address, Bound};
+pub use moved::Moved;
 pub use pick::Policy;
 pub use pool::{Pool, PoolEvent};
-pub use stats::{Counters, EndpointSnapshot, PoisonRecord, PoolSnapshot};
+pub use stats::{Counters, EndpointSnapshot, PoisonRecord, PoolSnapshot, Totals};

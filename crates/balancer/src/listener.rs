@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::net::{
@@ -14,7 +15,8 @@ use rustix::net::{
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 
-use crate::connection;
+use crate::carried::Carrying;
+use crate::connection::{self, Arrival};
 use crate::direct;
 use crate::lane::{Front, Lane, Service};
 use crate::stream::Stream;
@@ -75,12 +77,19 @@ impl Bound {
         }
     }
 
-    /// Takes over a socket that listens already.
+    /// Takes over a socket that listens already, with the connections that wait in it; the file of a Unix socket stays.
     ///
     /// # Errors
     /// If it is not a socket.
     pub fn adopt(socket: OwnedFd) -> io::Result<Self> {
         let tcp = SocketAddr::try_from(getsockname(&socket)?).ok();
+        // Whoever made it may have wanted to wait in accept(2).
+        rustix::io::ioctl_fionbio(&socket, true)?;
+        if tcp.is_some() {
+            // Its connections inherit this. A client that vanished without a word would be waited for by its tunnel for ever.
+            sockopt::set_socket_keepalive(&socket, true)?;
+            sockopt::set_tcp_keepidle(&socket, KEEP_ALIVE_PROBE)?;
+        }
         Ok(Self { socket, tcp })
     }
 
@@ -104,9 +113,6 @@ impl Bound {
         if address.is_ipv6() {
             sockopt::set_ipv6_v6only(&socket, only_v6)?;
         }
-        // Its connections inherit this. A client that vanished without a word would be waited for by its tunnel for ever.
-        sockopt::set_socket_keepalive(&socket, true)?;
-        sockopt::set_tcp_keepidle(&socket, KEEP_ALIVE_PROBE)?;
         bind(&socket, &address)?;
         listen(&socket, BACKLOG)?;
         Self::adopt(socket)
@@ -173,17 +179,17 @@ impl Accepting {
     }
 }
 
-/// Accepts until told to stop.
+/// Accepts until told to stop, or aborted.
 pub(crate) async fn accept(
     lane: Rc<Lane>,
-    bound: Bound,
+    (bound, mut stop): (Bound, watch::Receiver<bool>),
     service: Service,
-    mut stop: watch::Receiver<bool>,
+    carrying: Carrying,
 ) -> io::Result<()> {
     let listener = Accepting::new(bound)?;
     loop {
         let permit = tokio::select! {
-            permit = std::sync::Arc::clone(&service.connections).acquire_owned() => permit,
+            permit = Arc::clone(&service.connections).acquire_owned() => permit,
             _ = stop.wait_for(|stop| *stop) => return Ok(()),
         };
         let Ok(permit) = permit else { return Ok(()) };
@@ -196,15 +202,37 @@ pub(crate) async fn accept(
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let (lane, service) = (Rc::clone(&lane), service.clone());
+        let (lane, service, carrying) = (Rc::clone(&lane), service.clone(), carrying.more());
+        // From here to the next wait nothing may come between: whoever aborts this task must not lose a client.
         tokio::task::spawn_local(async move {
             match &service.front {
-                Front::Http(pool) => connection::serve(lane, &service, pool, (stream, client)).await,
+                Front::Http(pool) => {
+                    connection::serve(lane, &service, pool, Arrival::accepted(stream, client)).await;
+                }
                 Front::Direct(pool) => direct::hand_over(pool, stream, client).await,
             }
-            drop(permit);
+            drop((permit, carrying));
         });
     }
+}
+
+/// Serves a client that another process accepted. It does not wait: it has been let in. While there are too many connections
+/// for it to be one of them, it is the next to become one, so that no more are accepted.
+pub(crate) fn adopt(lane: &Rc<Lane>, arrival: Arrival, service: Service, carrying: Carrying) {
+    let lane = Rc::clone(lane);
+    tokio::task::spawn_local(async move {
+        let Front::Http(pool) = &service.front else { return };
+        let counted = async {
+            let _permit = service.connections.acquire().await;
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            biased;
+            () = connection::serve(lane, &service, pool, arrival) => (),
+            () = counted => (),
+        }
+        drop(carrying);
+    });
 }
 
 #[cfg(test)]
@@ -228,6 +256,41 @@ mod tests {
         let accepted = rustix::net::accept(&bound).expect("somebody connects");
         assert_eq!(sockopt::socket_keepalive(&accepted), Ok(true));
         assert_eq!(sockopt::tcp_keepidle(&accepted), Ok(KEEP_ALIVE_PROBE));
+    }
+
+    #[test]
+    fn adopted_listener_keeps_who_waits_in_it_and_its_file() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("s");
+        for address in [Address::Any(0), Address::Unix(path.clone())] {
+            let bound = Bound::bind(&address).expect("it is free");
+            // What a keeper holds when the process that bound it is killed.
+            let held = bound.as_fd().try_clone_to_owned().expect("a descriptor can be duplicated");
+            let mut client: Box<dyn io::Read> = match bound.address() {
+                Some(tcp) => {
+                    Box::new(std::net::TcpStream::connect(("127.0.0.1", tcp.port())).expect("it listens"))
+                }
+                None => Box::new(std::os::unix::net::UnixStream::connect(&path).expect("it listens")),
+            };
+            let before = bound.address();
+            drop(bound);
+            let adopted = Bound::adopt(held).expect("it is a listener");
+            assert_eq!(adopted.address(), before);
+            let accepted = rustix::net::accept(&adopted).expect("the client has waited");
+            rustix::io::write(&accepted, b"hello").expect("it is connected");
+            let mut heard = [0; 5];
+            client.read_exact(&mut heard).expect("it is connected");
+            assert_eq!(&heard, b"hello", "{address}");
+        }
+        assert!(path.exists(), "whoever connects next finds it");
+    }
+
+    #[test]
+    fn adopted_listener_never_makes_a_lane_wait() {
+        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("some port is free");
+        let adopted = Bound::adopt(listener.into()).expect("it is a listener");
+        assert_eq!(rustix::net::accept(&adopted).err(), Some(rustix::io::Errno::WOULDBLOCK));
+        assert_eq!(sockopt::socket_keepalive(&adopted), Ok(true));
     }
 
     #[test]

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::endpoint::{Death, Endpoint, EndpointId};
+use crate::endpoint::{Death, Endpoint, EndpointId, Road};
 use crate::schedule::{Answer, Ask, Grant, Schedule, Ticket};
-use crate::stats::{EndpointSnapshot, PoisonRecord, PoolSnapshot, Stats};
+use crate::stats::{EndpointSnapshot, PoisonRecord, PoolSnapshot, Stats, Totals};
 use crate::{Config, Counters};
 
 /// What a pool tells its owner.
@@ -66,10 +66,24 @@ impl Pool {
     pub fn add(self: &Arc<Self>, endpoint: Endpoint) {
         let id = endpoint.id;
         self.change(|state| {
-            state.schedule.add(id);
+            state.schedule.add(Instant::now(), id);
+            let (requests, failed) = endpoint.before;
             state.endpoints.insert(id, Arc::new(endpoint));
-            state.stats.endpoints.insert(id, EndpointSnapshot { id, ..EndpointSnapshot::default() });
+            let counts = EndpointSnapshot { id, requests, failed, ..EndpointSnapshot::default() };
+            state.stats.endpoints.insert(id, counts);
         });
+    }
+
+    /// A draining worker that lives gets requests again, as one that joins. `false`: there is none of this name that is reached
+    /// in this way; add it.
+    pub fn restore(&self, id: EndpointId, road: &Road) -> bool {
+        self.change(|state| match state.endpoints.get(&id) {
+            Some(endpoint) if endpoint.road.is(road) => {
+                endpoint.accept_again();
+                state.schedule.restore(Instant::now(), id)
+            }
+            _ => false,
+        })
     }
 
     /// No new request goes to this worker; [`PoolEvent::Drained`] tells when it has none left.
@@ -90,6 +104,11 @@ impl Pool {
         if let Some(endpoint) = self.lock().endpoints.get(&id) {
             endpoint.cut();
         }
+    }
+
+    /// Ends tunnels and streams of all workers: the grace period of this process is over.
+    pub(crate) fn cut_all(&self) {
+        self.lock().endpoints.values().for_each(|endpoint| endpoint.cut());
     }
 
     /// The worker is dead; what it had in flight is judged by how it died.
@@ -113,6 +132,7 @@ impl Pool {
         let state = self.lock();
         let endpoint = |(id, endpoint): (&EndpointId, &EndpointSnapshot)| EndpointSnapshot {
             in_flight: state.schedule.in_flight(*id),
+            latency: state.schedule.latency(*id),
             ..*endpoint
         };
         PoolSnapshot {
@@ -124,6 +144,21 @@ impl Pool {
             endpoints: state.stats.endpoints.iter().map(endpoint).collect(),
             poisoned: state.stats.poisoned.iter().cloned().collect(),
         }
+    }
+
+    /// What was counted so far, for the next process.
+    pub fn export(&self) -> Totals {
+        self.lock().stats.totals()
+    }
+
+    /// Goes on counting from what another process has counted; adds it to what this one has already.
+    pub fn import(&self, totals: &Totals) {
+        self.lock().stats.add(totals);
+    }
+
+    /// Counts from zero.
+    pub fn reset(&self) {
+        self.lock().stats.reset();
     }
 
     /// Reports workers that do not take their requests. To be called a few times per `wedged_after`.

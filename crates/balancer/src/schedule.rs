@@ -3,7 +3,7 @@
 //! Pure: `pool.rs` asks and tells, this file decides; `now` is an argument. A request is given to a worker that has taken
 //! what it was given before, within a window that sets itself (`window.rs`). While no worker may be given one, requests
 //! wait here in the order they came. Lone requests (suspected poison) wait in a line of their own: one at a time, a
-//! worker is reserved for them and gets nothing else until they are done.
+//! worker is reserved for them and gets nothing else until they are done. A fresh worker beside warm ones gets fewer (`warming.rs`).
 //!
 //! It does not know connections, bytes or why a request is asked for again.
 
@@ -11,6 +11,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::pick::{Candidate, PeakEwma, Picker};
+use crate::warming::Warming;
 use crate::window::Window;
 use crate::{Config, EndpointId};
 
@@ -60,6 +61,8 @@ struct Load {
     window: Window,
     latency: PeakEwma,
     wedge_reported: bool,
+    added: Instant,
+    warming: Option<Warming>,
 }
 
 #[derive(Debug)]
@@ -79,6 +82,8 @@ pub(crate) struct Schedule {
     picker: Picker,
     limits: Limits,
     next_ticket: Ticket,
+    /// How many are warming: as a rule none, and nothing needs to be reckoned.
+    warming: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -89,6 +94,7 @@ struct Limits {
     taken_within: Duration,
     stalled_after: Duration,
     wedged_after: Duration,
+    slow_start: Option<Duration>,
 }
 
 impl Schedule {
@@ -100,6 +106,7 @@ impl Schedule {
             taken_within: config.taken_within,
             stalled_after: config.move_after,
             wedged_after: config.wedged_after,
+            slow_start: config.slow_start,
         };
         Self {
             loads: Vec::new(),
@@ -109,12 +116,15 @@ impl Schedule {
             picker: Picker::new(config.policy),
             limits,
             next_ticket: 0,
+            warming: 0,
         }
     }
 
     /// A new worker, ready for requests.
-    pub(crate) fn add(&mut self, id: EndpointId) {
+    pub(crate) fn add(&mut self, now: Instant, id: EndpointId) {
         assert!(self.load(id).is_none(), "an endpoint is added once");
+        let warming = self.joins_warm_ones(now).then(|| Warming::new(now));
+        self.warming += usize::from(warming.is_some());
         self.loads.push(Load {
             id,
             accepting: true,
@@ -123,7 +133,18 @@ impl Schedule {
             window: Window::new(self.limits.untaken_max, self.limits.taken_within),
             latency: PeakEwma::default(),
             wedge_reported: false,
+            added: now,
+            warming,
         });
+    }
+
+    /// Who starts within the time of the first has nobody to be spared by.
+    fn joins_warm_ones(&self, now: Instant) -> bool {
+        self.limits.slow_start.is_some_and(|slow_start| {
+            let is_warm =
+                |load: &Load| load.accepting && now.saturating_duration_since(load.added) >= slow_start;
+            self.loads.iter().any(is_warm)
+        })
     }
 
     /// No further request goes to this worker. Tells whether it has nothing in flight.
@@ -137,10 +158,29 @@ impl Schedule {
         load.in_flight == 0
     }
 
+    /// A worker that was drained gets requests again. What it has in flight stays; it is as fresh as one that is added. Tells
+    /// whether there is such a worker.
+    pub(crate) fn restore(&mut self, now: Instant, id: EndpointId) -> bool {
+        let warming = self.joins_warm_ones(now).then(|| Warming::new(now));
+        let Some(load) = self.load_mut(id) else { return false };
+        if !load.accepting {
+            load.accepting = true;
+            load.added = now;
+            load.warming = warming;
+            self.count_warming();
+        }
+        true
+    }
+
     /// The worker is gone. What it had in flight ends by [`Schedule::done`] all the same.
     pub(crate) fn remove(&mut self, id: EndpointId) {
         self.drain(id);
         self.loads.retain(|load| load.id != id);
+        self.count_warming();
+    }
+
+    fn count_warming(&mut self) {
+        self.warming = self.loads.iter().filter(|load| load.warming.is_some()).count();
     }
 
     /// Asks for a worker. The ticket must end in [`Schedule::done`] if granted, else in [`Schedule::withdraw`].
@@ -234,6 +274,11 @@ impl Schedule {
         self.load(id).map_or(0, |load| load.in_flight)
     }
 
+    /// How long a worker takes to answer, lately.
+    pub(crate) fn latency(&self, id: EndpointId) -> Duration {
+        self.load(id).map_or(Duration::ZERO, |load| load.latency.value())
+    }
+
     /// Workers that are given requests.
     pub(crate) fn accepting(&self) -> usize {
         self.loads.iter().filter(|load| load.accepting).count()
@@ -280,20 +325,45 @@ impl Schedule {
     }
 
     fn pick_where(&mut self, now: Instant, allowed: impl Fn(&Load) -> bool) -> Option<usize> {
-        let reserved = self.reservation.as_ref().map(|r| r.endpoint);
-        let limits = &self.limits;
-        let candidates = self
-            .loads
-            .iter()
-            .enumerate()
-            .filter(|(_, load)| reserved != Some(load.id) && load.may_get(now, limits) && allowed(load))
-            .map(|(index, load)| Candidate {
-                index,
-                untaken: load.untaken.len() as u32,
-                in_flight: load.in_flight,
-                latency: load.latency.value(),
-            });
-        self.picker.pick(candidates)
+        if self.warming > 0 {
+            return self.pick_sparing(now, allowed);
+        }
+        let Self { reservation, limits, loads, picker, .. } = self;
+        let reserved = reservation.as_ref().map(|r| r.endpoint);
+        choose(picker, loads, |load| reserved != Some(load.id) && load.may_get(now, limits) && allowed(load))
+    }
+
+    /// Spares fresh workers if it can.
+    fn pick_sparing(&mut self, now: Instant, allowed: impl Fn(&Load) -> bool) -> Option<usize> {
+        let (limits, reserved) = (self.limits.clone(), self.reservation.as_ref().map(|r| r.endpoint));
+        let may_get = |load: &Load| reserved != Some(load.id) && load.may_get(now, &limits) && allowed(load);
+        self.warm_up(now, may_get);
+        let not_held_back = |load: &Load| !load.is_held_back() && may_get(load);
+        let picked = choose(&mut self.picker, &self.loads, not_held_back)
+            .or_else(|| choose(&mut self.picker, &self.loads, may_get))?;
+        if let Some(warming) = &mut self.loads[picked].warming {
+            warming.spend();
+        }
+        Some(picked)
+    }
+
+    /// Reckons what the fresh ones may be given of the next request. The warmest counts as warm.
+    fn warm_up(&mut self, now: Instant, may_get: impl Fn(&Load) -> bool) {
+        let slow_start = self.limits.slow_start.unwrap_or_default();
+        let warmth = |load: &Load| load.warming.map_or(1.0, |warming| warming.warmth(now, slow_start));
+        let candidates = self.loads.iter().filter(|load| may_get(load)).count();
+        let warmest = self.loads.iter().filter(|load| load.accepting).map(warmth).fold(0.0, f64::max);
+        for load in &mut self.loads {
+            let warmth = warmth(load);
+            let may_get = may_get(load);
+            if warmth >= 1.0 {
+                self.warming -= usize::from(load.warming.take().is_some());
+            } else if let Some(warming) = &mut load.warming
+                && may_get
+            {
+                warming.earn(if warmest > 0.0 { warmth / warmest } else { 1.0 }, candidates);
+            }
+        }
     }
 
     fn load(&self, id: EndpointId) -> Option<&Load> {
@@ -314,9 +384,23 @@ impl Load {
             && self.untaken_for(now) < limits.stalled_after
     }
 
+    fn is_held_back(&self) -> bool {
+        self.warming.is_some_and(|warming| warming.is_held_back())
+    }
+
     fn untaken_for(&self, now: Instant) -> Duration {
         self.untaken.front().map_or(Duration::ZERO, |oldest| now.saturating_duration_since(oldest.since))
     }
+}
+
+fn choose(picker: &mut Picker, loads: &[Load], may_get: impl Fn(&Load) -> bool) -> Option<usize> {
+    let candidate = |(index, load): (usize, &Load)| Candidate {
+        index,
+        untaken: load.untaken.len() as u32,
+        in_flight: load.in_flight,
+        latency: load.latency.value(),
+    };
+    picker.pick(loads.iter().enumerate().filter(|(_, load)| may_get(load)).map(candidate))
 }
 
 #[cfg(test)]

@@ -12,8 +12,9 @@ struct Bench {
 impl Bench {
     fn new(workers: u64) -> Self {
         let mut schedule = Schedule::new(&Config { untaken_max: 4, policy: Policy::LeastLoaded, ..config() });
-        (1..=workers).for_each(|id| schedule.add(id));
-        Self { schedule, start: Instant::now() }
+        let start = Instant::now();
+        (1..=workers).for_each(|id| schedule.add(start, id));
+        Self { schedule, start }
     }
 
     fn at(&self, millis: u64) -> Instant {
@@ -78,6 +79,37 @@ fn draining_worker_gets_nothing_and_is_empty_when_the_last_is_done() {
 }
 
 #[test]
+fn drained_worker_that_is_restored_goes_on_with_what_it_has() {
+    let mut bench = Bench::new(1);
+    let grant = bench.granted();
+    bench.schedule.taken(bench.at(0), grant);
+    bench.schedule.drain(1);
+    let Answer::Queued(waiting) = bench.ask() else { panic!("nobody serves") };
+    assert!(bench.schedule.restore(bench.at(1), 1));
+    assert_eq!(bench.schedule.poll_grant(bench.at(1)).map(|grant| grant.ticket), Some(waiting));
+    assert_eq!(bench.schedule.in_flight(1), 2);
+    assert!(!bench.schedule.done(grant, None), "it is not draining any more");
+    bench.schedule.remove(1);
+    assert!(!bench.schedule.restore(bench.at(1), 1), "the dead stay dead");
+}
+
+#[test]
+fn restored_worker_starts_slowly() {
+    let mut bench = Bench::new(2);
+    bench.schedule.limits.slow_start = Some(SLOW_START);
+    bench.schedule.drain(2);
+    let later = bench.start + 2 * SLOW_START;
+    assert!(bench.schedule.restore(later, 2));
+    for _ in 0..10 {
+        let Answer::Granted(grant) = bench.schedule.ask(later, Ask::default()) else {
+            panic!("a worker is free")
+        };
+        bench.schedule.taken(later, grant);
+        assert_eq!(grant.endpoint, 1);
+    }
+}
+
+#[test]
 fn lone_request_waits_for_an_empty_worker_and_keeps_it_to_itself() {
     let mut bench = Bench::new(2);
     let (first, second) = (bench.granted(), bench.granted());
@@ -121,7 +153,7 @@ fn lone_request_survives_the_death_of_its_reserved_worker() {
     assert_eq!(bench.schedule.poll_grant(bench.at(0)), None);
     bench.schedule.remove(1);
     bench.schedule.done(busy, None);
-    bench.schedule.add(2);
+    bench.schedule.add(bench.at(0), 2);
     assert_eq!(bench.schedule.poll_grant(bench.at(0)).map(|grant| grant.endpoint), Some(2));
 }
 
@@ -158,6 +190,93 @@ fn failed_endpoint_is_avoided_while_there_is_another() {
     }
 }
 
+const SLOW_START: Duration = Duration::from_secs(10);
+
+/// How many of 1000 requests, one after the other at `secs` after the start, each worker gets. `added`: when each joined.
+fn shares(policy: Policy, added: &[u64], secs: u64) -> Vec<usize> {
+    let mut schedule = Schedule::new(&Config { slow_start: Some(SLOW_START), policy, ..config() });
+    let start = Instant::now();
+    let at = |secs: u64| start + Duration::from_secs(secs);
+    let mut shares = vec![0; added.len()];
+    for (id, added) in (0..).zip(added) {
+        schedule.add(at(*added), id);
+    }
+    for _ in 0..1000 {
+        let Answer::Granted(grant) = schedule.ask(at(secs), Ask::default()) else {
+            panic!("a worker is free")
+        };
+        schedule.taken(at(secs), grant);
+        schedule.done(grant, Some(Duration::from_millis(1)));
+        shares[grant.endpoint as usize] += 1;
+    }
+    shares
+}
+
+#[track_caller]
+fn check_shares(added: &[u64], secs: u64, expected: &[usize]) {
+    for policy in [Policy::LeastLoaded, Policy::RoundRobin, Policy::Fastest] {
+        let shares = shares(policy, added, secs);
+        let close = shares.iter().zip(expected).all(|(share, expected)| share.abs_diff(*expected) <= 5);
+        assert!(close, "{policy:?}, added at {added:?}, at {secs} s: {shares:?} and not {expected:?}");
+    }
+}
+
+#[test]
+fn fresh_worker_gets_a_share_that_grows_linearly() {
+    check_shares(&[0, 0, 0, 100], 100, &[333, 333, 333, 0]);
+    check_shares(&[0, 0, 0, 100], 101, &[325, 325, 325, 25]);
+    check_shares(&[0, 0, 0, 100], 105, &[292, 292, 292, 125]);
+    check_shares(&[0, 0, 0, 100], 110, &[250; 4]);
+    check_shares(&[0, 100, 105], 108, &[633, 267, 100]);
+}
+
+#[test]
+fn workers_that_start_with_the_pool_share_from_the_beginning() {
+    check_shares(&[0, 0, 0, 0], 0, &[250; 4]);
+    check_shares(&[0, 3, 9, 9], 9, &[250; 4]);
+}
+
+#[test]
+fn oldest_of_fresh_workers_counts_as_warm_when_the_warm_ones_are_gone() {
+    let mut schedule = Schedule::new(&Config { slow_start: Some(SLOW_START), ..config() });
+    let start = Instant::now();
+    let at = |secs: u64| start + Duration::from_secs(secs);
+    schedule.add(at(0), 1);
+    schedule.add(at(100), 2);
+    schedule.add(at(101), 3);
+    schedule.drain(1);
+    let mut got = [0; 4];
+    for _ in 0..100 {
+        let Answer::Granted(grant) = schedule.ask(at(102), Ask::default()) else { panic!("two are free") };
+        schedule.done(grant, None);
+        got[grant.endpoint as usize] += 1;
+    }
+    assert_eq!(got, [0, 0, 75, 25]);
+}
+
+#[test]
+fn fresh_worker_serves_what_no_other_can() {
+    let mut schedule = Schedule::new(&Config { slow_start: Some(SLOW_START), untaken_max: 1, ..config() });
+    let start = Instant::now();
+    let later = start + Duration::from_secs(100);
+    schedule.add(start, 1);
+    schedule.add(later, 2);
+    let ask = |schedule: &mut Schedule| match schedule.ask(later, Ask::default()) {
+        Answer::Granted(grant) => Some(grant.endpoint),
+        Answer::Queued(_) | Answer::Full => None,
+    };
+    assert_eq!([ask(&mut schedule), ask(&mut schedule), ask(&mut schedule)], [Some(1), Some(2), None]);
+}
+
+#[test]
+fn slow_start_that_is_off_changes_nothing() {
+    let mut schedule = Schedule::new(&config());
+    let start = Instant::now();
+    schedule.add(start, 1);
+    schedule.add(start + Duration::from_secs(100), 2);
+    assert_eq!(schedule.warming, 0);
+}
+
 /// A small generator (SplitMix64), so that a failure is repeated by its seed.
 struct Random(u64);
 
@@ -181,14 +300,15 @@ fn simulation_every_request_is_granted_once_in_order_and_nothing_leaks() {
 fn simulate(seed: u64) {
     let mut random = Random(seed);
     let mut bench = Bench::new(0);
+    bench.schedule.limits.slow_start = (seed % 2 == 1).then_some(Duration::from_millis(100));
     let (mut live, mut queued, mut workers): (Vec<Grant>, VecDeque<Ticket>, Vec<EndpointId>) =
         Default::default();
     let mut next_worker = 1;
     for step in 0..400 {
         let now = bench.at(step);
-        match random.below(9) {
+        match random.below(10) {
             0 if workers.len() < 4 => {
-                bench.schedule.add(next_worker);
+                bench.schedule.add(now, next_worker);
                 workers.push(next_worker);
                 next_worker += 1;
             }
@@ -209,6 +329,11 @@ fn simulate(seed: u64) {
                 let grant = live[random.below(live.len() as u64) as usize];
                 bench.schedule.taken(now, grant);
             }
+            7 if !workers.is_empty() => {
+                let id = workers[random.below(workers.len() as u64) as usize];
+                bench.schedule.drain(id);
+                assert!(random.below(4) == 0 || bench.schedule.restore(now, id), "seed {seed}: it lives");
+            }
             _ if !live.is_empty() => {
                 let grant = live.swap_remove(random.below(live.len() as u64) as usize);
                 bench.schedule.done(grant, Some(Duration::from_millis(1)));
@@ -225,5 +350,7 @@ fn simulate(seed: u64) {
             assert_eq!(bench.schedule.in_flight(*id) as usize, in_flight, "seed {seed}: in flight of {id}");
         }
         assert_eq!(bench.schedule.waiting(), queued.len(), "seed {seed}: the queue");
+        let warming = bench.schedule.loads.iter().filter(|load| load.warming.is_some()).count();
+        assert_eq!(bench.schedule.warming, warming, "seed {seed}: those that are warming");
     }
 }

@@ -2,11 +2,12 @@
 
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::task::{Context, Poll, Waker};
 
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, Shutdown};
+use rustix::net::{RecvFlags, SendFlags, Shutdown, getsockname};
 use tokio::io::Interest;
 use tokio::net::{TcpStream, UnixStream};
 
@@ -114,6 +115,18 @@ impl Stream {
         let _gone = rustix::net::shutdown(self.as_fd(), Shutdown::Write);
     }
 
+    /// A connection that another process had.
+    pub(crate) fn from_descriptor(descriptor: OwnedFd) -> io::Result<Self> {
+        rustix::io::ioctl_fionbio(&descriptor, true)?;
+        let is_tcp = SocketAddr::try_from(getsockname(&descriptor)?).is_ok();
+        Ok(if is_tcp {
+            Stream::Tcp(TcpStream::from_std(descriptor.into())?)
+        } else {
+            Stream::Unix(UnixStream::from_std(descriptor.into())?)
+        })
+    }
+
+    /// Takes the connection out of the event loop; it stays open.
     pub(crate) fn into_descriptor(self) -> io::Result<OwnedFd> {
         match self {
             Stream::Tcp(stream) => stream.into_std().map(OwnedFd::from),

@@ -28,6 +28,7 @@ pub(crate) fn config() -> Config {
         poison_deaths_max: 3,
         replays_max: 8,
         trust_forwarded: false,
+        slow_start: None,
         policy: Policy::LeastLoaded,
     }
 }

@@ -1,8 +1,10 @@
 //! The other end of the API: one connection per request, over the socket file.
 
-use crate::operator::{Refusal, StopRequest};
 use crate::sse::Parser;
-use crate::{Event, PoisonedRequest, Progress, Status};
+use crate::{
+    Environment, Event, PoisonedRequest, Progress, Refusal, RenewRequest, SavedApp, StartAnswer,
+    StartRequest, Status, StopRequest, Text,
+};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::handshake;
@@ -20,6 +22,9 @@ use tokio::time::timeout;
 
 /// For an answer to begin. The daemon answers from memory; one that does not in this time hangs.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// For an answer that needs a configuration to be evaluated first, which may run a program.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Talks to one instance. Must be used inside a tokio runtime.
 #[derive(Clone, Debug)]
@@ -44,12 +49,18 @@ pub enum ClientError {
     /// The stream ended before its last event.
     #[error("the instance ended before it was done")]
     Ended,
-    /// No answer within ten seconds.
+    /// No answer in time.
     #[error("the instance does not answer")]
     Silent,
     /// The instance says no.
     #[error(transparent)]
     Refused(Refusal),
+    /// The instance is of another version, and its answer is not what this one understands.
+    #[error("the instance runs version {running} of Stead, which this one ({own}) does not understand", own = env!("CARGO_PKG_VERSION"))]
+    OtherVersion {
+        /// Its version.
+        running: String,
+    },
     /// The answer is not what this version understands.
     #[error("the instance gave an answer that is not understood (status {status})")]
     NotUnderstood {
@@ -76,15 +87,67 @@ impl Client {
     /// # Errors
     /// See [`ClientError`]; the same for all methods.
     pub async fn status(&self) -> Result<Status, ClientError> {
-        read(self.send(Method::GET, "/v1/status", None).await?).await
+        let answer = self.send(Method::GET, "/v1/status", None).await?;
+        let status = answer.status().as_u16();
+        let body = collect(answer).await?;
+        serde_json::from_slice(&body).map_err(|source| match version(&body) {
+            Some(running) if running != env!("CARGO_PKG_VERSION") => ClientError::OtherVersion { running },
+            _ => ClientError::NotUnderstood { status, source },
+        })
+    }
+
+    /// Adds the apps of a definition and starts them.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn start(&self, request: &StartRequest) -> Result<StartAnswer, ClientError> {
+        let body = Some(json!(request));
+        let answer = timeout(START_TIMEOUT, self.exchange(Method::POST, "/v1/apps", body)).await;
+        read(succeeded(answer.map_err(|_| ClientError::Silent)??).await?).await
+    }
+
+    /// Starts an app that is stopped.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn start_app(&self, app: &str) -> Result<(), ClientError> {
+        self.post(&path(Some(app), "start"), None).await
+    }
+
+    /// Ends the workers of an app and starts new ones.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn restart(&self, app: &str, request: &RenewRequest) -> Result<Stream<Progress>, ClientError> {
+        self.stream(&path(Some(app), "restart"), json!(request)).await
     }
 
     /// Starts a rolling reload of one app, or of all.
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub async fn reload(&self, app: Option<&str>) -> Result<Stream<Progress>, ClientError> {
-        Ok(Stream::new(self.send(Method::POST, &path(app, "reload"), None).await?))
+    pub async fn reload(
+        &self,
+        app: Option<&str>,
+        request: &RenewRequest,
+    ) -> Result<Stream<Progress>, ClientError> {
+        self.stream(&path(app, "reload"), json!(request)).await
+    }
+
+    /// Stops one app, or all.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn stop(&self, request: &StopRequest) -> Result<(), ClientError> {
+        self.post(&path(request.app.as_deref(), "stop"), Some(json!({ "now": request.now }))).await
+    }
+
+    /// Stops an app and forgets it.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn delete(&self, app: &str) -> Result<(), ClientError> {
+        self.send(Method::DELETE, &format!("/v1/apps/{}", escape(app)), None).await.map(|_| ())
     }
 
     /// Changes the number of workers of an app.
@@ -92,30 +155,78 @@ impl Client {
     /// # Errors
     /// See [`ClientError`].
     pub async fn scale(&self, app: &str, instances: u32) -> Result<(), ClientError> {
-        let body = json!({ "instances": instances });
-        self.send(Method::POST, &path(Some(app), "scale"), Some(body)).await.map(|_| ())
+        self.post(&path(Some(app), "scale"), Some(json!({ "instances": instances }))).await
     }
 
-    /// Stops one app, or the instance.
+    /// Sends a signal to the workers of an app, or to that of one slot; returns how many got it.
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub async fn stop(&self, request: &StopRequest) -> Result<(), ClientError> {
-        let body = json!({ "now": request.now });
-        self.send(Method::POST, &path(request.app.as_deref(), "stop"), Some(body)).await.map(|_| ())
+    pub async fn signal(&self, app: &str, slot: Option<u32>, signal: i32) -> Result<u32, ClientError> {
+        let body = json!({ "signal": signal, "slot": slot });
+        self.reached(&path(Some(app), "signal"), body).await
     }
 
-    /// Sends a message to each Node.js worker of an app; returns how many got it.
+    /// Sends a message to the Node.js workers of an app, or to that of one slot; returns how many got it.
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub async fn send_message(&self, app: &str, message: Value) -> Result<u32, ClientError> {
-        #[derive(Deserialize)]
-        struct Sent {
-            workers: u32,
-        }
-        let answer = self.send(Method::POST, &path(Some(app), "messages"), Some(message)).await?;
-        Ok(read::<Sent>(answer).await?.workers)
+    pub async fn send_message(
+        &self,
+        app: &str,
+        slot: Option<u32>,
+        message: Value,
+    ) -> Result<u32, ClientError> {
+        let query = slot.map(|slot| format!("?slot={slot}")).unwrap_or_default();
+        self.reached(&format!("{}{query}", path(Some(app), "messages")), message).await
+    }
+
+    /// The environment that a worker of the app is started with; nothing is masked.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn environment(&self, app: &str) -> Result<Environment, ClientError> {
+        read(self.send(Method::GET, &path(Some(app), "environment"), None).await?).await
+    }
+
+    /// Sets the counters of an app to zero.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn reset(&self, app: &str) -> Result<(), ClientError> {
+        self.post(&path(Some(app), "reset"), None).await
+    }
+
+    /// Empties the logs of an app.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn flush(&self, app: &str) -> Result<(), ClientError> {
+        self.post(&path(Some(app), "flush"), None).await
+    }
+
+    /// Every app as it is to be kept.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn definitions(&self) -> Result<Vec<SavedApp>, ClientError> {
+        read(self.send(Method::GET, "/v1/definitions", None).await?).await
+    }
+
+    /// Puts another binary in place of the running one; the path is absolute.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn upgrade(&self, binary: &Path) -> Result<Stream<Progress>, ClientError> {
+        self.stream("/v1/upgrade", json!({ "binary": Text::from(binary) })).await
+    }
+
+    /// Ends all apps and the instance.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn shut_down(&self, now: bool) -> Result<(), ClientError> {
+        self.post("/v1/shut-down", Some(json!({ "now": now }))).await
     }
 
     /// Everything that happens from now on.
@@ -143,6 +254,25 @@ impl Client {
         Ok(String::from_utf8_lossy(&body).into_owned())
     }
 
+    async fn post(&self, path: &str, body: Option<Value>) -> Result<(), ClientError> {
+        self.send(Method::POST, path, body).await.map(|_| ())
+    }
+
+    async fn stream(&self, path: &str, body: Value) -> Result<Stream<Progress>, ClientError> {
+        let answer = timeout(START_TIMEOUT, self.exchange(Method::POST, path, Some(body))).await;
+        Ok(Stream::new(succeeded(answer.map_err(|_| ClientError::Silent)??).await?))
+    }
+
+    /// How many workers were reached.
+    async fn reached(&self, path: &str, body: Value) -> Result<u32, ClientError> {
+        #[derive(Deserialize)]
+        struct Reached {
+            workers: u32,
+        }
+        let answer = self.send(Method::POST, path, Some(body)).await?;
+        Ok(read::<Reached>(answer).await?.workers)
+    }
+
     /// The answer, when it is not an error.
     async fn send(
         &self,
@@ -151,15 +281,7 @@ impl Client {
         body: Option<Value>,
     ) -> Result<Response<Incoming>, ClientError> {
         let answer = timeout(ANSWER_TIMEOUT, self.exchange(method, path, body));
-        let answer = answer.await.map_err(|_| ClientError::Silent)??;
-        if answer.status().is_success() {
-            return Ok(answer);
-        }
-        #[derive(Deserialize)]
-        struct Failure {
-            error: Refusal,
-        }
-        Err(ClientError::Refused(read::<Failure>(answer).await?.error))
+        succeeded(answer.await.map_err(|_| ClientError::Silent)??).await
     }
 
     async fn exchange(
@@ -224,6 +346,27 @@ impl<T: DeserializeOwned> Stream<T> {
             }
         }
     }
+}
+
+/// The answer, when it is not an error.
+async fn succeeded(answer: Response<Incoming>) -> Result<Response<Incoming>, ClientError> {
+    if answer.status().is_success() {
+        return Ok(answer);
+    }
+    #[derive(Deserialize)]
+    struct Failure {
+        error: Refusal,
+    }
+    Err(ClientError::Refused(read::<Failure>(answer).await?.error))
+}
+
+/// Of whatever else it says, an instance says which version it is.
+fn version(status: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Version {
+        version: String,
+    }
+    serde_json::from_slice::<Version>(status).ok().map(|status| status.version)
 }
 
 async fn read<T: DeserializeOwned>(answer: Response<Incoming>) -> Result<T, ClientError> {

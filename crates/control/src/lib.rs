@@ -6,34 +6,45 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `status.rs` | what an instance looks like at one moment |
-//! | `progress.rs` | what a rolling reload reports, and the events of an instance |
-//! | `operator.rs` | the trait the binary implements, and how it refuses |
+//! | `status.rs`, `worker.rs` | what an instance looks like at one moment |
+//! | `definition.rs`, `text.rs` | how apps are asked for and kept |
+//! | `progress.rs` | what reloads, restarts and upgrades report, and the events of an instance |
+//! | `operator.rs`, `refusal.rs` | the trait the binary implements, and how it refuses |
 //! | `server.rs`, `sse.rs`, `metrics.rs` | the API itself |
 //! | `client.rs` | the other end, for the command line and for tests |
 //! | `socket.rs`, `runtime.rs` | the socket file, and how running instances are found |
+//! | `home.rs` | where what must outlive an instance is kept |
 
 mod client;
+mod definition;
+mod home;
 mod metrics;
 mod operator;
 mod progress;
+mod refusal;
 mod runtime;
 mod server;
 mod socket;
 mod sse;
 mod status;
+mod text;
 mod time;
+mod worker;
 
 #[cfg(test)]
 mod tests;
 
 pub use client::{Client, ClientError, Stream};
-pub use operator::{Operator, Refusal, RefusalKind, StopRequest};
+pub use definition::{Definition, Environment, RenewRequest, SavedApp, StartAnswer, StartRequest};
+pub use home::Home;
+pub use operator::{Operator, Steps, StopRequest};
 pub use progress::{Death, Event, PoisonedRequest, Progress};
+pub use refusal::{Refusal, RefusalKind};
 pub use runtime::{Found, RuntimeDirectory, RuntimeDirectoryError};
 pub use server::Server;
 pub use socket::{SocketError, bind};
 pub use status::{
-    AppStatus, Bucket, Counters, ExitReport, Instances, Latency, ListenStatus, Mode, ReloadStatus, Status,
-    WorkerState, WorkerStatus,
+    AppState, AppStatus, Bucket, Counters, Instances, Latency, ListenStatus, Mode, ReloadStatus, Status,
 };
+pub use text::Text;
+pub use worker::{ExitRecord, ExitReport, WorkerState, WorkerStatus};

@@ -1,10 +1,10 @@
-//! What takes time and is told piece by piece: the progress of a reload, the events of an instance, poison requests.
+//! What takes time and is told piece by piece: the progress of a reload, a restart or an upgrade, the events of an instance, poison requests.
 
 use crate::{ExitReport, time};
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, SystemTime};
 
-/// A step of a rolling reload. The last one is `Done` or `Failed`.
+/// A step of a rolling reload, a restart or an upgrade. The last one is `Done` or `Failed`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub enum Progress {
@@ -17,14 +17,19 @@ pub enum Progress {
         /// Slots to replace.
         of: u32,
     },
+    /// Something about it worth knowing.
+    Note {
+        /// A lowercase sentence without a full stop.
+        text: String,
+    },
     /// Everything asked for runs the new code.
     Done {
-        /// Which apps, in the order they were reloaded.
+        /// Which apps, in the order they were renewed; none after an upgrade.
         apps: Vec<String>,
     },
     /// The new code did not get ready. Slots already replaced stay replaced, the others still run the old code.
     Failed {
-        /// Which app.
+        /// Which app; empty for an upgrade.
         app: String,
         /// A fragment that fits after "failed to reload: ".
         reason: String,
@@ -48,6 +53,7 @@ impl Progress {
     pub fn name(&self) -> &'static str {
         match self {
             Progress::Step { .. } => "step",
+            Progress::Note { .. } => "note",
             Progress::Done { .. } => "done",
             Progress::Failed { .. } => "failed",
         }
@@ -96,6 +102,9 @@ pub enum Event {
     /// All workers of the app have ended because it was asked to stop.
     #[expect(missing_docs, reason = "the field says what it is")]
     AppStopped { app: String },
+    /// The app is no longer there.
+    #[expect(missing_docs, reason = "the field says what it is")]
+    AppDeleted { app: String },
 }
 
 impl Event {
@@ -110,6 +119,7 @@ impl Event {
             Event::Scaled { .. } => "scaled",
             Event::Poisoned(_) => "poisoned",
             Event::AppStopped { .. } => "app-stopped",
+            Event::AppDeleted { .. } => "app-deleted",
         }
     }
 }

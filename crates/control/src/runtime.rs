@@ -1,7 +1,8 @@
 //! Where running instances leave their sockets, and how they are found there.
 //!
 //! One directory per user holds `<keeper pid>.sock` for each instance. Its owner and mode are checked, because in `/tmp`
-//! anybody could have made it first.
+//! anybody could have made it first. The background instance, of which there is one, writes its number into
+//! `background.pid` once it listens; whoever starts one holds `background.lock` meanwhile.
 
 use crate::socket::answers;
 use std::ffi::OsString;
@@ -49,12 +50,15 @@ pub enum RuntimeDirectoryError {
 }
 
 impl RuntimeDirectory {
-    /// `$STEAD_RUNTIME_DIR`, else `$XDG_RUNTIME_DIR/stead`, else `/run/stead` for root, else `/tmp/stead-<uid>`.
+    /// `$STEAD_RUNTIME_DIR`, else `$STEAD_HOME/run`, so that whoever has several homes has as many background instances, else
+    /// `$XDG_RUNTIME_DIR/stead`, else `/run/stead` for root, else `/tmp/stead-<uid>`.
     pub fn of(variable: impl Fn(&str) -> Option<OsString>) -> RuntimeDirectory {
         let variable = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let user = rustix::process::geteuid();
         let path = if let Some(path) = variable("STEAD_RUNTIME_DIR") {
             path
+        } else if let Some(home) = variable("STEAD_HOME") {
+            std::path::absolute(&home).unwrap_or(home).join("run")
         } else if let Some(path) = variable("XDG_RUNTIME_DIR").filter(|path| path.is_dir()) {
             path.join("stead")
         } else if user.is_root() {
@@ -88,6 +92,48 @@ impl RuntimeDirectory {
     /// The socket of an instance.
     pub fn socket(&self, keeper_pid: u32) -> PathBuf {
         self.path.join(format!("{keeper_pid}.sock"))
+    }
+
+    /// Held with `flock` by whoever starts the background instance, so that two do not at once.
+    pub fn background_lock(&self) -> PathBuf {
+        self.path.join("background.lock")
+    }
+
+    /// Holds the pid of the background instance's keeper. Written when its control socket listens, and again by each
+    /// daemon of it.
+    pub fn background_pid(&self) -> PathBuf {
+        self.path.join("background.pid")
+    }
+
+    /// The background instance, if it runs.
+    ///
+    /// # Errors
+    /// As [`Self::running`].
+    pub fn background(&self) -> Result<Option<Found>, RuntimeDirectoryError> {
+        if !self.check()? {
+            return Ok(None);
+        }
+        let text = match std::fs::read_to_string(self.background_pid()) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(self.refused(source)),
+        };
+        // A file without a number is half written or damaged, and says nothing.
+        let Ok(keeper_pid) = text.trim().parse() else { return Ok(None) };
+        let found = Found { keeper_pid, socket: self.socket(keeper_pid) };
+        Ok(Some(found).filter(is_alive))
+    }
+
+    /// Makes an instance the background instance: writes its number, whole or not at all.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn register_background(&self, keeper_pid: u32) -> Result<(), RuntimeDirectoryError> {
+        let new = self.path.join(format!("background.pid.{keeper_pid}"));
+        let written = std::fs::write(&new, format!("{keeper_pid}\n"));
+        written
+            .and_then(|()| std::fs::rename(&new, self.background_pid()))
+            .map_err(|source| self.refused(source))
     }
 
     /// The instances that run now, by the pid of their keeper.
@@ -196,6 +242,8 @@ mod tests {
         let last =
             if user.is_root() { "/run/stead".to_owned() } else { format!("/tmp/stead-{}", user.as_raw()) };
         check(&[("STEAD_RUNTIME_DIR", "/a"), ("XDG_RUNTIME_DIR", &existing)], "/a");
+        check(&[("STEAD_HOME", "/h"), ("XDG_RUNTIME_DIR", &existing)], "/h/run");
+        check(&[("STEAD_HOME", "/h"), ("STEAD_RUNTIME_DIR", "/a")], "/a");
         check(&[("XDG_RUNTIME_DIR", &existing)], &format!("{existing}/stead"));
         check(&[("XDG_RUNTIME_DIR", "/nonexistent")], &last);
         check(&[("STEAD_RUNTIME_DIR", "")], &last);
@@ -242,6 +290,23 @@ mod tests {
         assert_eq!(pids(), [std::process::id(), 4_194_306]);
         assert_eq!(directory.sweep().unwrap(), 1);
         assert!(!stale.exists() && own.exists());
+    }
+
+    #[test]
+    fn the_background_instance_is_found_while_it_lives() {
+        let (_folder, directory) = directory();
+        assert_eq!(directory.background().unwrap(), None);
+        directory.create().unwrap();
+        assert_eq!(directory.background().unwrap(), None);
+        directory.register_background(4_194_305).unwrap();
+        assert_eq!(directory.background().unwrap(), None);
+        let socket = directory.socket(4_194_305);
+        let listener = bind(&socket).unwrap();
+        assert_eq!(directory.background().unwrap(), Some(Found { keeper_pid: 4_194_305, socket }));
+        drop(listener);
+        assert_eq!(directory.background().unwrap(), None);
+        std::fs::write(directory.background_pid(), "").unwrap();
+        assert_eq!(directory.background().unwrap(), None);
     }
 
     #[test]

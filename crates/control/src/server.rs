@@ -3,24 +3,38 @@
 //! | path | does |
 //! |---|---|
 //! | `GET /v1/status` | the instance at this moment |
-//! | `POST /v1/reload`, `POST /v1/apps/{app}/reload` | a rolling reload, told in server-sent events |
-//! | `POST /v1/apps/{app}/scale` | `{"instances": 4}` |
+//! | `POST /v1/apps` | [`StartRequest`]: adds apps and starts them |
+//! | `POST /v1/apps/{app}/start` | starts an app that is stopped |
 //! | `POST /v1/stop`, `POST /v1/apps/{app}/stop` | `{"now": false}`, or nothing |
-//! | `POST /v1/apps/{app}/messages` | any JSON, sent to each of its Node.js workers |
+//! | `POST /v1/apps/{app}/restart` | [`RenewRequest`], or nothing; told in server-sent events |
+//! | `POST /v1/reload`, `POST /v1/apps/{app}/reload` | the same, as a rolling reload |
+//! | `DELETE /v1/apps/{app}` | stops an app and forgets it |
+//! | `POST /v1/apps/{app}/scale` | `{"instances": 4}` |
+//! | `POST /v1/apps/{app}/signal` | `{"signal": 10}`, `{"signal": 10, "slot": 0}` |
+//! | `POST /v1/apps/{app}/messages`, `..?slot=0` | any JSON, sent to each of its Node.js workers or to one |
+//! | `GET /v1/apps/{app}/environment` | pairs of name and value |
+//! | `POST /v1/apps/{app}/reset`, `../flush` | counters to zero; logs emptied |
+//! | `GET /v1/definitions` | every app as it is to be kept, list of [`SavedApp`] |
+//! | `POST /v1/upgrade` | `{"binary": "/usr/bin/stead"}`, told in server-sent events |
+//! | `POST /v1/shut-down` | `{"now": false}`, or nothing: ends the instance |
 //! | `GET /v1/events` | everything that happens, in server-sent events |
 //! | `GET /v1/poisoned` | requests that killed workers |
 //! | `GET /metrics` | OpenMetrics text |
 //!
-//! An error is `{"error": {"kind", "message", "hint"}}`. Who may connect is decided by the mode of the socket file alone.
+//! An error is `{"error": {"kind", "message", "details", "causes", "hint", "exit_code"}}`, without those that have nothing to say. Who may connect is decided by the mode of the socket file alone.
 
-use crate::operator::{Operator, Refusal, RefusalKind, StopRequest};
+use crate::operator::{Operator, StopRequest};
 use crate::socket::SocketFile;
-use crate::{Event, PoisonedRequest, Status, metrics, sse};
+use crate::{
+    Environment, Event, PoisonedRequest, Refusal, RefusalKind, RenewRequest, SavedApp, StartAnswer,
+    StartRequest, Status, Text, metrics, sse,
+};
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -35,6 +49,9 @@ use tokio::sync::watch;
 
 /// For answers that are under way when the server is asked to end.
 const END_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Of a request. An environment alone may have 2 MiB.
+const BODY_BYTES_MAX: usize = 8 << 20;
 
 /// A bound server; removes its socket file when dropped.
 #[derive(Debug)]
@@ -89,12 +106,23 @@ impl Server {
 fn router<O: Operator>(operator: Arc<O>) -> Router {
     Router::new()
         .route("/v1/status", get(status::<O>))
-        .route("/v1/reload", post(reload_all::<O>))
-        .route("/v1/stop", post(stop_all::<O>))
-        .route("/v1/apps/{app}/reload", post(reload::<O>))
+        .route("/v1/apps", post(start::<O>))
+        .route("/v1/apps/{app}", delete(forget::<O>))
+        .route("/v1/apps/{app}/start", post(start_app::<O>))
         .route("/v1/apps/{app}/stop", post(stop::<O>))
+        .route("/v1/apps/{app}/restart", post(restart::<O>))
+        .route("/v1/apps/{app}/reload", post(reload::<O>))
         .route("/v1/apps/{app}/scale", post(scale::<O>))
+        .route("/v1/apps/{app}/signal", post(signal::<O>))
         .route("/v1/apps/{app}/messages", post(send_message::<O>))
+        .route("/v1/apps/{app}/environment", get(environment::<O>))
+        .route("/v1/apps/{app}/reset", post(reset::<O>))
+        .route("/v1/apps/{app}/flush", post(flush::<O>))
+        .route("/v1/stop", post(stop_all::<O>))
+        .route("/v1/reload", post(reload_all::<O>))
+        .route("/v1/definitions", get(definitions::<O>))
+        .route("/v1/upgrade", post(upgrade::<O>))
+        .route("/v1/shut-down", post(shut_down::<O>))
         .route("/v1/events", get(events::<O>))
         .route("/v1/poisoned", get(poisoned::<O>))
         .route("/metrics", get(metrics_text::<O>))
@@ -102,41 +130,72 @@ fn router<O: Operator>(operator: Arc<O>) -> Router {
         .method_not_allowed_fallback(|| async {
             Refusal::new(RefusalKind::NoSuchMethod, "this path does not take this method").into_response()
         })
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(operator)
 }
 
-async fn status<O: Operator>(State(operator): State<Arc<O>>) -> Json<Status> {
+/// What every handler is given: who answers.
+type To<O> = State<Arc<O>>;
+
+async fn status<O: Operator>(State(operator): To<O>) -> Json<Status> {
     Json(operator.status().await)
 }
 
-async fn reload_all<O: Operator>(State(operator): State<Arc<O>>) -> Result<Response, Refusal> {
-    Ok(sse::answer(operator.reload(None).await?))
+async fn start<O: Operator>(State(operator): To<O>, body: Bytes) -> Result<Json<StartAnswer>, Refusal> {
+    let request: StartRequest = parse(&body)?;
+    Ok(Json(operator.start(request).await?))
+}
+
+async fn start_app<O: Operator>(
+    State(operator): To<O>,
+    Path(app): Path<String>,
+) -> Result<Response, Refusal> {
+    operator.start_app(&app).await?;
+    Ok(accepted())
+}
+
+async fn restart<O: Operator>(
+    State(operator): To<O>,
+    Path(app): Path<String>,
+    body: Bytes,
+) -> Result<Response, Refusal> {
+    let request: RenewRequest = parse_or_default(&body)?;
+    Ok(sse::answer(operator.restart(&app, request).await?))
+}
+
+async fn reload_all<O: Operator>(State(operator): To<O>, body: Bytes) -> Result<Response, Refusal> {
+    let request: RenewRequest = parse_or_default(&body)?;
+    Ok(sse::answer(operator.reload(None, request).await?))
 }
 
 async fn reload<O: Operator>(
-    State(operator): State<Arc<O>>,
+    State(operator): To<O>,
     Path(app): Path<String>,
+    body: Bytes,
 ) -> Result<Response, Refusal> {
-    Ok(sse::answer(operator.reload(Some(&app)).await?))
+    let request: RenewRequest = parse_or_default(&body)?;
+    Ok(sse::answer(operator.reload(Some(&app), request).await?))
 }
 
-async fn stop_all<O: Operator>(State(operator): State<Arc<O>>, body: Bytes) -> Result<Response, Refusal> {
-    operator.stop(stop_request(&body, None)?).await?;
+async fn stop_all<O: Operator>(State(operator): To<O>, body: Bytes) -> Result<Response, Refusal> {
+    let request: StopRequest = parse_or_default(&body)?;
+    operator.stop(request).await?;
     Ok(accepted())
 }
 
 async fn stop<O: Operator>(
-    State(operator): State<Arc<O>>,
+    State(operator): To<O>,
     Path(app): Path<String>,
     body: Bytes,
 ) -> Result<Response, Refusal> {
-    operator.stop(stop_request(&body, Some(app))?).await?;
+    let request: StopRequest = parse_or_default(&body)?;
+    operator.stop(StopRequest { app: Some(app), ..request }).await?;
     Ok(accepted())
 }
 
-fn stop_request(body: &Bytes, app: Option<String>) -> Result<StopRequest, Refusal> {
-    let request: StopRequest = if body.is_empty() { StopRequest::default() } else { parse(body)? };
-    Ok(StopRequest { app: app.or(request.app), ..request })
+async fn forget<O: Operator>(State(operator): To<O>, Path(app): Path<String>) -> Result<Response, Refusal> {
+    operator.delete(&app).await?;
+    Ok(accepted())
 }
 
 #[derive(Deserialize)]
@@ -146,7 +205,7 @@ struct Scale {
 }
 
 async fn scale<O: Operator>(
-    State(operator): State<Arc<O>>,
+    State(operator): To<O>,
     Path(app): Path<String>,
     body: Bytes,
 ) -> Result<Response, Refusal> {
@@ -159,25 +218,99 @@ async fn scale<O: Operator>(
     Ok(accepted())
 }
 
-async fn send_message<O: Operator>(
-    State(operator): State<Arc<O>>,
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Signal {
+    signal: i32,
+    #[serde(default)]
+    slot: Option<u32>,
+}
+
+async fn signal<O: Operator>(
+    State(operator): To<O>,
     Path(app): Path<String>,
     body: Bytes,
 ) -> Result<Response, Refusal> {
-    let message: Value = parse(&body)?;
-    let workers = operator.send_message(&app, message).await?;
+    let Signal { signal, slot } = parse(&body)?;
+    let workers = operator.signal(&app, slot, signal).await?;
     Ok(Json(json!({ "workers": workers })).into_response())
 }
 
-async fn events<O: Operator>(State(operator): State<Arc<O>>) -> Response {
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Receiver {
+    #[serde(default)]
+    slot: Option<u32>,
+}
+
+async fn send_message<O: Operator>(
+    State(operator): To<O>,
+    Path(app): Path<String>,
+    receiver: Result<Query<Receiver>, QueryRejection>,
+    body: Bytes,
+) -> Result<Response, Refusal> {
+    let Query(Receiver { slot }) = receiver.map_err(|error| {
+        Refusal::new(RefusalKind::Invalid, format!("invalid query: {}", error.body_text()))
+    })?;
+    let message: Value = parse(&body)?;
+    let workers = operator.send_message(&app, slot, message).await?;
+    Ok(Json(json!({ "workers": workers })).into_response())
+}
+
+async fn environment<O: Operator>(
+    State(operator): To<O>,
+    Path(app): Path<String>,
+) -> Result<Json<Environment>, Refusal> {
+    Ok(Json(operator.environment(&app).await?))
+}
+
+async fn reset<O: Operator>(State(operator): To<O>, Path(app): Path<String>) -> Result<Response, Refusal> {
+    operator.reset(&app).await?;
+    Ok(accepted())
+}
+
+async fn flush<O: Operator>(State(operator): To<O>, Path(app): Path<String>) -> Result<Response, Refusal> {
+    operator.flush(&app).await?;
+    Ok(accepted())
+}
+
+async fn definitions<O: Operator>(State(operator): To<O>) -> Json<Vec<SavedApp>> {
+    Json(operator.definitions().await)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Upgrade {
+    binary: Text,
+}
+
+async fn upgrade<O: Operator>(State(operator): To<O>, body: Bytes) -> Result<Response, Refusal> {
+    let Upgrade { binary } = parse(&body)?;
+    Ok(sse::answer(operator.upgrade(binary.as_path()).await?))
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ShutDown {
+    #[serde(default)]
+    now: bool,
+}
+
+async fn shut_down<O: Operator>(State(operator): To<O>, body: Bytes) -> Result<Response, Refusal> {
+    let ShutDown { now } = parse_or_default(&body)?;
+    operator.shut_down(now).await?;
+    Ok(accepted())
+}
+
+async fn events<O: Operator>(State(operator): To<O>) -> Response {
     sse::answer::<Event>(operator.events().await)
 }
 
-async fn poisoned<O: Operator>(State(operator): State<Arc<O>>) -> Json<Vec<PoisonedRequest>> {
+async fn poisoned<O: Operator>(State(operator): To<O>) -> Json<Vec<PoisonedRequest>> {
     Json(operator.poisoned().await)
 }
 
-async fn metrics_text<O: Operator>(State(operator): State<Arc<O>>) -> Response {
+async fn metrics_text<O: Operator>(State(operator): To<O>) -> Response {
     let text = metrics::text(operator.status().await);
     ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response()
 }
@@ -188,6 +321,11 @@ fn parse<T: DeserializeOwned>(body: &Bytes) -> Result<T, Refusal> {
         .map_err(|error| Refusal::new(RefusalKind::Invalid, format!("invalid body: {error}")))
 }
 
+/// A request without a body asks for nothing special.
+fn parse_or_default<T: DeserializeOwned + Default>(body: &Bytes) -> Result<T, Refusal> {
+    if body.is_empty() { Ok(T::default()) } else { parse(body) }
+}
+
 fn accepted() -> Response {
     (StatusCode::ACCEPTED, Json(json!({}))).into_response()
 }
@@ -196,10 +334,13 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let status = match self.kind {
             RefusalKind::Invalid => StatusCode::BAD_REQUEST,
-            RefusalKind::NoSuchApp | RefusalKind::NoSuchPath => StatusCode::NOT_FOUND,
+            RefusalKind::NoSuchApp | RefusalKind::NoSuchWorker | RefusalKind::NoSuchPath => {
+                StatusCode::NOT_FOUND
+            }
             RefusalKind::NoSuchMethod => StatusCode::METHOD_NOT_ALLOWED,
             RefusalKind::Conflict => StatusCode::CONFLICT,
             RefusalKind::Failed => StatusCode::INTERNAL_SERVER_ERROR,
+            RefusalKind::NotOffered => StatusCode::NOT_IMPLEMENTED,
         };
         (status, Json(json!({ "error": self }))).into_response()
     }

@@ -1,6 +1,6 @@
 //! What an instance of Stead looks like at one moment: plain data, the answer of `GET /v1/status`.
 
-use crate::time;
+use crate::{ExitRecord, Refusal, Text, WorkerStatus, time};
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, SystemTime};
 
@@ -21,7 +21,14 @@ pub struct Status {
     /// How long this daemon has been running, in seconds.
     #[serde(with = "time::seconds")]
     pub uptime: Duration,
-    /// In the order of the configuration.
+    /// It runs in the background, for `stead start`, and goes on when nothing of it runs; otherwise it belongs to a terminal
+    /// or a container (`stead run`).
+    #[serde(default)]
+    pub background: bool,
+    /// Where it keeps what must outlive it; absent when it keeps nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub home: Option<Text>,
+    /// By number.
     pub apps: Vec<AppStatus>,
 }
 
@@ -35,8 +42,41 @@ impl Status {
 /// One app.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AppStatus {
+    /// Its number: stays while the app exists, then may be given to another.
+    #[serde(default)]
+    pub id: u32,
     /// As configured; unique within the instance.
     pub name: String,
+    /// What it belongs to together with others; `default` when nothing was said.
+    #[serde(default = "default_namespace")]
+    pub namespace: String,
+    /// All in one word.
+    #[serde(default)]
+    pub state: AppState,
+    /// What a worker runs, for people: `node server.js`.
+    #[serde(default)]
+    pub command: String,
+    /// Where it runs.
+    #[serde(default)]
+    pub directory: Text,
+    /// The file that defines it; absent when a command line does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<Text>,
+    /// It is reloaded when its files change.
+    #[serde(default)]
+    pub watch: bool,
+    /// When it is reloaded by the clock, as configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cron_restart: Option<String>,
+    /// Why it is `failed`, when it was given up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Refusal>,
+    /// When it was started, in seconds since 1970; absent while it is stopped.
+    #[serde(default, with = "time::moment_option", skip_serializing_if = "Option::is_none")]
+    pub started: Option<SystemTime>,
+    /// Where its logs are; absent when they go to the terminal alone, or nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logs: Option<Text>,
     /// As configured; what each port really does stands with the port.
     pub mode: Mode,
     /// How many workers there should be and are.
@@ -48,10 +88,73 @@ pub struct AppStatus {
     /// Present while a reload is running.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reload: Option<ReloadStatus>,
+    /// How often a worker was replaced because it died, all slots together.
+    #[serde(default)]
+    pub restarts: u64,
+    /// Processor time of all workers, in cores; 0 while it was not measured.
+    #[serde(default)]
+    pub cpu: f32,
+    /// Resident memory of all workers.
+    #[serde(default)]
+    pub memory_bytes: u64,
+    /// Lately; 0 while it was not measured.
+    #[serde(default)]
+    pub requests_per_second: f64,
+    /// The last processes that ended, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exits: Vec<ExitRecord>,
     /// Of all workers, those that are gone included.
     pub counters: Counters,
     /// Of answered requests, from the complete head to the last byte of the answer.
     pub latency: Latency,
+}
+
+fn default_namespace() -> String {
+    "default".to_owned()
+}
+
+/// An app, all in one word.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AppState {
+    /// No worker has been ready yet.
+    Starting,
+    /// At least one worker is ready, or was and is being replaced.
+    #[default]
+    Running,
+    /// Workers are being replaced by new ones.
+    Reloading,
+    /// Workers are being ended.
+    Stopping,
+    /// It was asked to stop and nothing of it runs.
+    Stopped,
+    /// Its workers die too often; tried again after a cool-down, if ever.
+    Failed,
+    /// Its workers ended by themselves and are not to be started again.
+    Finished,
+    /// It waits for another app that it depends on.
+    Waiting,
+}
+
+impl AppState {
+    /// As it is written in tables and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            AppState::Starting => "starting",
+            AppState::Running => "running",
+            AppState::Reloading => "reloading",
+            AppState::Stopping => "stopping",
+            AppState::Stopped => "stopped",
+            AppState::Failed => "failed",
+            AppState::Finished => "finished",
+            AppState::Waiting => "waiting",
+        }
+    }
+
+    /// Nothing of it runs, and nothing will until somebody asks for it.
+    pub fn is_at_rest(self) -> bool {
+        matches!(self, AppState::Stopped | AppState::Finished)
+    }
 }
 
 /// What happens to a connection.
@@ -102,94 +205,6 @@ pub struct ReloadStatus {
     pub done: u32,
     /// Slots to replace.
     pub of: u32,
-}
-
-/// Where a worker is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum WorkerState {
-    /// Not running, will be started.
-    Down,
-    /// Running, has not said that it is ready.
-    Starting,
-    /// Gets requests.
-    Ready,
-    /// Gets no more requests, finishes those it has.
-    Draining,
-    /// Was asked to end.
-    Stopping,
-    /// Died too often; tried again after a cool-down.
-    Failed,
-}
-
-impl WorkerState {
-    /// All of them, in the order of a worker's life.
-    pub const ALL: [WorkerState; 6] = [
-        WorkerState::Down,
-        WorkerState::Starting,
-        WorkerState::Ready,
-        WorkerState::Draining,
-        WorkerState::Stopping,
-        WorkerState::Failed,
-    ];
-
-    /// As it is written in tables and JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            WorkerState::Down => "down",
-            WorkerState::Starting => "starting",
-            WorkerState::Ready => "ready",
-            WorkerState::Draining => "draining",
-            WorkerState::Stopping => "stopping",
-            WorkerState::Failed => "failed",
-        }
-    }
-}
-
-/// One worker.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct WorkerStatus {
-    /// Never reused within the life of a daemon.
-    pub id: u64,
-    /// Its place, 0 to instances - 1; kept when the worker is replaced.
-    pub slot: u32,
-    /// Absent while nothing runs.
-    pub pid: Option<u32>,
-    /// Where it is in its life.
-    pub state: WorkerState,
-    /// Since this process was started, in seconds.
-    #[serde(with = "time::seconds_option")]
-    pub uptime: Option<Duration>,
-    /// How often the slot's worker was replaced because it died.
-    pub restarts: u64,
-    /// How the slot's previous worker ended.
-    pub last_exit: Option<ExitReport>,
-    /// Until the next attempt, in seconds, when it is down or failed.
-    #[serde(with = "time::seconds_option")]
-    pub retry_in: Option<Duration>,
-    /// Resident memory of the process.
-    pub memory_bytes: Option<u64>,
-    /// Requests given to this worker.
-    pub requests: u64,
-    /// Requests it has now.
-    pub in_flight: u64,
-    /// Requests that were given to others because this one died or did not take them.
-    pub replayed: u64,
-}
-
-/// How a process ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ExitReport {
-    /// Exit code, when it ended by itself.
-    pub code: Option<i32>,
-    /// Number of the signal that ended it.
-    pub signal: Option<i32>,
-    /// Killed by the kernel for its memory.
-    #[serde(default)]
-    pub out_of_memory: bool,
-    /// Did what it was asked to do (stop, reload, scale).
-    #[serde(default)]
-    pub expected: bool,
 }
 
 /// What happened to the requests of an app since the daemon started.

@@ -49,6 +49,27 @@ pub(crate) mod moment {
     }
 }
 
+/// For `#[serde(with = "time::moment_option")]` on an `Option<SystemTime>`.
+pub(crate) mod moment_option {
+    use super::*;
+
+    pub(crate) fn serialize<S: Serializer>(
+        value: &Option<SystemTime>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let since = value.map(|moment| moment.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64());
+        since.serialize(serializer)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<SystemTime>, D::Error> {
+        let Some(seconds) = Option::<f64>::deserialize(deserializer)? else { return Ok(None) };
+        let moment = UNIX_EPOCH.checked_add(from_seconds(seconds)?);
+        moment.map(Some).ok_or_else(|| serde::de::Error::custom("moment out of range"))
+    }
+}
+
 fn from_seconds<E: serde::de::Error>(seconds: f64) -> Result<Duration, E> {
     Duration::try_from_secs_f64(seconds).map_err(E::custom)
 }

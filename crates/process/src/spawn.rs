@@ -6,6 +6,7 @@
 
 #[expect(unsafe_code, reason = "between fork and exec only raw system calls are allowed")]
 mod child;
+mod identity;
 mod launch;
 mod plan;
 mod wire;
@@ -16,12 +17,13 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub use identity::{Identity, ResourceName};
 pub(crate) use launch::{Kind, Launch, start};
 
 /// The highest number a child may ask to have a descriptor at.
 pub const DESCRIPTOR_NUMBER_MAX: i32 = 1023;
 
-/// One child to start: in a process group of its own, with default signal handling, and killed when its parent dies.
+/// One child to start: in a process group of its own, with default signal handling, and killed when the keeper dies.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "wire::Spec", into = "wire::Spec")]
 pub struct SpawnSpec {
@@ -41,6 +43,12 @@ pub struct SpawnSpec {
     /// How many descriptors the child may have open (the soft `RLIMIT_NOFILE`), cut to what the system permits; as the
     /// keeper was started with if `None`.
     pub open_files_max: Option<u64>,
+    /// What the daemon calls it; a later daemon gets it back with the child.
+    pub tag: String,
+    /// User, groups, limits.
+    pub identity: Identity,
+    /// The directory of the control group the child is put into before it runs.
+    pub cgroup: Option<PathBuf>,
 }
 
 impl SpawnSpec {
@@ -48,6 +56,18 @@ impl SpawnSpec {
     pub fn new(program: impl Into<OsString>) -> Self {
         Self { program: program.into(), ..Self::default() }
     }
+
+    /// What an error is about, besides the program.
+    pub(crate) fn context(&self) -> Context {
+        Context { directory: self.directory.clone(), cgroup: self.cgroup.clone() }
+    }
+}
+
+/// The paths of a specification that an error names.
+#[derive(Debug, Default)]
+pub(crate) struct Context {
+    directory: Option<PathBuf>,
+    cgroup: Option<PathBuf>,
 }
 
 /// Why a child was not started. Nothing is left of it then.
@@ -83,6 +103,24 @@ pub enum SpawnError {
         #[source]
         source: io::Error,
     },
+    /// The user or group cannot be taken on (`EPERM`: only root may).
+    #[error("program `{program}` cannot be given its user and groups")]
+    Identity {
+        /// As it was asked for.
+        program: String,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
+    /// The control group cannot be entered.
+    #[error("control group `{}` cannot be entered", cgroup.display())]
+    Cgroup {
+        /// As it was asked for.
+        cgroup: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
     /// Anything else: limits, memory, a request that makes no sense.
     #[error("program `{program}` could not be started ({step})")]
     Other {
@@ -109,6 +147,10 @@ pub enum Step {
     Descriptors,
     /// Process group, parent-death signal and limits.
     Attributes,
+    /// Entering the control group.
+    Cgroup,
+    /// Taking on user and groups.
+    Identity,
     /// Entering the directory.
     Directory,
     /// Finding the interpreter a script names.
@@ -118,10 +160,12 @@ pub enum Step {
 }
 
 impl Step {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 8] = [
         Self::Preparing,
         Self::Descriptors,
         Self::Attributes,
+        Self::Cgroup,
+        Self::Identity,
         Self::Directory,
         Self::Interpreter,
         Self::Executing,
@@ -138,6 +182,8 @@ impl std::fmt::Display for Step {
             Self::Preparing => "while preparing it",
             Self::Descriptors => "while placing its descriptors",
             Self::Attributes => "while setting its process group and limits",
+            Self::Cgroup => "while entering its control group",
+            Self::Identity => "while taking on its user and groups",
             Self::Directory => "while entering its directory",
             Self::Interpreter => "while looking for its interpreter",
             Self::Executing => "while executing it",
@@ -158,7 +204,7 @@ impl SpawnFailure {
     }
 
     /// Says what the caller can do about it.
-    pub(crate) fn into_error(self, program: String, directory: Option<PathBuf>) -> SpawnError {
+    pub(crate) fn into_error(self, program: String, context: Context) -> SpawnError {
         let source = io::Error::from_raw_os_error(self.errno);
         match (self.step, self.errno) {
             (Step::Executing, libc::ENOENT | libc::ENOTDIR) => SpawnError::NotFound { program },
@@ -167,8 +213,10 @@ impl SpawnFailure {
             }
             (Step::Interpreter, _) => SpawnError::InterpreterNotFound { program },
             (Step::Directory, _) => {
-                SpawnError::Directory { directory: directory.unwrap_or_default(), source }
+                SpawnError::Directory { directory: context.directory.unwrap_or_default(), source }
             }
+            (Step::Cgroup, _) => SpawnError::Cgroup { cgroup: context.cgroup.unwrap_or_default(), source },
+            (Step::Identity, _) => SpawnError::Identity { program, source },
             (step, _) => SpawnError::Other { program, step, source },
         }
     }
@@ -189,7 +237,8 @@ mod tests {
     #[test]
     fn an_error_says_what_to_do_about_it() {
         let check = |step, errno, words: &str| {
-            let error = SpawnFailure { step, errno }.into_error("nod".into(), Some("/no".into()));
+            let context = Context { directory: Some("/no".into()), cgroup: Some("/group".into()) };
+            let error = SpawnFailure { step, errno }.into_error("nod".into(), context);
             assert_eq!(error.to_string(), words);
         };
         check(Step::Executing, libc::ENOENT, "program `nod` not found");
@@ -197,6 +246,8 @@ mod tests {
         check(Step::Executing, libc::ENOEXEC, "program `nod` cannot be executed");
         check(Step::Interpreter, libc::ENOENT, "the interpreter that program `nod` names was not found");
         check(Step::Directory, libc::ENOENT, "directory `/no` cannot be entered");
+        check(Step::Cgroup, libc::ENOENT, "control group `/group` cannot be entered");
+        check(Step::Identity, libc::EPERM, "program `nod` cannot be given its user and groups");
         check(Step::Executing, libc::E2BIG, "program `nod` could not be started (while executing it)");
         check(Step::Preparing, libc::EMFILE, "program `nod` could not be started (while preparing it)");
     }

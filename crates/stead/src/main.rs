@@ -13,6 +13,9 @@ fn main() -> ExitCode {
     let verb = arguments.next();
     let daemon = DAEMONS.iter().find(|(public, _)| verb.as_deref() == Some(public.as_ref()));
     if let Some((_, daemon)) = daemon {
+        if verb.as_deref() == Some("background".as_ref()) {
+            cli::background::detach();
+        }
         let code = keeper::run(daemon_command(daemon, arguments));
         daemon::remove_remains(std::process::id());
         return ExitCode::from(code);

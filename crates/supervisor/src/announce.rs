@@ -40,7 +40,11 @@ pub(crate) fn rest(slot: u32, worker: &Worker, news: Option<&News>, turn: &mut T
     match news {
         Some(News::Started { pid }) => turn.tell(Event::WorkerStarted { worker, slot, pid: *pid }),
         Some(News::Unready) => turn.tell(Event::WorkerUnready { worker, slot }),
+        Some(News::Unhealthy) => turn.tell(Event::WorkerUnhealthy { worker, slot }),
+        Some(News::Ejected) => turn.tell(Event::WorkerEjected { worker, slot }),
+        Some(News::Restored) => turn.tell(Event::WorkerRestored { worker, slot }),
+        Some(News::Healthy { after }) => turn.tell(Event::WorkerHealthy { worker, slot, after: *after }),
         // The slot decides about these and announces them itself.
-        Some(News::Ready(_) | News::NotReady { .. } | News::Ended(_)) | None => (),
+        Some(News::Ready(_) | News::Incurable | News::NotReady { .. } | News::Ended(_)) | None => (),
     }
 }

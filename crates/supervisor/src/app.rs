@@ -2,26 +2,32 @@
 //!
 //! | phase | input | what happens |
 //! |---|---|---|
-//! | idle, stopped | start | running: every slot is filled |
+//! | idle, stopped | start | running: every slot is filled; nothing of the past counts against it |
+//! | idle, stopped | restart | running: as start, and the restart is done when all are ready |
 //! | idle | stop, stop now | stopped |
 //! | running | start | failed and finished slots are tried at once |
 //! | running | scale, reconfigure | slots are added, or drain from the highest down |
-//! | running | reload | slot by slot (`reload.rs`); at most one runs, the others are merged into the next |
+//! | running | reload, restart | slot by slot (`reload.rs`); at most one runs, the others are merged into the next |
+//! | running | recycle | one worker is replaced (`recycle.rs`) as soon as no reload is wanted and no other is being replaced |
 //! | running | stop, stop now | stopping: every worker leaves, nothing is started, reloads have failed |
 //! | stopping | stop now | what is left is killed |
+//! | stopping | start, restart | stopping to start |
 //! | stopping | the last process is gone | stopped |
+//! | stopping to start | stop, stop now | stopping |
+//! | stopping to start | the last process is gone | as start when stopped |
 //! | any | of a worker | its slot handles it (`slot.rs`) |
 //! | not running | reload | has failed |
 //! | not running | scale, reconfigure | kept for the next start |
 //!
-//! After each input the machine settles: slots that are due are filled, the reload goes on, and what that adds up to is told.
+//! After each input the machine settles: slots that are due are filled, reloads and recycling go on, the unhealthy are taken out or put
+//! back, and what that adds up to is told. What is wanted of the application is in `app/orders.rs`.
 
 use std::time::Instant;
 
 use crate::config::AppConfig;
-use crate::event::{Action, Event, Input, WorkerId};
+use crate::event::{Action, Event, Input, Recycle, WorkerId};
 use crate::moment::{Clock, Moment};
-use crate::reason::Reason;
+use crate::recycle::Recycles;
 use crate::reload::{Failure, Reloads, Slots};
 use crate::saved::SavedApp;
 use crate::slot::{News, Slot};
@@ -29,12 +35,15 @@ use crate::snapshot::{AppSnapshot, Phase, SlotSnapshot, View};
 use crate::turn::{Desk, Standing, Turn};
 use crate::worker;
 
+mod orders;
+
 /// One supervised application.
 #[derive(Debug)]
 pub struct App {
     phase: Phase,
     slots: Slots,
     reloads: Reloads,
+    recycles: Recycles,
     desk: Desk,
     /// None before the first input.
     clock: Option<Clock>,
@@ -44,8 +53,8 @@ impl App {
     /// An application that waits for [`Input::Start`]. `seed` decides the jitter of its backoff.
     #[must_use]
     pub fn new(config: AppConfig, seed: u64) -> Self {
-        let (slots, reloads) = (Slots::new(), Reloads::default());
-        Self { phase: Phase::Idle, slots, reloads, desk: Desk::new(config, seed), clock: None }
+        let (slots, reloads, recycles) = (Slots::new(), Reloads::default(), Recycles::default());
+        Self { phase: Phase::Idle, slots, reloads, recycles, desk: Desk::new(config, seed), clock: None }
     }
 
     /// Goes on with what another process [saved](Self::save), with the same workers and deadlines.
@@ -55,9 +64,9 @@ impl App {
     /// asked for and not answered the driver says `Started` or `SpawnFailed` unasked; for processes that have ended, `Exited`.
     #[must_use]
     pub fn resume(config: AppConfig, seed: u64, saved: SavedApp, now: Instant) -> Self {
-        let SavedApp { at, phase, slots, reloads, memory, untold } = saved;
+        let SavedApp { at, phase, slots, reloads, recycles, memory, untold } = saved;
         let desk = Desk { memory, ..Desk::new(config, seed) };
-        let mut app = Self { phase, slots, reloads, desk, clock: Some(Clock::new(now, at)) };
+        let mut app = Self { phase, slots, reloads, recycles, desk, clock: Some(Clock::new(now, at)) };
         let turn = &mut Turn { now: at, desk: &mut app.desk };
         app.slots.values_mut().for_each(|slot| slot.resume(turn));
         untold.into_iter().for_each(|event| turn.tell(event));
@@ -78,6 +87,7 @@ impl App {
             phase: self.phase,
             slots: self.slots.clone(),
             reloads: self.reloads.clone(),
+            recycles: self.recycles.clone(),
             memory: self.desk.memory.clone(),
             untold: untold.collect(),
         }
@@ -102,7 +112,11 @@ impl App {
                 self.desk.config.instances = instances;
                 self.scale(now);
             }
-            Input::Reload { id } => self.handle_reload(now, id),
+            Input::Unhealthy { worker } => self.forward(now, worker, &worker::Input::Unhealthy),
+            Input::Recycle { worker, why } => self.recycle(worker, why),
+            Input::Reload { id } => self.reload(now, id),
+            Input::Restart { id } => self.restart(now, id),
+            Input::ResetCounts => self.slots.values_mut().for_each(Slot::reset_count),
             Input::Reconfigure(config) => self.reconfigure(now, config),
             Input::Stop => self.stop(now, &worker::Input::Retire),
             Input::StopNow => self.stop(now, &worker::Input::Kill),
@@ -123,7 +137,9 @@ impl App {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let clock = self.clock?;
-        self.slots.values().filter_map(Slot::poll_timeout).min().map(|at| clock.instant(at))
+        let deadlines =
+            self.slots.values().filter_map(Slot::poll_timeout).chain(self.recycles.poll_timeout());
+        deadlines.min().map(|at| clock.instant(at))
     }
 
     /// What it looks like at `now`.
@@ -136,87 +152,13 @@ impl App {
             phase: self.phase,
             instances: config.instances,
             reload: self.reloads.snapshot(),
+            recycle: self.recycles.snapshot(),
             slots: self.slots.values().map(|slot| SlotSnapshot::take(slot, &view)).collect(),
         }
     }
 
     fn moment(&self, instant: Instant) -> Moment {
         self.clock.map_or(Moment::default(), |clock| clock.moment(instant))
-    }
-
-    fn start(&mut self, now: Moment) {
-        match self.phase {
-            Phase::Idle | Phase::Stopped => {
-                self.phase = Phase::Running;
-                self.scale(now);
-            }
-            Phase::Running => {
-                for slot in self.slots.values_mut() {
-                    slot.retry(now);
-                    slot.start_again(now);
-                }
-                self.forgive();
-            }
-            // The stop wins; whoever wants another start waits for `Stopped`.
-            Phase::Stopping => (),
-        }
-    }
-
-    fn stop(&mut self, now: Moment, how: &worker::Input) {
-        match self.phase {
-            Phase::Idle | Phase::Running | Phase::Stopping => {
-                self.phase = Phase::Stopping;
-                let turn = &mut Turn { now, desk: &mut self.desk };
-                self.reloads.abort(turn);
-                for slot in self.slots.values_mut() {
-                    slot.want_down(how, turn);
-                }
-            }
-            Phase::Stopped => (),
-        }
-    }
-
-    /// Makes the slots as many as are wanted.
-    fn scale(&mut self, now: Moment) {
-        match self.phase {
-            Phase::Running => (),
-            Phase::Idle | Phase::Stopping | Phase::Stopped => return,
-        }
-        let instances = self.desk.config.instances;
-        let turn = &mut Turn { now, desk: &mut self.desk };
-        self.reloads.drop_slots_from(instances);
-        for (_, slot) in self.slots.range_mut(instances..).rev().filter(|(_, slot)| slot.is_wanted()) {
-            slot.want_down(&worker::Input::Retire, turn);
-        }
-        for index in 0..instances {
-            self.slots.entry(index).or_insert_with(|| Slot::new(index, now)).want_up(now);
-        }
-    }
-
-    fn reconfigure(&mut self, now: Moment, config: AppConfig) {
-        self.desk.config = config;
-        self.scale(now);
-        for slot in self.slots.values_mut() {
-            slot.retry(now);
-        }
-        self.forgive();
-    }
-
-    /// Something was changed from outside, so the application may fail anew.
-    fn forgive(&mut self) {
-        if self.desk.memory.standing == Standing::GivenUp {
-            self.desk.memory.standing = Standing::Untested;
-        }
-    }
-
-    fn handle_reload(&mut self, now: Moment, id: u64) {
-        let turn = &mut Turn { now, desk: &mut self.desk };
-        match self.phase {
-            Phase::Running => self.reloads.request(id, turn),
-            Phase::Idle | Phase::Stopping | Phase::Stopped => {
-                turn.tell(Event::ReloadFailed { id, slot: None, reason: Reason::NotRunning });
-            }
-        }
     }
 
     fn handle_started(&mut self, now: Moment, worker: WorkerId, pid: u32) {
@@ -240,6 +182,7 @@ impl App {
         while let Some(worker) = self.slots.values().find_map(|slot| slot.due(now)) {
             self.forward(now, worker, &worker::Input::Timeout);
         }
+        self.recycles.handle_timeout(now);
     }
 
     fn forward(&mut self, now: Moment, worker: WorkerId, input: &worker::Input) {
@@ -256,33 +199,61 @@ impl App {
     fn react(&mut self, now: Moment, index: u32, news: Option<News>) {
         let turn = &mut Turn { now, desk: &mut self.desk };
         match news {
-            Some(News::Replaced) => self.reloads.handle_replaced(index, turn),
-            Some(News::NotReplaced(reason)) => {
-                self.reloads.handle_not_replaced(&Failure { index, reason }, &mut self.slots, turn);
+            Some(News::Replaced) => {
+                let is_recycled = self.recycles.handle_replaced(index, turn);
+                if !is_recycled {
+                    self.reloads.handle_replaced(index, turn);
+                }
             }
+            Some(News::NotReplaced(reason)) => {
+                let failure = Failure { index, reason };
+                let is_recycled = self.recycles.handle_not_replaced(&failure, turn);
+                if !is_recycled {
+                    self.reloads.handle_not_replaced(&failure, &mut self.slots, turn);
+                }
+            }
+            Some(News::Incurable(worker)) => self.recycles.request(worker, Recycle::Unhealthy),
             None => (),
         }
     }
 
     /// Does what has become possible or due.
     fn settle(&mut self, now: Moment) {
+        let is_empty = self.slots.values().all(Slot::is_vacant);
+        match self.phase {
+            Phase::Stopping if is_empty => {
+                self.phase = Phase::Stopped;
+                self.desk.actions.push_back(Action::Tell(Event::Stopped));
+            }
+            Phase::StoppingToStart if is_empty => {
+                self.phase = Phase::Stopped;
+                self.start(now);
+            }
+            Phase::Idle | Phase::Running | Phase::Stopping | Phase::StoppingToStart | Phase::Stopped => (),
+        }
+        if self.phase == Phase::Running {
+            self.go_on(now);
+        }
+    }
+
+    fn go_on(&mut self, now: Moment) {
         let instances = self.desk.config.instances;
         let turn = &mut Turn { now, desk: &mut self.desk };
-        match self.phase {
-            Phase::Running => {
-                self.slots.retain(|&index, slot| index < instances || !slot.is_vacant());
-                self.reloads.advance(&mut self.slots, turn);
-                for slot in self.slots.values_mut() {
-                    slot.fill(turn);
-                }
-                self.give_up_if_hopeless();
-            }
-            Phase::Stopping if self.slots.values().all(Slot::is_vacant) => {
-                self.phase = Phase::Stopped;
-                turn.tell(Event::Stopped);
-            }
-            Phase::Idle | Phase::Stopping | Phase::Stopped => (),
+        self.slots.retain(|&index, slot| index < instances || !slot.is_vacant());
+        if self.reloads.are_wanted() {
+            self.recycles.give_way(&mut self.slots, turn);
+            self.reloads.advance(&mut self.slots, turn);
         }
+        // The reload may just have ended.
+        if !self.reloads.are_wanted() {
+            self.recycles.advance(&mut self.slots, turn);
+        }
+        let any_healthy = self.slots.values().any(Slot::is_healthy);
+        for slot in self.slots.values_mut() {
+            slot.share(any_healthy, turn);
+            slot.fill(turn);
+        }
+        self.give_up_if_hopeless();
     }
 
     /// Tells once that an application which was never ready has failed: when its program cannot be started, or every slot has failed.

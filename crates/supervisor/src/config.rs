@@ -5,12 +5,14 @@ use std::time::Duration;
 use crate::restart::Restart;
 
 /// The settings of one application. Any value is accepted; zero durations mean "at once".
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AppConfig {
     /// How many workers run side by side; zero is allowed.
     pub instances: u32,
     /// After which ends a worker is started again.
     pub restart: Restart,
+    /// After these exit codes no policy starts it again.
+    pub stop_exit_codes: Vec<i32>,
     /// Delay after the first death that counts; doubles with each that follows.
     pub backoff_first: Duration,
     /// No backoff is longer.
@@ -33,8 +35,10 @@ pub struct AppConfig {
     pub terminate_after: Duration,
     /// From SIGTERM until SIGKILL.
     pub kill_after: Duration,
-    /// Slots reloaded at the same time; zero counts as one.
+    /// Slots reloaded or restarted at the same time; zero counts as one.
     pub reload_parallel: u32,
+    /// How long a worker may stay unhealthy before it is replaced.
+    pub health_replace_after: Duration,
 }
 
 /// What becomes of a worker that still lives but was not ready in time.

@@ -17,7 +17,7 @@ pub type WorkerId = u64;
 /// that worker, `Exited` is the last thing said about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input {
-    /// Begin; while running: try failed and finished slots again at once. Ignored while stopping.
+    /// Begin, as if for the first time; while running: try failed and finished slots again at once; while stopping: begin afterwards.
     Start,
     /// The process was started.
     Started {
@@ -35,7 +35,7 @@ pub enum Input {
         /// Trying again without a change is pointless: the program does not exist.
         fatal: bool,
     },
-    /// The worker said that it is ready.
+    /// The worker said that it is ready; one that was unhealthy: its health check passes again.
     Ready {
         /// Which.
         worker: WorkerId,
@@ -44,6 +44,22 @@ pub enum Input {
     Unready {
         /// Which.
         worker: WorkerId,
+    },
+    /// The health check of the worker has failed too often. May be said again and again; [`Ready`](Self::Ready) ends it.
+    ///
+    /// As long as any worker is ready and healthy, the unhealthy get no requests; else they get them all the same. One that is unhealthy
+    /// for `health_replace_after` is recycled.
+    Unhealthy {
+        /// Which.
+        worker: WorkerId,
+    },
+    /// The worker has served its time: start another beside it, which takes over when it is ready. One at a time, never during a
+    /// reload; others wait. A new worker that fails is tried again after a pause.
+    Recycle {
+        /// Which. Only one that was ready can be recycled.
+        worker: WorkerId,
+        /// Named again in the events.
+        why: Recycle,
     },
     /// Answers [`Action::Drain`]: nothing is in flight at this worker.
     Drained {
@@ -69,6 +85,14 @@ pub enum Input {
         /// Named again in the events of this reload.
         id: u64,
     },
+    /// End every worker, `reload_parallel` at a time, and start another when it is gone; finished and failed slots too. What is not
+    /// running is started. Told of by the events of a reload.
+    Restart {
+        /// Named again in the events; not that of a reload.
+        id: u64,
+    },
+    /// Count restarts from zero.
+    ResetCounts,
     /// Other settings, its number of instances included. Running workers stay; a [`Reload`](Self::Reload) replaces them.
     Reconfigure(AppConfig),
     /// Drain and stop everything.
@@ -96,6 +120,11 @@ pub enum Action {
     },
     /// Give it no more requests; answer with [`Input::Drained`] as soon as nothing is in flight. `Route` takes it back.
     Drain {
+        /// Which.
+        worker: WorkerId,
+    },
+    /// Give it no more requests for now, but keep it: what is in flight goes on, and nothing is answered. `Route` takes it back.
+    Suspend {
         /// Which.
         worker: WorkerId,
     },
@@ -148,6 +177,65 @@ pub enum Event {
         /// Its slot.
         slot: u32,
     },
+    /// Its health check has failed too often.
+    WorkerUnhealthy {
+        /// Which.
+        worker: WorkerId,
+        /// Its slot.
+        slot: u32,
+    },
+    /// It is unhealthy, and gets no more requests because healthy workers do.
+    WorkerEjected {
+        /// Which.
+        worker: WorkerId,
+        /// Its slot.
+        slot: u32,
+    },
+    /// It is unhealthy, and gets requests again because no healthy worker is left.
+    WorkerRestored {
+        /// Which.
+        worker: WorkerId,
+        /// Its slot.
+        slot: u32,
+    },
+    /// It is healthy again and gets requests.
+    WorkerHealthy {
+        /// Which.
+        worker: WorkerId,
+        /// Its slot.
+        slot: u32,
+        /// How long it was unhealthy.
+        after: Duration,
+    },
+    /// Another worker is started to take its place.
+    RecycleStarted {
+        /// Which.
+        worker: WorkerId,
+        /// Its slot.
+        slot: u32,
+        /// Why.
+        why: Recycle,
+    },
+    /// Another worker has taken its place; it finishes its last requests.
+    Recycled {
+        /// Which.
+        worker: WorkerId,
+        /// Its slot.
+        slot: u32,
+        /// Why.
+        why: Recycle,
+    },
+    /// The worker that was to take its place failed, or a reload goes first. It serves on, if it still lives, and is recycled later.
+    RecycleFailed {
+        /// Which.
+        worker: WorkerId,
+        /// Its slot.
+        slot: u32,
+        /// Why it was to be replaced.
+        why: Recycle,
+        /// Why it was not.
+        reason: Reason,
+    },
     /// It was not ready in time and is being stopped.
     WorkerNotReady {
         /// Which.
@@ -195,21 +283,22 @@ pub enum Event {
         /// Which.
         slot: u32,
     },
-    /// So many slots of the reload serve the new code.
+    /// So many slots of the reload, or restart, serve the new code.
     ReloadProgress {
-        /// As given in [`Input::Reload`].
+        /// As given in [`Input::Reload`] or [`Input::Restart`].
         id: u64,
         /// Slots replaced.
         done: u32,
         /// Slots in this reload.
         of: u32,
     },
-    /// Every slot serves the new code; old workers may still be finishing their last requests.
+    /// Every slot serves the new code. After a reload old workers may still be finishing their last requests.
     ReloadDone {
         /// As given in [`Input::Reload`].
         id: u64,
     },
-    /// The reload ended early. Slots that were replaced stay replaced, in all others the old workers serve on.
+    /// The reload, or restart, ended early. Slots that were replaced stay replaced, in all others the old workers serve on. A slot that
+    /// fails in a restart has no old worker; it is tried again as after any other death.
     ReloadFailed {
         /// As given in [`Input::Reload`].
         id: u64,
@@ -220,14 +309,29 @@ pub enum Event {
     },
     /// Every worker ended in a way after which it is not to be started again.
     Finished,
-    /// After `Stop` or `StopNow`: nothing runs any more.
+    /// After `Stop` or `StopNow`: nothing runs any more. Not told if a start was asked for meanwhile.
     Stopped,
+    /// It is stopping, and will be started when it has stopped, because that was asked for meanwhile.
+    StartFollows,
     /// The application was never ready and there is no point in waiting: the program cannot be started, or every slot failed. Told once;
     /// failed slots are still tried again after `cool_down` unless it is stopped.
     Failed {
         /// Why, by one of the slots.
         reason: Reason,
     },
+}
+
+/// Why a worker has served its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Recycle {
+    /// It uses more memory than it may.
+    Memory,
+    /// It has lived for as long as it may.
+    Age,
+    /// It has answered as many requests as it may.
+    Requests,
+    /// Its health check has failed for too long.
+    Unhealthy,
 }
 
 /// How it is known that a worker is ready.

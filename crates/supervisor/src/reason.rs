@@ -44,6 +44,8 @@ pub enum Reason {
     Stopped,
     /// As many reloads wait already as may.
     ReloadsWaiting,
+    /// A reload was asked for meanwhile and replaces the worker anyway.
+    ReloadFirst,
 }
 
 impl Reason {
@@ -66,6 +68,7 @@ impl fmt::Display for Reason {
             }
             Self::NotRunning => f.write_str("the application is not running"),
             Self::Stopped => f.write_str("the application was stopped"),
+            Self::ReloadFirst => f.write_str("a reload goes first"),
             Self::ReloadsWaiting => f.write_str("too many reloads are waiting already"),
         }
     }

@@ -1,10 +1,11 @@
-//! Goes from slot to slot and has each replace its worker.
+//! Goes from slot to slot and has each replace its worker: a reload starts the new one beside the old, a restart when the old is gone.
 //!
 //! A reload is done when every slot has a ready worker that was asked for after the reload was. It ends at the first new worker that
 //! fails: then replaced slots stay replaced, and in all others the old workers serve on. One reload runs; those asked for meanwhile
-//! are merged into one that follows. Slots that are scaled away drop out; slots that are added have the new code anyway.
+//! are merged into one that follows, as long as they are of one kind. Slots that are scaled away drop out; slots that are added have the
+//! new code anyway.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
@@ -22,11 +23,21 @@ pub(crate) type Slots = BTreeMap<u32, Slot>;
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Reloads {
     running: Option<Reload>,
-    waiting: Vec<u64>,
+    waiting: VecDeque<(u64, How)>,
+}
+
+/// What a slot does with its old worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum How {
+    /// It serves until the new one is ready.
+    Beside,
+    /// It is gone before the new one is started.
+    Instead,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Reload {
+    how: How,
     ids: Vec<u64>,
     /// Workers from this one on have the new code.
     oldest: WorkerId,
@@ -37,29 +48,38 @@ struct Reload {
 
 impl Reloads {
     /// A reload is asked for. It begins at the next [`advance`](Self::advance) at which no other runs.
-    pub(crate) fn request(&mut self, id: u64, turn: &mut Turn<'_>) {
+    pub(crate) fn request(&mut self, id: u64, how: How, turn: &mut Turn<'_>) {
         if self.waiting.len() < WAITING_MAX {
-            self.waiting.push(id);
+            self.waiting.push_back((id, how));
         } else {
             turn.tell(Event::ReloadFailed { id, slot: None, reason: Reason::ReloadsWaiting });
         }
     }
 
+    /// One runs, or is to.
+    pub(crate) fn are_wanted(&self) -> bool {
+        self.running.is_some() || !self.waiting.is_empty()
+    }
+
     /// Does whatever can be done now.
     pub(crate) fn advance(&mut self, slots: &mut Slots, turn: &mut Turn<'_>) {
-        while self.running.is_some() || !self.waiting.is_empty() {
-            let waiting = &mut self.waiting;
-            let reload =
-                self.running.get_or_insert_with(|| Reload::begin(std::mem::take(waiting), slots, turn));
+        while let Some(mut reload) = self.running.take().or_else(|| self.begin(slots, turn)) {
             reload.advance(slots, turn);
             if !reload.is_done() {
+                self.running = Some(reload);
                 return;
             }
             for &id in &reload.ids {
                 turn.tell(Event::ReloadDone { id });
             }
-            self.running = None;
         }
+    }
+
+    fn begin(&mut self, slots: &Slots, turn: &mut Turn<'_>) -> Option<Reload> {
+        let (_, how) = *self.waiting.front()?;
+        let count = self.waiting.iter().take_while(|(_, other)| *other == how).count();
+        let ids = self.waiting.drain(..count).map(|(id, _)| id).collect();
+        Some(Reload::begin(how, ids, slots, turn))
     }
 
     /// The slot has replaced its worker.
@@ -73,8 +93,10 @@ impl Reloads {
 
     /// The slot's new worker failed.
     pub(crate) fn handle_not_replaced(&mut self, slot: &Failure, slots: &mut Slots, turn: &mut Turn<'_>) {
-        let Some(mut reload) = self.running.take() else { return };
-        reload.active.remove(&slot.index);
+        // A slot may still be busy with a restart that another slot has ended.
+        let Some(reload) = self.running.take_if(|reload| reload.active.remove(&slot.index)) else {
+            return;
+        };
         for index in &reload.active {
             if let Some(other) = slots.get_mut(index) {
                 other.cancel_reload(turn);
@@ -96,7 +118,8 @@ impl Reloads {
     /// The application stops; its slots see to their workers themselves.
     pub(crate) fn abort(&mut self, turn: &mut Turn<'_>) {
         let running = self.running.take().map(|reload| reload.ids).unwrap_or_default();
-        for id in running.into_iter().chain(self.waiting.drain(..)) {
+        let waiting = self.waiting.drain(..).map(|(id, _)| id);
+        for id in running.into_iter().chain(waiting) {
             turn.tell(Event::ReloadFailed { id, slot: None, reason: Reason::Stopped });
         }
     }
@@ -119,25 +142,33 @@ pub(crate) struct Failure {
 }
 
 impl Reload {
-    fn begin(ids: Vec<u64>, slots: &Slots, turn: &mut Turn<'_>) -> Self {
-        let pending =
-            slots.values().filter(|slot| slot.is_wanted() && !slot.is_finished()).map(Slot::index).collect();
-        let reload = Self { ids, oldest: turn.worker_next(), pending, active: BTreeSet::new(), done: 0 };
+    fn begin(how: How, ids: Vec<u64>, slots: &Slots, turn: &mut Turn<'_>) -> Self {
+        let concerned = |slot: &&Slot| slot.is_wanted() && (how == How::Instead || !slot.is_finished());
+        let pending = slots.values().filter(concerned).map(Slot::index).collect();
+        let reload = Self { how, ids, oldest: turn.worker_next(), pending, active: BTreeSet::new(), done: 0 };
         reload.tell_progress(turn);
         reload
     }
 
     fn advance(&mut self, slots: &mut Slots, turn: &mut Turn<'_>) {
         while self.active.len() < turn.config().reload_parallel.max(1) as usize {
-            let is_free = |index: &&u32| slots.get(index).is_none_or(Slot::is_free_to_reload);
+            // The new code of a worker that was started meanwhile is given the time to get ready.
+            let is_free = |index: &&u32| {
+                let slot = slots.get(index);
+                slot.is_none_or(|slot| slot.is_free_to_reload() && !slot.is_coming(self.oldest))
+            };
             let Some(index) = self.pending.iter().find(is_free).copied() else { return };
             self.pending.remove(&index);
             match slots.get_mut(&index) {
                 None => (),
                 // It finished, or its worker died, meanwhile; then it is done, or the new code runs already.
-                Some(slot) if slot.is_finished() || slot.is_fresh(self.oldest) => self.count_done(turn),
+                Some(slot) if slot.is_fresh(self.oldest) => self.count_done(turn),
+                Some(slot) if self.how == How::Beside && slot.is_finished() => self.count_done(turn),
                 Some(slot) => {
-                    slot.reload(turn);
+                    match self.how {
+                        How::Beside => slot.reload(turn),
+                        How::Instead => slot.restart(turn),
+                    }
                     self.active.insert(index);
                 }
             }

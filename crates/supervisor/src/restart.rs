@@ -2,7 +2,7 @@
 //!
 //! | death | counts | what follows |
 //! |---|---|---|
-//! | the policy does not want it back | no | nothing |
+//! | the policy does not want it back, or its exit code is one to stop after | no | nothing |
 //! | from outside, had been ready | no | another at once |
 //! | from outside, before ready | no | another after the first backoff, so that a killer cannot make it spin |
 //! | ready for `stable_after` or longer | no, and the count begins anew | another at once |
@@ -77,7 +77,7 @@ enum Trust {
 impl Record {
     /// Decides what follows a death, and remembers it.
     pub(crate) fn judge(&mut self, death: &Death<'_>, config: &AppConfig, jitter: &mut Jitter) -> Next {
-        if !config.restart.wants_back(death.reason) {
+        if !config.restart.wants_back(death.reason) || is_stop_code(death.reason, config) {
             return Next::No;
         }
         if matches!(death.reason, Reason::Exited { exit } if exit.outside) {
@@ -134,6 +134,11 @@ impl Record {
     }
 }
 
+fn is_stop_code(reason: &Reason, config: &AppConfig) -> bool {
+    let Reason::Exited { exit } = reason else { return false };
+    exit.code.is_some_and(|code| config.stop_exit_codes.contains(&code))
+}
+
 fn is_outside_window(first: Moment, now: Moment, period: Duration) -> bool {
     // The death that is being judged always counts, even in a window of no length.
     first != now && now.saturating_duration_since(first) >= period
@@ -153,6 +158,7 @@ pub(crate) mod tests {
         AppConfig {
             instances: 2,
             restart: Restart::Permanent,
+            stop_exit_codes: Vec::new(),
             backoff_first: Duration::from_millis(100),
             backoff_max: Duration::from_secs(5),
             stable_after: Duration::from_secs(1),
@@ -165,6 +171,7 @@ pub(crate) mod tests {
             terminate_after: Duration::from_secs(5),
             kill_after: Duration::from_secs(5),
             reload_parallel: 1,
+            health_replace_after: Duration::from_secs(30),
         }
     }
 
@@ -219,6 +226,22 @@ pub(crate) mod tests {
         ] {
             check(&AppConfig { restart, ..config() }, &[(0, Some(5000), exited(code))], &[expected]);
         }
+    }
+
+    #[test]
+    fn code_to_stop_after_is_final_under_every_policy() {
+        for (restart, code, expected) in [
+            (Restart::Permanent, 3, "no"),
+            (Restart::Permanent, 0, "no"),
+            (Restart::Permanent, 1, "now"),
+            (Restart::Transient, 3, "no"),
+            (Restart::Transient, 1, "now"),
+        ] {
+            let config = AppConfig { restart, stop_exit_codes: vec![3, 0], ..config() };
+            check(&config, &[(0, Some(5000), exited(code))], &[expected]);
+        }
+        let config = AppConfig { stop_exit_codes: vec![9], ..config() };
+        check(&config, &[(0, Some(5000), killed())], &["now"]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::Event;
 use crate::moment::Moment;
+use crate::recycle::Recycles;
 use crate::reload::{Reloads, Slots};
 use crate::snapshot::Phase;
 use crate::turn::Memory;
@@ -19,6 +20,7 @@ pub struct SavedApp {
     pub(crate) phase: Phase,
     pub(crate) slots: Slots,
     pub(crate) reloads: Reloads,
+    pub(crate) recycles: Recycles,
     pub(crate) memory: Memory,
     pub(crate) untold: Vec<Event>,
 }

@@ -1,12 +1,14 @@
-//! Keeps one place of an application filled: a worker, the one that replaces it, and those that are on their way out.
+//! Keeps one place of an application filled: a worker, the one that replaces it, and those that are on their way out. Here is what a
+//! slot can be told to do; `slot/hear.rs` is what becomes of it when something happened to one of its workers.
 //!
 //! | state | what is there | leaves for |
 //! |---|---|---|
-//! | down | nothing; perhaps a time of the next try | up, reloading |
-//! | up | the worker | down, failing, failed, reloading |
-//! | failing | a worker that was never ready, being stopped | down, failed, reloading |
+//! | down | nothing; perhaps a time of the next try | up, reloading, restarting |
+//! | up | the worker | down, failing, failed, reloading, restarting |
+//! | failing | a worker that was never ready, being stopped | down, failed, reloading, restarting |
 //! | reloading | the old worker, unless it died, and the new one | up (new ready, or given up), down, failed |
-//! | failed | nothing, until the cool-down is over | up, reloading |
+//! | restarting | nothing, until all that were there are gone | reloading (without an old worker) |
+//! | failed | nothing, until the cool-down is over | up, reloading, restarting |
 //!
 //! *Wanted* stands beside it: a slot that is not wanted goes down, and all its workers leave. Workers on their way out do not belong to
 //! the state: they have no requests to lose that another could take, and end by their own deadlines. A wedged one is among them, so
@@ -17,13 +19,15 @@ use std::mem;
 
 use serde::{Deserialize, Serialize};
 
-use crate::announce::{self, Ending};
-use crate::event::{Event, Next, Readiness, WorkerId};
+use crate::announce;
+use crate::event::WorkerId;
 use crate::moment::Moment;
 use crate::reason::Reason;
-use crate::restart::{Death, Record};
-use crate::turn::{Standing, Turn};
+use crate::restart::Record;
+use crate::turn::Turn;
 use crate::worker::{self, Worker};
+
+mod hear;
 
 /// With so many workers still on their way out a slot starts no other: memory is finite.
 const LEAVING_MAX: usize = 2;
@@ -55,6 +59,9 @@ pub(crate) enum State {
     Up(Worker),
     Failing(Worker, Reason),
     Reloading(Change),
+    Restarting {
+        since: Moment,
+    },
     Failed {
         since: Moment,
         try_at: Moment,
@@ -70,13 +77,6 @@ pub(crate) struct Change {
     pub(crate) new: Worker,
 }
 
-/// A worker that failed, and why.
-#[derive(Debug)]
-struct Loss<'a> {
-    worker: &'a Worker,
-    reason: Reason,
-}
-
 /// What the application has to know.
 #[derive(Debug)]
 pub(crate) enum News {
@@ -84,6 +84,8 @@ pub(crate) enum News {
     Replaced,
     /// The new worker of the reload failed; the slot has already gone back.
     NotReplaced(Reason),
+    /// This worker has been unhealthy for too long.
+    Incurable(WorkerId),
 }
 
 impl Slot {
@@ -94,67 +96,6 @@ impl Slot {
         Self { index, wanted: Wanted::Up, state, leaving, record, restarts: 0, exit_last: None }
     }
 
-    /// Something happened to one of its workers.
-    pub(crate) fn handle(
-        &mut self,
-        id: WorkerId,
-        input: &worker::Input,
-        turn: &mut Turn<'_>,
-    ) -> Option<News> {
-        if let Some(place) = self.leaving.iter().position(|worker| worker.id() == id) {
-            if let Some(worker::News::Ended(reason)) = self.leaving[place].handle(input, turn) {
-                self.leaving.remove(place);
-                let ending = Ending { worker: id, slot: self.index, expected: true, next: Next::No };
-                announce::ended(&reason, &ending, turn);
-            }
-            return None;
-        }
-        let (state, news) = match self.take_state(turn) {
-            State::Up(worker) if worker.id() == id => self.up(worker, input, turn),
-            State::Failing(mut worker, reason) if worker.id() == id => match worker.handle(input, turn) {
-                Some(worker::News::Ended(end)) => {
-                    let (state, next) = self.fail(&worker, reason, turn);
-                    let ending = Ending { worker: id, slot: self.index, expected: true, next };
-                    announce::ended(&end, &ending, turn);
-                    (state, None)
-                }
-                _ => (State::Failing(worker, reason), None),
-            },
-            State::Reloading(change) if change.new.id() == id => self.reloading_new(change, input, turn),
-            State::Reloading(change) => (self.reloading_old(change, input, turn), None),
-            other => (other, None),
-        };
-        self.state = state;
-        news
-    }
-
-    /// One of its workers no longer answers: it is taken out and replaced at once.
-    pub(crate) fn handle_wedged(&mut self, id: WorkerId, turn: &mut Turn<'_>) -> Option<News> {
-        let (worker, state, next, news) = match self.take_state(turn) {
-            State::Up(worker) if worker.id() == id => {
-                let (state, next) = self.fail(&worker, Reason::Wedged, turn);
-                (worker, state, next, None)
-            }
-            State::Reloading(Change { old: Some(old), new }) if old.id() == id => {
-                self.exit_last = Some(Reason::Wedged.to_string());
-                (old, State::Reloading(Change { old: None, new }), Next::Reload, None)
-            }
-            State::Reloading(change) if change.new.id() == id => {
-                let Change { old, new } = change;
-                let (state, next) = self.go_back(old, Loss { worker: &new, reason: Reason::Wedged }, turn);
-                (new, state, next, Some(News::NotReplaced(Reason::Wedged)))
-            }
-            other => {
-                self.state = other;
-                return self.handle(id, &worker::Input::Eject, turn);
-            }
-        };
-        self.state = state;
-        turn.tell(Event::WorkerWedged { worker: id, slot: self.index, next });
-        self.set_aside(worker, &worker::Input::Eject, turn);
-        news
-    }
-
     /// Another process goes on with it.
     pub(crate) fn resume(&mut self, turn: &mut Turn<'_>) {
         match &mut self.state {
@@ -163,7 +104,7 @@ impl Slot {
                 old.iter_mut().for_each(|old| old.resume(turn));
                 new.resume(turn);
             }
-            State::Down { .. } | State::Failed { .. } => (),
+            State::Down { .. } | State::Restarting { .. } | State::Failed { .. } => (),
         }
         self.leaving.iter_mut().for_each(|worker| worker.resume(turn));
     }
@@ -180,6 +121,9 @@ impl Slot {
 
     /// Starts a worker if one is due.
     pub(crate) fn fill(&mut self, turn: &mut Turn<'_>) {
+        if matches!(self.state, State::Restarting { .. }) && self.leaving.is_empty() {
+            self.state = State::Reloading(Change { old: None, new: Worker::spawn(self.index, turn) });
+        }
         if self.try_at().is_some_and(|try_at| try_at <= turn.now) {
             if matches!(self.state, State::Failed { .. }) {
                 self.restarts += 1;
@@ -209,7 +153,7 @@ impl Slot {
                     self.set_aside(worker, how, turn);
                 }
             }
-            State::Down { .. } | State::Failed { .. } => (),
+            State::Down { .. } | State::Restarting { .. } | State::Failed { .. } => (),
         }
     }
 
@@ -223,12 +167,23 @@ impl Slot {
                 None
             }
             State::Down { .. } | State::Failed { .. } => None,
-            State::Reloading(_) => unreachable!("a slot takes part in one reload at a time"),
+            State::Reloading(_) | State::Restarting { .. } => {
+                unreachable!("a slot takes part in one reload at a time")
+            }
         };
         self.state = State::Reloading(Change { old, new: Worker::spawn(self.index, turn) });
     }
 
-    /// The reload ended elsewhere: the old worker serves on; without one the new one is kept.
+    /// Ends the worker; another is started when it is gone.
+    pub(crate) fn restart(&mut self, turn: &mut Turn<'_>) {
+        assert!(self.is_free_to_reload(), "a slot is restarted only when nothing is leaving it");
+        if let State::Up(worker) | State::Failing(worker, _) = self.take_state(turn) {
+            self.set_aside(worker, &worker::Input::Retire, turn);
+        }
+        self.state = State::Restarting { since: turn.now };
+    }
+
+    /// The reload ended elsewhere: the old worker serves on; without one the new one is kept, or still started.
     pub(crate) fn cancel_reload(&mut self, turn: &mut Turn<'_>) {
         self.state = match self.take_state(turn) {
             State::Reloading(Change { old: Some(old), new }) => {
@@ -240,10 +195,15 @@ impl Slot {
         };
     }
 
+    /// The past is forgotten.
+    pub(crate) fn forgive(&mut self) {
+        self.record.forgive();
+    }
+
     /// A failed slot is tried at once and the past is forgotten.
     pub(crate) fn retry(&mut self, now: Moment) {
         if matches!(self.state, State::Failed { .. }) {
-            self.record.forgive();
+            self.forgive();
             self.state = State::Down { since: now, try_at: Some(now) };
         }
     }
@@ -253,6 +213,35 @@ impl Slot {
         if self.is_finished() {
             self.state = State::Down { since: now, try_at: Some(now) };
         }
+    }
+
+    /// The unhealthy get no requests if a healthy worker of the application can take them, else they do.
+    pub(crate) fn share(&mut self, any_healthy: bool, turn: &mut Turn<'_>) {
+        let order = if any_healthy { worker::Input::Suspend } else { worker::Input::Restore };
+        let index = self.index;
+        if let Some(worker) = self.server_mut().filter(|worker| worker.illness().is_some()) {
+            let news = worker.handle(&order, turn);
+            announce::rest(index, worker, news.as_ref(), turn);
+        }
+    }
+
+    /// A worker of it is ready and healthy.
+    pub(crate) fn is_healthy(&self) -> bool {
+        self.workers().any(|worker| worker.state() == worker::State::Ready)
+    }
+
+    /// It is the worker that counts here, and was ready.
+    pub(crate) fn is_served_by(&self, id: WorkerId) -> bool {
+        self.server().is_some_and(|worker| worker.id() == id && worker.ready_since().is_some())
+    }
+
+    /// It is the worker that counts here, and unhealthy.
+    pub(crate) fn is_ill(&self, id: WorkerId) -> bool {
+        self.server().is_some_and(|worker| worker.id() == id && worker.illness().is_some())
+    }
+
+    pub(crate) fn reset_count(&mut self) {
+        self.restarts = 0;
     }
 
     pub(crate) fn holds(&self, id: WorkerId) -> bool {
@@ -274,7 +263,12 @@ impl Slot {
     }
 
     pub(crate) fn is_free_to_reload(&self) -> bool {
-        self.leaving.is_empty()
+        self.leaving.is_empty() && !matches!(self.state, State::Reloading(_) | State::Restarting { .. })
+    }
+
+    /// A worker no older than the one named is on its way to get ready.
+    pub(crate) fn is_coming(&self, oldest: WorkerId) -> bool {
+        matches!(&self.state, State::Up(worker) if worker.id() >= oldest && worker.ready_since().is_none())
     }
 
     /// Its ready worker is no older than the one named.
@@ -286,7 +280,8 @@ impl Slot {
     pub(crate) fn failure(&self) -> Option<&Reason> {
         match &self.state {
             State::Failed { reason, .. } => Some(reason),
-            State::Down { .. } | State::Up(_) | State::Failing(..) | State::Reloading(_) => None,
+            State::Down { .. } | State::Up(_) | State::Failing(..) => None,
+            State::Reloading(_) | State::Restarting { .. } => None,
         }
     }
 
@@ -295,7 +290,7 @@ impl Slot {
         match &self.state {
             State::Down { try_at, .. } => *try_at,
             State::Failed { try_at, .. } => Some(*try_at),
-            State::Up(_) | State::Failing(..) | State::Reloading(_) => None,
+            State::Up(_) | State::Failing(..) | State::Reloading(_) | State::Restarting { .. } => None,
         }
     }
 
@@ -328,139 +323,30 @@ impl Slot {
         self.try_next().filter(|_| self.leaving.len() < LEAVING_MAX)
     }
 
+    /// The worker that counts, if it is not on its way out.
+    fn server(&self) -> Option<&Worker> {
+        match &self.state {
+            State::Up(worker) | State::Reloading(Change { old: Some(worker), .. }) => Some(worker),
+            State::Reloading(Change { old: None, .. }) | State::Failing(..) => None,
+            State::Down { .. } | State::Restarting { .. } | State::Failed { .. } => None,
+        }
+    }
+
+    fn server_mut(&mut self) -> Option<&mut Worker> {
+        match &mut self.state {
+            State::Up(worker) | State::Reloading(Change { old: Some(worker), .. }) => Some(worker),
+            State::Reloading(Change { old: None, .. }) | State::Failing(..) => None,
+            State::Down { .. } | State::Restarting { .. } | State::Failed { .. } => None,
+        }
+    }
+
     fn workers(&self) -> impl Iterator<Item = &Worker> {
         let (first, second) = match &self.state {
             State::Up(worker) | State::Failing(worker, _) => (Some(worker), None),
             State::Reloading(Change { old, new }) => (Some(new), old.as_ref()),
-            State::Down { .. } | State::Failed { .. } => (None, None),
+            State::Down { .. } | State::Restarting { .. } | State::Failed { .. } => (None, None),
         };
         first.into_iter().chain(second).chain(&self.leaving)
-    }
-
-    // ## Up => (Up | Failing | Down | Failed)
-    fn up(
-        &mut self,
-        mut worker: Worker,
-        input: &worker::Input,
-        turn: &mut Turn<'_>,
-    ) -> (State, Option<News>) {
-        match worker.handle(input, turn) {
-            Some(worker::News::Ready(readiness)) => {
-                self.note_ready(&worker, readiness, turn);
-                (State::Up(worker), None)
-            }
-            Some(worker::News::NotReady { after }) => {
-                announce::not_ready(self.index, &worker, after, turn);
-                let reason = Reason::NotReady { after };
-                if worker.ready_since().is_none() {
-                    return (State::Failing(worker, reason), None);
-                }
-                let (state, _) = self.fail(&worker, reason, turn);
-                self.leaving.push(worker);
-                (state, None)
-            }
-            Some(worker::News::Ended(reason)) => {
-                let (state, next) = self.fail(&worker, reason.clone(), turn);
-                let ending = Ending { worker: worker.id(), slot: self.index, expected: false, next };
-                announce::ended(&reason, &ending, turn);
-                (state, None)
-            }
-            news => {
-                announce::rest(self.index, &worker, news.as_ref(), turn);
-                (State::Up(worker), None)
-            }
-        }
-    }
-
-    // ## Reloading => (Reloading | Up | Down | Failed)
-    fn reloading_new(
-        &mut self,
-        change: Change,
-        input: &worker::Input,
-        turn: &mut Turn<'_>,
-    ) -> (State, Option<News>) {
-        let Change { old, mut new } = change;
-        match new.handle(input, turn) {
-            Some(worker::News::Ready(readiness)) => {
-                self.note_ready(&new, readiness, turn);
-                if let Some(old) = old {
-                    self.set_aside(old, &worker::Input::Retire, turn);
-                }
-                (State::Up(new), Some(News::Replaced))
-            }
-            Some(worker::News::NotReady { after }) => {
-                announce::not_ready(self.index, &new, after, turn);
-                let reason = Reason::NotReady { after };
-                let (state, _) = self.go_back(old, Loss { worker: &new, reason: reason.clone() }, turn);
-                self.leaving.push(new);
-                (state, Some(News::NotReplaced(reason)))
-            }
-            Some(worker::News::Ended(reason)) => {
-                let (state, next) = self.go_back(old, Loss { worker: &new, reason: reason.clone() }, turn);
-                let ending = Ending { worker: new.id(), slot: self.index, expected: false, next };
-                announce::ended(&reason, &ending, turn);
-                (state, Some(News::NotReplaced(reason)))
-            }
-            news => {
-                announce::rest(self.index, &new, news.as_ref(), turn);
-                (State::Reloading(Change { old, new }), None)
-            }
-        }
-    }
-
-    // ## Reloading => Reloading: whatever becomes of the old worker, the new one is on its way.
-    fn reloading_old(&mut self, change: Change, input: &worker::Input, turn: &mut Turn<'_>) -> State {
-        let Change { old: Some(mut old), new } = change else { return State::Reloading(change) };
-        match old.handle(input, turn) {
-            Some(worker::News::NotReady { after }) => {
-                announce::not_ready(self.index, &old, after, turn);
-                self.leaving.push(old);
-                return State::Reloading(Change { old: None, new });
-            }
-            Some(worker::News::Ended(reason)) => {
-                self.exit_last = Some(reason.to_string());
-                let ending =
-                    Ending { worker: old.id(), slot: self.index, expected: false, next: Next::Reload };
-                announce::ended(&reason, &ending, turn);
-                return State::Reloading(Change { old: None, new });
-            }
-            Some(worker::News::Ready(readiness)) => self.note_ready(&old, readiness, turn),
-            news => announce::rest(self.index, &old, news.as_ref(), turn),
-        }
-        State::Reloading(Change { old: Some(old), new })
-    }
-
-    /// The new worker of a reload failed.
-    fn go_back(&mut self, old: Option<Worker>, new: Loss<'_>, turn: &mut Turn<'_>) -> (State, Next) {
-        match old {
-            Some(old) => {
-                self.exit_last = Some(new.reason.to_string());
-                (State::Up(old), Next::No)
-            }
-            None => self.fail(new.worker, new.reason, turn),
-        }
-    }
-
-    /// The slot lost its worker: decides what follows.
-    fn fail(&mut self, worker: &Worker, reason: Reason, turn: &mut Turn<'_>) -> (State, Next) {
-        self.exit_last = Some(reason.to_string());
-        let since = turn.now;
-        let hopeless = reason.is_fatal() && turn.desk.memory.standing != Standing::Proven;
-        let death = Death { at: since, ready_since: worker.ready_since(), reason: &reason, hopeless };
-        let next = self.record.judge(&death, &turn.desk.config, &mut turn.desk.jitter);
-        let try_at = match next {
-            Next::Now => Some(since),
-            Next::After(delay) => Some(turn.after(delay)),
-            Next::Failed { retry_in } => {
-                let deaths = self.record.unstable(since, None, turn.config());
-                let reason =
-                    if hopeless { reason } else { Reason::TooOften { deaths, last: Box::new(reason) } };
-                return (State::Failed { since, try_at: turn.after(retry_in), reason }, next);
-            }
-            Next::Reload | Next::No => None,
-        };
-        self.restarts += u32::from(try_at.is_some());
-        (State::Down { since, try_at }, next)
     }
 
     fn set_aside(&mut self, mut worker: Worker, how: &worker::Input, turn: &mut Turn<'_>) {
@@ -470,13 +356,5 @@ impl Slot {
 
     fn take_state(&mut self, turn: &Turn<'_>) -> State {
         mem::replace(&mut self.state, State::Down { since: turn.now, try_at: None })
-    }
-
-    fn note_ready(&mut self, worker: &Worker, readiness: Readiness, turn: &mut Turn<'_>) {
-        turn.desk.memory.standing = Standing::Proven;
-        announce::ready(self.index, worker, readiness, turn);
-        if self.record.is_recovered() {
-            turn.tell(Event::Recovered { slot: self.index });
-        }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use crate::config::AppConfig;
-use crate::event::WorkerId;
+use crate::event::{Recycle, WorkerId};
 use crate::moment::{Clock, Moment};
 use crate::slot::{Change, Slot, State};
 use crate::worker::{self, Worker};
@@ -18,8 +18,10 @@ pub struct AppSnapshot {
     pub phase: Phase,
     /// How many workers are wanted.
     pub instances: u32,
-    /// The reload that runs, if one does.
+    /// The reload or restart that runs, if one does.
     pub reload: Option<ReloadSnapshot>,
+    /// The worker that is being recycled, if one is.
+    pub recycle: Option<RecycleSnapshot>,
     /// By index; slots that were scaled away are among them until their last process is gone.
     pub slots: Vec<SlotSnapshot>,
 }
@@ -33,6 +35,8 @@ pub enum Phase {
     Running,
     /// Workers are leaving, none is started.
     Stopping,
+    /// The same, and when the last is gone all is started again.
+    StoppingToStart,
     /// Nothing runs.
     Stopped,
 }
@@ -40,7 +44,7 @@ pub enum Phase {
 /// A reload at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReloadSnapshot {
-    /// As given in [`Input::Reload`](crate::Input::Reload); several if they were merged.
+    /// As given with the order; several if they were merged.
     pub ids: Vec<u64>,
     /// Slots replaced.
     pub done: u32,
@@ -48,6 +52,17 @@ pub struct ReloadSnapshot {
     pub of: u32,
     /// Requests that wait for the one that follows.
     pub waiting: usize,
+}
+
+/// A worker that is being recycled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecycleSnapshot {
+    /// Which.
+    pub worker: WorkerId,
+    /// Its slot.
+    pub slot: u32,
+    /// Why.
+    pub why: Recycle,
 }
 
 /// A slot at one moment. `worker`, `pid`, `state` and `since` are those of the worker that counts: the one that serves, else the one that is
@@ -64,6 +79,8 @@ pub struct SlotSnapshot {
     pub state: SlotState,
     /// Since when.
     pub since: Instant,
+    /// Since when its worker is ready but not healthy, if it is.
+    pub unhealthy_since: Option<Instant>,
     /// All other processes of the slot: the new one of a reload, and those that are leaving.
     pub others: Vec<WorkerSnapshot>,
     /// How often a worker was started because another had died.
@@ -98,7 +115,7 @@ pub enum SlotState {
     Starting,
     /// It gets requests.
     Ready,
-    /// It was ready and said that it is not any more.
+    /// It was ready and is not any more: it said so, or is unhealthy.
     Unready,
     /// It finishes its last requests.
     Draining,
@@ -134,8 +151,8 @@ impl From<worker::State> for SlotState {
     fn from(state: worker::State) -> Self {
         match state {
             worker::State::Spawning { .. } | worker::State::Starting { .. } => Self::Starting,
-            worker::State::Ready => Self::Ready,
-            worker::State::Unready { .. } => Self::Unready,
+            worker::State::Ready | worker::State::Ailing(_) => Self::Ready,
+            worker::State::Ejected(_) | worker::State::Unready { .. } => Self::Unready,
             worker::State::Draining { .. } => Self::Draining,
             worker::State::Unborn { .. }
             | worker::State::Stopping { .. }
@@ -161,7 +178,9 @@ impl SlotSnapshot {
             State::Up(worker) | State::Failing(worker, _) => (Some(worker), None, None),
             State::Reloading(Change { old: Some(old), new }) => (Some(old), Some(new), None),
             State::Reloading(Change { old: None, new }) => (Some(new), None, None),
-            State::Down { since, .. } => (None, None, Some((SlotState::Down, *since))),
+            State::Down { since, .. } | State::Restarting { since } => {
+                (None, None, Some((SlotState::Down, *since)))
+            }
             State::Failed { since, .. } => (None, None, Some((SlotState::Failed, *since))),
         };
         // An empty slot shows who is leaving it, unless it has failed: that is what one wants to see.
@@ -179,6 +198,7 @@ impl SlotSnapshot {
             pid: shown.and_then(Worker::pid),
             state,
             since: clock.instant(since),
+            unhealthy_since: shown.and_then(Worker::illness).map(|illness| clock.instant(illness.since)),
             others: others
                 .filter(|other| Some(other.id()) != shown.map(Worker::id))
                 .map(|other| WorkerSnapshot::take(other, clock))

@@ -4,7 +4,9 @@
 //! |---|---|---|---|
 //! | spawning | starting (started), unborn (retire, eject, kill), down (spawn failed) | `answer_by` | down |
 //! | starting | ready, stopping (retire), terminating (eject), killed (kill) | `ready_by` | ready if assumed, else stopping |
-//! | ready | unready, draining (retire), terminating (eject), killed (kill) | - | |
+//! | ready | ailing (unhealthy), unready, draining (retire), terminating (eject), killed (kill) | - | |
+//! | ailing | ready, ejected (suspend), unready, draining (retire), terminating (eject), killed (kill) | `replace_at` | asks for a replacement |
+//! | ejected | ready, ailing (restore), unready, draining (retire), terminating (eject), killed (kill) | `replace_at` | asks for a replacement |
 //! | unready | ready, draining (retire), terminating (eject), killed (kill) | `ready_by` | ready if assumed, else stopping |
 //! | draining | stopping (drained), terminating (eject), killed (kill) | `stop_at` | stopping |
 //! | unborn | killed (started), down (spawn failed) | `answer_by` | down |
@@ -13,6 +15,7 @@
 //! | killed | | `again_at` | killed again |
 //! | down | | - | |
 //!
+//! *Ailing* and *ejected* are both unhealthy: one gets requests, for nobody healthy is there to take them, the other gets none.
 //! Every state goes down when the process has exited. Whether another takes its place is the slot's decision (`slot.rs`).
 
 use std::time::Duration;
@@ -51,6 +54,8 @@ pub(crate) enum State {
     Spawning { answer_by: Moment },
     Starting { ready_by: Moment },
     Ready,
+    Ailing(Illness),
+    Ejected(Illness),
     Unready { ready_by: Moment },
     Draining { stop_at: Moment },
     Unborn { answer_by: Moment },
@@ -58,6 +63,14 @@ pub(crate) enum State {
     Terminating { kill_at: Moment },
     Killed { again_at: Moment },
     Down,
+}
+
+/// That a worker is unhealthy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Illness {
+    pub(crate) since: Moment,
+    /// None once a replacement was asked for.
+    replace_at: Option<Moment>,
 }
 
 #[derive(Debug)]
@@ -71,6 +84,11 @@ pub(crate) enum Input {
     },
     Ready,
     Unready,
+    Unhealthy,
+    /// Let others have the requests of an unhealthy worker.
+    Suspend,
+    /// Let an unhealthy worker have requests, for nobody else can take them.
+    Restore,
     Drained,
     Exited {
         exit: ExitKind,
@@ -90,6 +108,14 @@ pub(crate) enum News {
         pid: u32,
     },
     Ready(Readiness),
+    Unhealthy,
+    Ejected,
+    Restored,
+    Healthy {
+        after: Duration,
+    },
+    /// It has been unhealthy for so long that another has to take its place.
+    Incurable,
     Unready,
     /// It was not ready in time and is being stopped.
     NotReady {
@@ -115,6 +141,8 @@ impl Worker {
             State::Spawning { answer_by } => self.spawning(answer_by, input, turn),
             State::Starting { .. } => self.starting(input, turn),
             State::Ready => self.ready(input, turn),
+            State::Ailing(illness) => self.ailing(illness, input, turn),
+            State::Ejected(illness) => self.ejected(illness, input, turn),
             State::Unready { .. } => self.unready(input, turn),
             State::Draining { .. } => self.draining(input, turn),
             State::Unborn { .. } => self.unborn(input, turn),
@@ -133,7 +161,8 @@ impl Worker {
             // The driver knows by now, or will find out, whether there is a process.
             State::Spawning { .. } | State::Unborn { .. } | State::Down => (),
             State::Starting { ready_by } => *ready_by = hearing.max(*ready_by),
-            State::Ready => turn.act(Action::Route { worker }),
+            State::Ready | State::Ailing(_) => turn.act(Action::Route { worker }),
+            State::Ejected(_) => turn.act(Action::Suspend { worker }),
             State::Unready { ready_by } => {
                 *ready_by = hearing.max(*ready_by);
                 turn.act(Action::Drain { worker });
@@ -149,6 +178,7 @@ impl Worker {
         match self.state {
             State::Spawning { answer_by } | State::Unborn { answer_by } => Some(answer_by),
             State::Starting { ready_by } | State::Unready { ready_by } => Some(ready_by),
+            State::Ailing(illness) | State::Ejected(illness) => illness.replace_at,
             State::Draining { stop_at } => Some(stop_at),
             State::Stopping { terminate_at } => Some(terminate_at),
             State::Terminating { kill_at } => Some(kill_at),
@@ -177,6 +207,14 @@ impl Worker {
         self.ready_since
     }
 
+    /// It is ready but not healthy.
+    pub(crate) const fn illness(&self) -> Option<Illness> {
+        match self.state {
+            State::Ailing(illness) | State::Ejected(illness) => Some(illness),
+            _ => None,
+        }
+    }
+
     pub(crate) const fn pid(&self) -> Option<u32> {
         self.pid
     }
@@ -194,7 +232,7 @@ impl Worker {
             Input::Ready => self.become_ready(Readiness::Said, turn),
             Input::Retire | Input::Eject | Input::Kill => self.enter(State::Unborn { answer_by }, turn),
             Input::Timeout => self.end(unanswered(), turn),
-            Input::Unready | Input::Drained => None,
+            Input::Unready | Input::Unhealthy | Input::Suspend | Input::Restore | Input::Drained => None,
         }
     }
 
@@ -208,19 +246,21 @@ impl Worker {
             Input::Timeout => self.run_out_of_patience(turn),
             Input::Exited { exit } => self.end(Reason::Exited { exit: *exit }, turn),
             Input::Started { pid } => self.learn(*pid),
+            // Whether it gets ready at all is still open.
+            Input::Unhealthy | Input::Suspend | Input::Restore => None,
             Input::SpawnFailed { .. } | Input::Unready | Input::Drained => None,
         }
     }
 
-    // ## Ready => (Unready | Draining | Terminating | Killed | Down)
+    // ## Ready => (Ailing | Unready | Draining | Terminating | Killed | Down)
     fn ready(&mut self, input: &Input, turn: &mut Turn<'_>) -> Option<News> {
         match input {
-            Input::Unready => {
-                let ready_by = turn.after(turn.config().ready_timeout);
-                turn.act(Action::Drain { worker: self.id });
-                self.enter(State::Unready { ready_by }, turn);
-                Some(News::Unready)
+            Input::Unhealthy => {
+                let replace_at = Some(turn.after(turn.config().health_replace_after));
+                self.enter(State::Ailing(Illness { since: turn.now, replace_at }), turn);
+                Some(News::Unhealthy)
             }
+            Input::Unready => self.become_unready(turn),
             Input::Retire => self.drain(turn),
             Input::Eject => {
                 turn.act(Action::Drain { worker: self.id });
@@ -232,7 +272,58 @@ impl Worker {
             }
             Input::Exited { exit } => self.end(Reason::Exited { exit: *exit }, turn),
             Input::Started { pid } => self.learn(*pid),
-            Input::SpawnFailed { .. } | Input::Ready | Input::Drained | Input::Timeout => None,
+            Input::Suspend | Input::Restore | Input::Timeout => None,
+            Input::SpawnFailed { .. } | Input::Ready | Input::Drained => None,
+        }
+    }
+
+    // ## Ailing => (Ready | Ejected | Unready | Draining | Terminating | Killed | Down)
+    fn ailing(&mut self, illness: Illness, input: &Input, turn: &mut Turn<'_>) -> Option<News> {
+        match input {
+            Input::Ready => self.recover(illness, turn),
+            Input::Suspend => {
+                turn.act(Action::Suspend { worker: self.id });
+                self.enter(State::Ejected(illness), turn);
+                Some(News::Ejected)
+            }
+            Input::Timeout => self.ask_for_replacement(State::Ailing, illness),
+            Input::Unready => self.become_unready(turn),
+            Input::Retire => self.drain(turn),
+            Input::Eject => {
+                turn.act(Action::Drain { worker: self.id });
+                self.terminate(turn)
+            }
+            Input::Kill => {
+                turn.act(Action::Drain { worker: self.id });
+                self.kill(turn)
+            }
+            Input::Exited { exit } => self.end(Reason::Exited { exit: *exit }, turn),
+            Input::Started { pid } => self.learn(*pid),
+            Input::SpawnFailed { .. } | Input::Unhealthy | Input::Restore | Input::Drained => None,
+        }
+    }
+
+    // ## Ejected => (Ready | Ailing | Unready | Draining | Terminating | Killed | Down)
+    fn ejected(&mut self, illness: Illness, input: &Input, turn: &mut Turn<'_>) -> Option<News> {
+        match input {
+            Input::Ready => {
+                turn.act(Action::Route { worker: self.id });
+                self.recover(illness, turn)
+            }
+            Input::Restore => {
+                turn.act(Action::Route { worker: self.id });
+                self.enter(State::Ailing(illness), turn);
+                Some(News::Restored)
+            }
+            Input::Timeout => self.ask_for_replacement(State::Ejected, illness),
+            Input::Unready => self.become_unready(turn),
+            // It may still have requests in flight: ask again, the answer to the first Drain may have been given already.
+            Input::Retire => self.drain(turn),
+            Input::Eject => self.terminate(turn),
+            Input::Kill => self.kill(turn),
+            Input::Exited { exit } => self.end(Reason::Exited { exit: *exit }, turn),
+            Input::Started { pid } => self.learn(*pid),
+            Input::SpawnFailed { .. } | Input::Unhealthy | Input::Suspend | Input::Drained => None,
         }
     }
 
@@ -247,6 +338,8 @@ impl Worker {
             Input::Timeout => self.run_out_of_patience(turn),
             Input::Exited { exit } => self.end(Reason::Exited { exit: *exit }, turn),
             Input::Started { pid } => self.learn(*pid),
+            // It gets no requests as it is.
+            Input::Unhealthy | Input::Suspend | Input::Restore => None,
             Input::SpawnFailed { .. } | Input::Unready | Input::Drained => None,
         }
     }
@@ -260,7 +353,7 @@ impl Worker {
             Input::Exited { exit } => self.end(Reason::Exited { exit: *exit }, turn),
             Input::Started { pid } => self.learn(*pid),
             // It takes no more requests, whatever it says.
-            Input::Ready | Input::Unready => None,
+            Input::Ready | Input::Unready | Input::Unhealthy | Input::Suspend | Input::Restore => None,
             Input::SpawnFailed { .. } | Input::Retire => None,
         }
     }
@@ -276,8 +369,8 @@ impl Worker {
             Input::SpawnFailed { reason, fatal } => self.fail_to_spawn(reason, *fatal, turn),
             Input::Exited { exit } => self.end(Reason::Exited { exit: *exit }, turn),
             Input::Timeout => self.end(unanswered(), turn),
-            Input::Ready | Input::Unready | Input::Drained => None,
-            Input::Retire | Input::Eject | Input::Kill => None,
+            Input::Ready | Input::Unready | Input::Unhealthy | Input::Suspend | Input::Restore => None,
+            Input::Drained | Input::Retire | Input::Eject | Input::Kill => None,
         }
     }
 
@@ -289,8 +382,8 @@ impl Worker {
             Input::Exited { exit } => self.end(Reason::Exited { exit: *exit }, turn),
             Input::Started { pid } => self.learn(*pid),
             // It finished starting after it was told to stop; the stop wins.
-            Input::Ready | Input::Unready | Input::Drained => None,
-            Input::SpawnFailed { .. } | Input::Retire => None,
+            Input::Ready | Input::Unready | Input::Unhealthy | Input::Suspend | Input::Restore => None,
+            Input::SpawnFailed { .. } | Input::Drained | Input::Retire => None,
         }
     }
 
@@ -300,8 +393,8 @@ impl Worker {
             Input::Kill | Input::Timeout => self.kill(turn),
             Input::Exited { exit } => self.end(Reason::Exited { exit: *exit }, turn),
             Input::Started { pid } => self.learn(*pid),
-            Input::Ready | Input::Unready | Input::Drained => None,
-            Input::SpawnFailed { .. } | Input::Retire | Input::Eject => None,
+            Input::Ready | Input::Unready | Input::Unhealthy | Input::Suspend | Input::Restore => None,
+            Input::SpawnFailed { .. } | Input::Drained | Input::Retire | Input::Eject => None,
         }
     }
 
@@ -311,8 +404,8 @@ impl Worker {
             Input::Timeout => self.kill(turn),
             Input::Exited { exit } => self.end(Reason::Exited { exit: *exit }, turn),
             Input::Started { pid } => self.learn(*pid),
-            Input::Ready | Input::Unready | Input::Drained => None,
-            Input::SpawnFailed { .. } | Input::Retire | Input::Eject | Input::Kill => None,
+            Input::Ready | Input::Unready | Input::Unhealthy | Input::Suspend | Input::Restore => None,
+            Input::SpawnFailed { .. } | Input::Drained | Input::Retire | Input::Eject | Input::Kill => None,
         }
     }
 
@@ -332,6 +425,27 @@ impl Worker {
         self.enter(State::Ready, turn);
         self.ready_since.get_or_insert(turn.now);
         Some(News::Ready(readiness))
+    }
+
+    fn become_unready(&mut self, turn: &mut Turn<'_>) -> Option<News> {
+        let ready_by = turn.after(turn.config().ready_timeout);
+        turn.act(Action::Drain { worker: self.id });
+        self.enter(State::Unready { ready_by }, turn);
+        Some(News::Unready)
+    }
+
+    fn recover(&mut self, illness: Illness, turn: &Turn<'_>) -> Option<News> {
+        self.enter(State::Ready, turn);
+        Some(News::Healthy { after: turn.now.saturating_duration_since(illness.since) })
+    }
+
+    fn ask_for_replacement(
+        &mut self,
+        state: impl FnOnce(Illness) -> State,
+        illness: Illness,
+    ) -> Option<News> {
+        self.state = state(Illness { replace_at: None, ..illness });
+        Some(News::Incurable)
     }
 
     fn run_out_of_patience(&mut self, turn: &mut Turn<'_>) -> Option<News> {

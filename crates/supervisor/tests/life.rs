@@ -5,13 +5,14 @@
 use std::time::{Duration, Instant};
 
 use stead_supervisor::{
-    Action, App, AppConfig, Event, ExitKind, Input, Next, Readiness, ReadyTimeout, Restart, WorkerId,
+    Action, App, AppConfig, Event, ExitKind, Input, Next, Readiness, ReadyTimeout, Recycle, Restart, WorkerId,
 };
 
 fn config() -> AppConfig {
     AppConfig {
         instances: 1,
         restart: Restart::Permanent,
+        stop_exit_codes: vec![77],
         backoff_first: Duration::from_millis(100),
         backoff_max: Duration::from_secs(5),
         stable_after: Duration::from_secs(1),
@@ -24,12 +25,13 @@ fn config() -> AppConfig {
         terminate_after: Duration::from_secs(5),
         kill_after: Duration::from_secs(3),
         reload_parallel: 1,
+        health_replace_after: Duration::from_secs(30),
     }
 }
 
-fn check(config: AppConfig, transcript: &str) {
+fn check(config: &AppConfig, transcript: &str) {
     let expected: Vec<&str> = transcript.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    let (mut app, mut now, mut actual) = (App::new(config, 1), Instant::now(), Vec::new());
+    let (mut app, mut now, mut actual) = (App::new(config.clone(), 1), Instant::now(), Vec::new());
     for line in expected.iter().filter(|line| line.starts_with('>')) {
         actual.push((*line).to_owned());
         let words: Vec<&str> = line.split_whitespace().skip(1).collect();
@@ -43,7 +45,7 @@ fn check(config: AppConfig, transcript: &str) {
             }
             now = end;
         } else {
-            app.handle(now, input(&words, &config));
+            app.handle(now, input(&words, config));
         }
         actual.extend(std::iter::from_fn(|| app.poll_action()).filter_map(|action| text(&action)));
     }
@@ -51,9 +53,9 @@ fn check(config: AppConfig, transcript: &str) {
 }
 
 /// Goes on as another process would.
-fn resumed(app: &App, config: AppConfig, now: Instant) -> App {
+fn resumed(app: &App, config: &AppConfig, now: Instant) -> App {
     let saved = serde_json::to_string(&app.save(now)).expect("it can be written");
-    App::resume(config, 1, serde_json::from_str(&saved).expect("it can be read"), now)
+    App::resume(config.clone(), 1, serde_json::from_str(&saved).expect("it can be read"), now)
 }
 
 fn duration(text: &str) -> Duration {
@@ -73,6 +75,9 @@ fn input(words: &[&str], config: &AppConfig) -> Input {
         "ready" => Input::Ready { worker: number() },
         "unready" => Input::Unready { worker: number() },
         "drained" => Input::Drained { worker: number() },
+        "unhealthy" => Input::Unhealthy { worker: number() },
+        "too-large" => Input::Recycle { worker: number(), why: Recycle::Memory },
+        "too-old" => Input::Recycle { worker: number(), why: Recycle::Age },
         "wedged" => Input::Wedged { worker: number() },
         "exited" => {
             let code = words[2].parse().expect("an exit code");
@@ -81,7 +86,9 @@ fn input(words: &[&str], config: &AppConfig) -> Input {
         "killed" => Input::Exited { worker: number(), exit: ExitKind::by_signal(9, false, false) },
         "scale" => Input::Scale(u32::try_from(number()).expect("small")),
         "reload" => Input::Reload { id: number() },
-        "reconfigure" => Input::Reconfigure(*config),
+        "restart" => Input::Restart { id: number() },
+        "reset-counts" => Input::ResetCounts,
+        "reconfigure" => Input::Reconfigure(config.clone()),
         "stop" => Input::Stop,
         "stop-now" => Input::StopNow,
         other => panic!("no such input: {other}"),
@@ -97,6 +104,7 @@ fn text(action: &Action) -> Option<String> {
         Action::Spawn { worker, slot } => format!("spawn {worker} in {slot}"),
         Action::Route { worker } => format!("route {worker}"),
         Action::Drain { worker } => format!("drain {worker}"),
+        Action::Suspend { worker } => format!("suspend {worker}"),
         Action::StopPolitely { worker } => format!("ask {worker} to stop"),
         Action::Terminate { worker } => format!("SIGTERM {worker}"),
         Action::Kill { worker } => format!("SIGKILL {worker}"),
@@ -110,6 +118,13 @@ fn event_text(event: &Event) -> Option<String> {
             format!("{worker} is assumed ready")
         }
         Event::WorkerStarted { .. } | Event::WorkerReady { .. } | Event::WorkerUnready { .. } => return None,
+        Event::WorkerUnhealthy { worker, .. } => format!("{worker} unhealthy"),
+        Event::WorkerEjected { worker, .. } => format!("{worker} ejected"),
+        Event::WorkerRestored { worker, .. } => format!("{worker} restored"),
+        Event::WorkerHealthy { worker, after, .. } => format!("{worker} healthy after {after:?}"),
+        Event::RecycleStarted { worker, why, .. } => format!("{worker} to be recycled: {why:?}"),
+        Event::Recycled { worker, .. } => format!("{worker} recycled"),
+        Event::RecycleFailed { worker, reason, .. } => format!("{worker} not recycled: {reason}"),
         Event::WorkerNotReady { worker, after, .. } => format!("{worker} not ready after {after:?}"),
         Event::WorkerWedged { worker, next, .. } => format!("{worker} wedged, {}", next_text(*next)),
         Event::WorkerExited { worker, expected: true, next: Next::No, .. } => format!("{worker} left"),
@@ -121,6 +136,7 @@ fn event_text(event: &Event) -> Option<String> {
         Event::ReloadFailed { id, reason, .. } => format!("reload {id} failed: {reason}"),
         Event::Finished => "finished".to_owned(),
         Event::Stopped => "stopped".to_owned(),
+        Event::StartFollows => "start follows".to_owned(),
         Event::Failed { reason } => format!("failed: {reason}"),
     })
 }
@@ -136,15 +152,23 @@ fn next_text(next: Next) -> String {
     }
 }
 
+#[path = "life/health.rs"]
+mod health;
+#[path = "life/recycle.rs"]
+mod recycle;
 #[path = "life/reload.rs"]
 mod reload;
+#[path = "life/restart.rs"]
+mod restart;
 #[path = "life/resume.rs"]
 mod resume;
+#[path = "life/stop.rs"]
+mod stop;
 
 #[test]
 fn worker_gets_requests_only_when_it_is_ready() {
     check(
-        AppConfig { instances: 2, ..config() },
+        &AppConfig { instances: 2, ..config() },
         "> start
          spawn 1 in 0
          spawn 2 in 1
@@ -161,7 +185,7 @@ fn worker_gets_requests_only_when_it_is_ready() {
 #[test]
 fn crashed_worker_is_replaced_at_once() {
     check(
-        config(),
+        &config(),
         "> start
          spawn 1 in 0
          > started 1
@@ -183,7 +207,7 @@ fn crashed_worker_is_replaced_at_once() {
 #[test]
 fn slot_that_keeps_failing_rests_and_the_application_has_failed_when_all_have() {
     check(
-        AppConfig { instances: 2, restarts_max: 1, ..config() },
+        &AppConfig { instances: 2, restarts_max: 1, ..config() },
         "> start
          spawn 1 in 0
          spawn 2 in 1
@@ -219,7 +243,7 @@ fn slot_that_keeps_failing_rests_and_the_application_has_failed_when_all_have() 
 #[test]
 fn missing_program_fails_the_application_at_once_and_once() {
     check(
-        AppConfig { instances: 2, ..config() },
+        &AppConfig { instances: 2, ..config() },
         "> start
          spawn 1 in 0
          spawn 2 in 1
@@ -241,7 +265,7 @@ fn missing_program_fails_the_application_at_once_and_once() {
 #[test]
 fn program_that_went_missing_later_is_tried_again() {
     check(
-        config(),
+        &config(),
         "> start
          spawn 1 in 0
          > started 1
@@ -259,76 +283,9 @@ fn program_that_went_missing_later_is_tried_again() {
 }
 
 #[test]
-fn stop_goes_from_drain_to_kill() {
-    check(
-        config(),
-        "> start
-         spawn 1 in 0
-         > started 1
-         > ready 1
-         route 1
-         > stop
-         drain 1
-         > +19s
-         > +1s
-         ask 1 to stop
-         > +5s
-         SIGTERM 1
-         > +3s
-         SIGKILL 1
-         > +5s
-         SIGKILL 1
-         > killed 1
-         * 1 left
-         * stopped
-         > start
-         spawn 2 in 0",
-    );
-}
-
-#[test]
-fn stop_wins_over_everything_that_is_under_way() {
-    check(
-        AppConfig { instances: 3, ..config() },
-        "> start
-         spawn 1 in 0
-         spawn 2 in 1
-         spawn 3 in 2
-         > started 1
-         > ready 1
-         route 1
-         > started 2
-         > reload 7
-         * reload 7: 0/3
-         spawn 4 in 0
-         > stop
-         * reload 7 failed: the application was stopped
-         drain 1
-         ask 2 to stop
-         > ready 2
-         > started 3
-         SIGKILL 3
-         > refused 4
-         * 4 too many processes, no next
-         > drained 1
-         ask 1 to stop
-         > exited 1 0
-         * 1 left
-         > start
-         > stop-now
-         SIGKILL 2
-         > killed 3
-         * 3 left
-         > killed 2
-         * 2 left
-         * stopped",
-    );
-}
-
-#[test]
 fn late_worker_is_stopped_and_replaced_when_it_is_gone() {
     check(
-        config(),
+        &config(),
         "> start
          spawn 1 in 0
          > started 1
@@ -347,7 +304,7 @@ fn late_worker_is_stopped_and_replaced_when_it_is_gone() {
 #[test]
 fn late_worker_is_assumed_ready_if_so_configured() {
     check(
-        AppConfig { on_ready_timeout: ReadyTimeout::Assume, ..config() },
+        &AppConfig { on_ready_timeout: ReadyTimeout::Assume, ..config() },
         "> start
          spawn 1 in 0
          > started 1
@@ -360,7 +317,7 @@ fn late_worker_is_assumed_ready_if_so_configured() {
 #[test]
 fn worker_that_stops_listening_may_come_back_and_is_replaced_if_it_does_not() {
     check(
-        config(),
+        &config(),
         "> start
          spawn 1 in 0
          > started 1
@@ -385,7 +342,7 @@ fn worker_that_stops_listening_may_come_back_and_is_replaced_if_it_does_not() {
 #[test]
 fn wedged_worker_is_replaced_at_once() {
     check(
-        config(),
+        &config(),
         "> start
          spawn 1 in 0
          > started 1
@@ -407,7 +364,7 @@ fn wedged_worker_is_replaced_at_once() {
 #[test]
 fn process_that_appears_after_it_was_given_up_is_killed() {
     check(
-        config(),
+        &config(),
         "> start
          spawn 1 in 0
          > +30s
@@ -423,7 +380,7 @@ fn process_that_appears_after_it_was_given_up_is_killed() {
 #[test]
 fn application_whose_workers_are_not_wanted_back_is_finished() {
     check(
-        AppConfig { instances: 2, restart: Restart::Transient, ..config() },
+        &AppConfig { instances: 2, restart: Restart::Transient, ..config() },
         "> start
          spawn 1 in 0
          spawn 2 in 1
@@ -448,7 +405,7 @@ fn application_whose_workers_are_not_wanted_back_is_finished() {
 #[test]
 fn scaling_down_drains_the_highest_slots_first() {
     check(
-        AppConfig { instances: 3, ..config() },
+        &AppConfig { instances: 3, ..config() },
         "> start
          spawn 1 in 0
          spawn 2 in 1

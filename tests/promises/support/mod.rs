@@ -4,6 +4,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `stead.rs` | one running instance, and how it ends |
+//! | `background.rs` | a user with an instance in the background |
 //! | `output.rs` | what a process printed, and waiting for a line of it |
 //! | `status.rs` | `stead status --json`, read |
 //! | `processes.rs` | which processes belong to a test, what they are doing, signals to one of them |
@@ -15,6 +16,7 @@
 //! | `waiting.rs` | waiting for a fact, bounded in time; whose turn it is |
 //! | `ports.rs` | ports that nobody else takes meanwhile |
 
+pub(crate) mod background;
 pub(crate) mod executions;
 pub(crate) mod fixtures;
 pub(crate) mod http;

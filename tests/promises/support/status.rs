@@ -20,11 +20,11 @@ pub(crate) struct Worker {
 impl Status {
     /// Reads what `stead status --json` printed; nothing when it is not a status.
     pub(crate) fn parse(text: &str) -> Option<Status> {
-        let value: Value = serde_json::from_str(text.trim()).ok()?;
-        // One instance, or a list with the only one.
-        let value = match value {
-            Value::Array(mut list) if list.len() == 1 => list.remove(0),
-            other => other,
+        let mut value: Value = serde_json::from_str(text.trim()).ok()?;
+        // Each test has an instance of its own, the only one in sight.
+        let value = match value["instances"].as_array_mut() {
+            Some(list) if list.len() == 1 => list.remove(0),
+            _ => return None,
         };
         value.get("apps").is_some_and(Value::is_array).then_some(Status(value))
     }

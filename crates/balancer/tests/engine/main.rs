@@ -1,6 +1,8 @@
 //! The engine against clients and workers that do what real ones seldom do, at the moments that hurt most.
 
 mod ends;
+mod load;
+mod moves;
 mod stand;
 mod streams;
 mod uploads;

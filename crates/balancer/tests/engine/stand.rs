@@ -10,11 +10,13 @@ use std::time::{Duration, Instant};
 
 use stead_balancer::http::Limits;
 use stead_balancer::{
-    Address, Bound, Config, Death, Endpoint, EndpointId, Front, Hand, Lanes, Policy, Pool, PoolEvent, Road,
-    Serving,
+    Address, Bound, Config, Death, Endpoint, EndpointId, Front, Hand, Lanes, Moved, Policy, Pool, PoolEvent,
+    Road, Serving,
 };
 use tokio::sync::oneshot;
 
+/// The name of every stand's listener.
+pub(crate) const LISTENER: &str = "app 127.0.0.1:0";
 /// Longest wait for anything that has to happen.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -41,6 +43,7 @@ pub(crate) fn config() -> Config {
         poison_deaths_max: 3,
         replays_max: 8,
         trust_forwarded: false,
+        slow_start: None,
         policy: Policy::LeastLoaded,
     }
 }
@@ -72,8 +75,9 @@ impl Hand for Hands {
 pub(crate) struct Stand {
     pub(crate) pool: Arc<Pool>,
     pub(crate) serving: Option<Serving>,
-    _lanes: Lanes,
-    address: SocketAddr,
+    pub(crate) lanes: Lanes,
+    pub(crate) bound: Option<Bound>,
+    pub(crate) address: SocketAddr,
     sender: mpsc::Sender<(EndpointId, UnixStream)>,
     given: Mutex<Given>,
     events: Mutex<tokio::sync::mpsc::UnboundedReceiver<PoolEvent>>,
@@ -84,25 +88,72 @@ pub(crate) struct Stand {
 impl Stand {
     /// One lane and the workers 1 to `workers`.
     pub(crate) fn new(config: Config, workers: EndpointId) -> Stand {
+        let bound = Bound::bind(&Address::Tcp(([127, 0, 0, 1], 0).into())).expect("some port is free");
+        let stand = Self::serving(config, bound);
+        (1..=workers).for_each(|worker| stand.add(worker));
+        stand
+    }
+
+    /// Another process that serves the same listener, with workers of its own.
+    pub(crate) fn successor(&self, config: Config, workers: EndpointId) -> Stand {
+        let bound = self.bound.as_ref().expect("it listens");
+        let stand = Self::serving(config, bound.duplicate().expect("a socket can be duplicated"));
+        (1..=workers).for_each(|worker| stand.add(worker));
+        stand
+    }
+
+    fn serving(config: Config, bound: Bound) -> Stand {
         let (events, heard) = tokio::sync::mpsc::unbounded_channel();
         let pool = Pool::new(config, events);
         let lanes = Lanes::start(1).expect("a thread can be started");
-        let bound = Bound::bind(&Address::Tcp(([127, 0, 0, 1], 0).into())).expect("some port is free");
         let address = bound.address().expect("TCP has an address");
-        let serving = lanes.serve(&bound, &Front::Http(Arc::clone(&pool))).expect("the lane lives");
+        let serving = lanes.serve(LISTENER, &bound, &Front::Http(Arc::clone(&pool))).expect("the lane lives");
         let (sender, given) = mpsc::channel();
-        let stand = Stand {
+        Stand {
             pool,
             serving: Some(serving),
-            _lanes: lanes,
+            lanes,
+            bound: Some(bound),
             address,
             sender,
             given: Mutex::new((given, VecDeque::new())),
             events: Mutex::new(heard),
             endpoints: Mutex::default(),
-        };
-        (1..=workers).for_each(|worker| stand.add(worker));
-        stand
+        }
+    }
+
+    /// Adds a worker that is reached by this road.
+    pub(crate) fn add_road(&self, road: &Road) -> EndpointId {
+        let endpoint = Endpoint::new(road.clone());
+        let id = endpoint.id();
+        self.pool.add(endpoint);
+        id
+    }
+
+    /// Retires the lanes. What is moved is the caller's.
+    pub(crate) fn retire(&self) -> tokio::sync::mpsc::UnboundedReceiver<Moved> {
+        let (sender, moves) = tokio::sync::mpsc::unbounded_channel();
+        self.lanes.retire(&sender);
+        moves
+    }
+
+    /// Retires the lanes; the successor gets the clients.
+    pub(crate) fn hand_over(&self, successor: &Arc<Stand>) {
+        let (mut moves, successor) = (self.retire(), Arc::clone(successor));
+        std::thread::spawn(move || {
+            while let Some(moved) = moves.blocking_recv() {
+                successor.lanes.adopt(moved).expect("it serves the same listener");
+            }
+        });
+    }
+
+    /// Waits until nothing is left to do.
+    #[track_caller]
+    pub(crate) fn idle(&self) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        let runtime = runtime.expect("an event loop can be made");
+        let idle = async { tokio::time::timeout(PATIENCE, self.lanes.idle()).await };
+        runtime.block_on(idle).expect("what is under way ends");
     }
 
     /// One more worker.
@@ -115,8 +166,18 @@ impl Stand {
 
     /// The worker dies of itself.
     pub(crate) fn die(&self, worker: EndpointId) {
-        let endpoint = self.endpoints.lock().expect("no test panics while it waits")[&worker];
-        self.pool.remove(endpoint, Death { outside: false });
+        self.pool.remove(self.endpoint(worker), Death { outside: false });
+    }
+
+    /// What the pool calls a worker.
+    pub(crate) fn endpoint(&self, worker: EndpointId) -> EndpointId {
+        self.endpoints.lock().expect("no test panics while it waits")[&worker]
+    }
+
+    /// Whether a worker that drains was reported to have nothing left.
+    pub(crate) fn drained(&self) -> bool {
+        let mut events = self.events.lock().expect("no test panics while it waits");
+        std::iter::from_fn(|| events.try_recv().ok()).any(|event| matches!(event, PoolEvent::Drained(_)))
     }
 
     /// A client's connection.
@@ -125,7 +186,7 @@ impl Stand {
         stream.set_nodelay(true).expect("a socket takes the option");
         stream.set_read_timeout(Some(PATIENCE)).expect("a socket takes the option");
         stream.set_write_timeout(Some(PATIENCE)).expect("a socket takes the option");
-        Peer { stream, unread: Vec::new() }
+        Peer::new(stream)
     }
 
     /// Whether new connections are refused.
@@ -139,7 +200,7 @@ impl Stand {
     pub(crate) fn given(&self) -> (EndpointId, Peer<UnixStream>) {
         let given = self.given.lock().expect("no test panics while it waits");
         let (worker, stream) = given.0.recv_timeout(PATIENCE).expect("a worker is given a connection");
-        (worker, Peer { stream, unread: Vec::new() })
+        (worker, Peer::new(stream))
     }
 
     /// Whether no worker is given anything for this long.
@@ -177,6 +238,10 @@ pub(crate) struct Peer<S> {
 }
 
 impl<S: Read + Write> Peer<S> {
+    pub(crate) fn new(stream: S) -> Self {
+        Self { stream, unread: Vec::new() }
+    }
+
     #[track_caller]
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
         self.stream.write_all(bytes.as_ref()).expect("the other side reads");
@@ -204,6 +269,14 @@ impl<S: Read + Write> Peer<S> {
             assert!(read > 0, "the end came after {} of {count} bytes", self.unread.len());
         }
         self.take(count)
+    }
+
+    /// Reads once, at most so much; it is there for the other ways to read.
+    #[track_caller]
+    pub(crate) fn read_some(&mut self, bytes_max: usize) {
+        let mut piece = vec![0; bytes_max];
+        let count = self.stream.read(&mut piece).expect("the other side sends");
+        self.unread.extend_from_slice(&piece[..count]);
     }
 
     /// Everything to the end, which may be a reset.

@@ -1,9 +1,12 @@
 //! Requests whose bodies are still on their way when something else happens.
 
 use std::io::Write;
+use std::os::unix::net::UnixListener;
 use std::time::Duration;
 
-use crate::stand::{Stand, config, until};
+use stead_balancer::Road;
+
+use crate::stand::{Peer, Stand, config, until};
 
 const HEAD_END: &str = "\r\n\r\n";
 
@@ -138,4 +141,29 @@ fn worker_that_reads_the_beginning_of_an_upload_and_waits_is_not_wedged() {
     fresh.read_until(HEAD_END);
     drop((worker, client));
     until("both are over", || stand.pool.snapshot().endpoints.iter().all(|e| e.in_flight <= 1));
+}
+
+#[test]
+fn worker_on_a_socket_of_its_own_that_reads_the_beginning_is_not_wedged() {
+    for length in [8 * 1024, 60 * 1024, 120 * 1024, 180 * 1024] {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let listener = UnixListener::bind(folder.path().join("s")).expect("a new path");
+        let stand = Stand::new(config(), 0);
+        stand.add_road(&Road::Unix(folder.path().join("s")));
+        let mut client = stand.client();
+        client.send(post(length)).send(vec![b'x'; length]);
+        let (stream, _) = listener.accept().expect("the worker is connected to");
+        let mut worker = Peer::new(stream);
+        worker.read_some(4096);
+        let mut wedged = 0;
+        for _ in 0..8 {
+            std::thread::park_timeout(Duration::from_millis(100));
+            wedged += stand.wedged();
+        }
+        assert_eq!(wedged, 0, "{length} bytes");
+        worker.read_until(HEAD_END);
+        worker.read_exactly(length);
+        worker.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone");
+        client.read_until("done");
+    }
 }

@@ -1,8 +1,12 @@
 //! Every path, its answers and its refusals.
 
 use super::operator::{Bench, status};
-use crate::{Client, ClientError, Event, Progress, RefusalKind, StopRequest};
+use crate::{
+    Client, ClientError, Definition, Event, Progress, Refusal, RefusalKind, RenewRequest, StartRequest,
+    StopRequest, Text,
+};
 use serde_json::json;
+use std::path::Path;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
@@ -16,16 +20,41 @@ async fn what_is_asked_reaches_the_operator() {
     let bench = Bench::start();
     let client = &bench.client;
     assert_eq!(client.status().await.unwrap(), status());
+    let definition = Definition {
+        arguments: vec![Text::from("shop")],
+        directory: Text::from("/srv"),
+        ..Definition::default()
+    };
+    let request = StartRequest { definition, only: vec!["a".to_owned()], redefine: true, stopped: false };
+    assert_eq!(client.start(&request).await.unwrap().started, ["shop"]);
+    client.start_app("shop").await.unwrap();
     client.scale("shop", 3).await.unwrap();
     client.stop(&StopRequest { app: Some("shop".to_owned()), now: true }).await.unwrap();
     client.stop(&StopRequest::default()).await.unwrap();
-    assert_eq!(client.send_message("shop", json!({"type": "hello"})).await.unwrap(), 2);
+    client.delete("shop").await.unwrap();
+    assert_eq!(client.signal("shop", Some(1), 10).await.unwrap(), 2);
+    assert_eq!(client.send_message("shop", None, json!({"type": "hello"})).await.unwrap(), 2);
+    assert_eq!(client.send_message("shop", Some(0), json!("ready?")).await.unwrap(), 2);
+    assert_eq!(client.environment("shop").await.unwrap(), [(Text::from("PORT"), Text::from("8080"))]);
+    client.reset("shop").await.unwrap();
+    client.flush("shop").await.unwrap();
+    assert_eq!(client.definitions().await.unwrap()[0].name, "shop");
+    client.shut_down(true).await.unwrap();
     assert_eq!(client.poisoned().await.unwrap()[0].target, "/crash");
     let asked = [
+        "start [\"shop\"] in /srv only [\"a\"] redefine=true stopped=false",
+        "start shop",
         "scale shop 3",
         "stop Some(\"shop\") now=true",
         "stop None now=false",
-        "message shop {\"type\":\"hello\"}",
+        "delete shop",
+        "signal shop Some(1) 10",
+        "message shop None {\"type\":\"hello\"}",
+        "message shop Some(0) \"ready?\"",
+        "environment shop",
+        "reset shop",
+        "flush shop",
+        "shut down now=true",
     ];
     assert_eq!(bench.asked(), asked);
 }
@@ -36,14 +65,31 @@ async fn a_reload_is_told_step_by_step_and_ends_with_its_last() {
     let done = Progress::Done { apps: vec!["shop".to_owned()] };
     // Nothing may follow the last one.
     *bench.operator.steps.lock().unwrap() = vec![step(1), step(2), done.clone(), step(9)];
-    let mut steps = bench.client.reload(Some("shop")).await.unwrap();
+    let nothing = RenewRequest::default();
+    let mut steps = bench.client.reload(Some("shop"), &nothing).await.unwrap();
     let mut seen = Vec::new();
     while let Some(step) = steps.next().await.unwrap() {
         seen.push(step);
     }
     assert_eq!(seen, [step(1), step(2), done]);
-    bench.client.reload(None).await.unwrap();
-    assert_eq!(bench.asked(), ["reload Some(\"shop\")", "reload None"]);
+    bench.client.reload(None, &nothing).await.unwrap();
+    let environment = RenewRequest { environment: Some(vec![(Text::from("A"), Text::from("1"))]) };
+    bench.client.restart("shop", &environment).await.unwrap();
+    let asked = ["reload Some(\"shop\")", "reload None", "restart shop with [(\"A\", \"1\")]"];
+    assert_eq!(bench.asked(), asked);
+}
+
+#[tokio::test]
+async fn an_upgrade_is_told_in_notes() {
+    let bench = Bench::start();
+    let note = Progress::Note { text: "the new daemon is prepared".to_owned() };
+    let done = Progress::Done { apps: Vec::new() };
+    *bench.operator.steps.lock().unwrap() = vec![note.clone(), done.clone()];
+    let mut steps = bench.client.upgrade(Path::new("/usr/bin/stead")).await.unwrap();
+    assert_eq!(steps.next().await.unwrap(), Some(note));
+    assert_eq!(steps.next().await.unwrap(), Some(done));
+    assert_eq!(steps.next().await.unwrap(), None);
+    assert_eq!(bench.asked(), ["upgrade /usr/bin/stead"]);
 }
 
 #[tokio::test]
@@ -65,7 +111,7 @@ async fn events_arrive_as_they_happen() {
 }
 
 #[tokio::test]
-async fn refusals_keep_their_kind_message_and_hint() {
+async fn refusals_arrive_whole() {
     let bench = Bench::start();
     let refused = async |app: &str| match bench.client.scale(app, 2).await {
         Err(ClientError::Refused(refusal)) => refusal,
@@ -76,7 +122,15 @@ async fn refusals_keep_their_kind_message_and_hint() {
     assert_eq!(refusal.message, "no app named `a b/c` is running");
     assert_eq!(refusal.hint.as_deref(), Some("running apps: `shop`"));
     assert_eq!(refused("stopping").await.kind, RefusalKind::Conflict);
-    assert_eq!(refused("broken").await.kind, RefusalKind::Failed);
+    let broken = refused("broken").await;
+    let expected = Refusal {
+        details: Some("  1 | command =".to_owned()),
+        exit_code: Some(3),
+        ..Refusal::new(RefusalKind::Failed, "something went wrong")
+            .with_cause("it broke")
+            .with_hint("repair it")
+    };
+    assert_eq!(broken, expected);
 }
 
 /// What a client without a library sees: the first line and the body.
@@ -107,6 +161,11 @@ async fn mistakes_are_answered_with_json() {
         post("/v1/apps/shop/scale", r#"{"instances": "max"}"#),
         post("/v1/apps/shop/scale", r#"{"instances": 2, "quickly": true}"#),
         post("/v1/apps/shop/messages", "hello"),
+        post("/v1/apps/shop/messages?slot=x", "1"),
+        post("/v1/apps/shop/signal", r#"{"signal": "SIGHUP"}"#),
+        post("/v1/apps", r#"{"definition": {"arguments": "server.js"}}"#),
+        post("/v1/upgrade", "{}"),
+        post("/v1/apps/broken/start", ""),
         post("/v1/apps/shpo/reload", ""),
         post("/v1/apps/stopping/reload", ""),
     ];
@@ -132,17 +191,31 @@ async fn the_end_does_not_wait_for_those_who_listen_forever() {
     assert!(matches!(error, ClientError::NotRunning { .. }), "{error:?}");
 }
 
-#[tokio::test]
-async fn an_answer_of_another_kind_is_told() {
+/// A server that gives one answer to whoever comes first.
+async fn answer_once(body: &str) -> (tempfile::TempDir, Client) {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("other.sock");
     let listener = tokio::net::UnixListener::bind(&socket).unwrap();
+    let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
     tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
         let mut head = [0; 512];
         let _ = stream.read(&mut head).await.unwrap();
-        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello").await.unwrap();
+        stream.write_all(answer.as_bytes()).await.unwrap();
     });
-    let error = Client::new(&socket).status().await.unwrap_err();
+    (folder, Client::new(socket))
+}
+
+#[tokio::test]
+async fn an_answer_of_another_kind_is_told() {
+    let (_folder, client) = answer_once("hello").await;
+    let error = client.status().await.unwrap_err();
     assert!(matches!(error, ClientError::NotUnderstood { status: 200, .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn an_instance_of_another_version_is_named() {
+    let (_folder, client) = answer_once(r#"{"version": "7.0.0", "apps": {}}"#).await;
+    let error = client.status().await.unwrap_err();
+    assert!(matches!(&error, ClientError::OtherVersion { running } if running == "7.0.0"), "{error:?}");
 }

@@ -1,10 +1,12 @@
 //! An operator that does as the test says, and a server for it.
 
 use crate::{
-    AppStatus, Bucket, Client, Counters, Event, ExitReport, Instances, Latency, ListenStatus, Mode, Operator,
-    PoisonedRequest, Progress, Refusal, RefusalKind, Server, Status, StopRequest, WorkerState, WorkerStatus,
-    bind,
+    AppState, AppStatus, Bucket, Client, Counters, Definition, Environment, Event, ExitRecord, ExitReport,
+    Instances, Latency, ListenStatus, Mode, Operator, PoisonedRequest, Progress, Refusal, RefusalKind,
+    RenewRequest, SavedApp, Server, StartAnswer, StartRequest, Status, Steps, StopRequest, Text, WorkerState,
+    WorkerStatus, bind,
 };
+use std::path::Path;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, UNIX_EPOCH};
@@ -12,6 +14,20 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 pub(super) fn status() -> Status {
+    Status {
+        version: "1.2.3".to_owned(),
+        keeper_pid: 1,
+        daemon_pid: 2,
+        daemon_starts: 1,
+        started: UNIX_EPOCH + Duration::from_secs(1_700_000_000),
+        uptime: Duration::from_secs(90),
+        background: true,
+        home: Some(Text::from("/var/lib/stead")),
+        apps: vec![shop()],
+    }
+}
+
+fn shop() -> AppStatus {
     let worker = |slot, state| WorkerStatus {
         id: u64::from(slot),
         slot,
@@ -22,40 +38,59 @@ pub(super) fn status() -> Status {
         last_exit: Some(ExitReport { code: None, signal: Some(9), out_of_memory: false, expected: false }),
         retry_in: None,
         memory_bytes: Some(1_048_576),
+        cpu: 0.25,
+        healthy: None,
         requests: 10,
         in_flight: 1,
         replayed: 0,
     };
-    Status {
-        version: "1.2.3".to_owned(),
-        keeper_pid: 1,
-        daemon_pid: 2,
-        daemon_starts: 1,
-        started: UNIX_EPOCH + Duration::from_secs(1_700_000_000),
-        uptime: Duration::from_secs(90),
-        apps: vec![AppStatus {
-            name: "shop".to_owned(),
-            mode: Mode::Auto,
-            instances: Instances { wanted: 2, ready: 1 },
-            listens: vec![ListenStatus { address: "127.0.0.1:8080".to_owned(), mode: Mode::Http }],
-            workers: vec![
-                worker(0, WorkerState::Ready),
-                worker(1, WorkerState::Draining),
-                worker(1, WorkerState::Starting),
-            ],
-            reload: None,
-            counters: Counters { requests: 21, in_flight: 3, replayed: 1, held: 4, ..Counters::default() },
-            latency: Latency {
-                buckets: vec![
-                    Bucket { up_to: Duration::from_millis(1), count: 15 },
-                    Bucket { up_to: Duration::from_millis(10), count: 4 },
-                ],
-                count: 20,
-                sum: Duration::from_millis(250),
-                p50: Some(Duration::from_micros(800)),
-                p99: Some(Duration::from_millis(20)),
-            },
+    AppStatus {
+        id: 0,
+        name: "shop".to_owned(),
+        namespace: "default".to_owned(),
+        state: AppState::Reloading,
+        command: "node server.js".to_owned(),
+        directory: Text::from("/srv/shop"),
+        file: None,
+        watch: true,
+        cron_restart: Some("0 4 * * *".to_owned()),
+        failure: None,
+        started: Some(UNIX_EPOCH + Duration::from_secs(1_700_000_010)),
+        logs: Some(Text::from("/var/lib/stead/logs/shop")),
+        restarts: 4,
+        cpu: 0.75,
+        memory_bytes: 3_145_728,
+        requests_per_second: 12.5,
+        exits: vec![ExitRecord {
+            at: UNIX_EPOCH + Duration::from_secs(1_700_000_020),
+            worker: 0,
+            slot: 0,
+            pid: 99,
+            uptime: Some(Duration::from_secs(10)),
+            exit: ExitReport { code: None, signal: Some(9), out_of_memory: false, expected: false },
+            why: "it was killed; replaced at once".to_owned(),
+            last_lines: vec!["listening".to_owned()],
         }],
+        mode: Mode::Auto,
+        instances: Instances { wanted: 2, ready: 1 },
+        listens: vec![ListenStatus { address: "127.0.0.1:8080".to_owned(), mode: Mode::Http }],
+        workers: vec![
+            worker(0, WorkerState::Ready),
+            worker(1, WorkerState::Draining),
+            worker(1, WorkerState::Starting),
+        ],
+        reload: None,
+        counters: Counters { requests: 21, in_flight: 3, replayed: 1, held: 4, ..Counters::default() },
+        latency: Latency {
+            buckets: vec![
+                Bucket { up_to: Duration::from_millis(1), count: 15 },
+                Bucket { up_to: Duration::from_millis(10), count: 4 },
+            ],
+            count: 20,
+            sum: Duration::from_millis(250),
+            p50: Some(Duration::from_micros(800)),
+            p99: Some(Duration::from_millis(20)),
+        },
     }
 }
 
@@ -72,10 +107,29 @@ impl FakeOperator {
         match app {
             "shop" => Ok(()),
             "stopping" => Err(Refusal::new(RefusalKind::Conflict, "app `stopping` stops")),
-            "broken" => Err(Refusal::new(RefusalKind::Failed, "something went wrong")),
+            "broken" => Err(Refusal {
+                details: Some("  1 | command =".to_owned()),
+                exit_code: Some(3),
+                ..Refusal::new(RefusalKind::Failed, "something went wrong")
+                    .with_cause("it broke")
+                    .with_hint("repair it")
+            }),
             other => Err(Refusal::no_such_app(other, &["shop"])),
         }
     }
+
+    fn steps(&self) -> mpsc::Receiver<Progress> {
+        let steps = std::mem::take(&mut *self.steps.lock().unwrap());
+        let (sender, receiver) = mpsc::channel(8);
+        for step in steps {
+            sender.try_send(step).unwrap();
+        }
+        receiver
+    }
+}
+
+fn renew(request: &RenewRequest) -> String {
+    request.environment.as_ref().map(|variables| format!(" with {variables:?}")).unwrap_or_default()
 }
 
 impl Operator for FakeOperator {
@@ -83,18 +137,22 @@ impl Operator for FakeOperator {
         status()
     }
 
-    async fn reload(&self, app: Option<&str>) -> Result<mpsc::Receiver<Progress>, Refusal> {
-        self.check(app.unwrap_or("shop"), format!("reload {app:?}"))?;
-        let steps = std::mem::take(&mut *self.steps.lock().unwrap());
-        let (sender, receiver) = mpsc::channel(8);
-        for step in steps {
-            sender.send(step).await.unwrap();
-        }
-        Ok(receiver)
+    async fn start(&self, request: StartRequest) -> Result<StartAnswer, Refusal> {
+        let app = request.definition.arguments.first().map(Text::to_string).unwrap_or_default();
+        let what = format!(
+            "start {:?} in {} only {:?} redefine={} stopped={}",
+            request.definition.arguments,
+            request.definition.directory,
+            request.only,
+            request.redefine,
+            request.stopped
+        );
+        self.check(&app, what)?;
+        Ok(StartAnswer { started: vec![app], ..StartAnswer::default() })
     }
 
-    async fn scale(&self, app: &str, instances: u32) -> Result<(), Refusal> {
-        self.check(app, format!("scale {app} {instances}"))
+    async fn start_app(&self, app: &str) -> Result<(), Refusal> {
+        self.check(app, format!("start {app}"))
     }
 
     async fn stop(&self, request: StopRequest) -> Result<(), Refusal> {
@@ -104,8 +162,62 @@ impl Operator for FakeOperator {
         )
     }
 
-    async fn send_message(&self, app: &str, message: serde_json::Value) -> Result<u32, Refusal> {
-        self.check(app, format!("message {app} {message}")).map(|()| 2)
+    async fn restart(&self, app: &str, request: RenewRequest) -> Steps {
+        self.check(app, format!("restart {app}{}", renew(&request)))?;
+        Ok(self.steps())
+    }
+
+    async fn reload(&self, app: Option<&str>, request: RenewRequest) -> Steps {
+        self.check(app.unwrap_or("shop"), format!("reload {app:?}{}", renew(&request)))?;
+        Ok(self.steps())
+    }
+
+    async fn delete(&self, app: &str) -> Result<(), Refusal> {
+        self.check(app, format!("delete {app}"))
+    }
+
+    async fn scale(&self, app: &str, instances: u32) -> Result<(), Refusal> {
+        self.check(app, format!("scale {app} {instances}"))
+    }
+
+    async fn signal(&self, app: &str, slot: Option<u32>, signal: i32) -> Result<u32, Refusal> {
+        self.check(app, format!("signal {app} {slot:?} {signal}")).map(|()| 2)
+    }
+
+    async fn send_message(
+        &self,
+        app: &str,
+        slot: Option<u32>,
+        message: serde_json::Value,
+    ) -> Result<u32, Refusal> {
+        self.check(app, format!("message {app} {slot:?} {message}")).map(|()| 2)
+    }
+
+    async fn environment(&self, app: &str) -> Result<Environment, Refusal> {
+        self.check(app, format!("environment {app}"))?;
+        Ok(vec![(Text::from("PORT"), Text::from("8080"))])
+    }
+
+    async fn reset(&self, app: &str) -> Result<(), Refusal> {
+        self.check(app, format!("reset {app}"))
+    }
+
+    async fn flush(&self, app: &str) -> Result<(), Refusal> {
+        self.check(app, format!("flush {app}"))
+    }
+
+    async fn definitions(&self) -> Vec<SavedApp> {
+        let definition = Definition { arguments: vec![Text::from("server.js")], ..Definition::default() };
+        vec![SavedApp { name: "shop".to_owned(), definition, wanted: true, ..SavedApp::default() }]
+    }
+
+    async fn upgrade(&self, binary: &Path) -> Steps {
+        self.check("shop", format!("upgrade {}", binary.display()))?;
+        Ok(self.steps())
+    }
+
+    async fn shut_down(&self, now: bool) -> Result<(), Refusal> {
+        self.check("shop", format!("shut down now={now}"))
     }
 
     async fn events(&self) -> mpsc::Receiver<Event> {

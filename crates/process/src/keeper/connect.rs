@@ -11,20 +11,20 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::frame::{Fill, Incoming};
-use super::protocol::{FD_VARIABLE, ToDaemon, VERSION, VERSION_VARIABLE};
+use super::protocol::{FD_VARIABLE, Role, ToDaemon, VERSION, VERSION_VARIABLE};
 
 /// How long the keeper's first message, which was sent before the daemon began, may take.
 const WELCOME_WAIT: Duration = Duration::from_secs(5);
 
 /// What the keeper says first.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Welcome {
-    /// 1 for the first daemon of this keeper; more if earlier ones died.
+    /// 1 for the first daemon of this keeper; more if earlier ones died or were replaced.
     pub daemon_starts: u32,
-    /// What an earlier daemon gave to [`Keeper::hold`](super::Keeper::hold), by name.
-    pub held: Vec<(String, OwnedFd)>,
     /// The process to signal from outside.
     pub keeper_pid: u32,
+    /// Why this daemon was started.
+    pub role: Role,
 }
 
 /// Why there is no connection to a keeper.
@@ -81,11 +81,10 @@ pub(super) fn read_welcome(socket: &OwnedFd, incoming: &mut Incoming) -> io::Res
         }
     };
     let message = serde_json::from_slice(&frame.body)?;
-    let ToDaemon::Welcome { daemon_starts, keeper_pid, held } = message else {
+    let ToDaemon::Welcome { daemon_starts, keeper_pid, role } = message else {
         return Err(io::ErrorKind::InvalidData.into());
     };
-    let descriptors = frame.descriptors.map_err(io::Error::other)?;
-    Ok(Welcome { daemon_starts, held: held.into_iter().zip(descriptors).collect(), keeper_pid })
+    Ok(Welcome { daemon_starts, keeper_pid, role })
 }
 
 /// Waits until the socket is readable or writable, or the time is over.

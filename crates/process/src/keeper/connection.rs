@@ -39,8 +39,17 @@ impl Connection {
     /// A new connection, and the end the daemon inherits.
     pub(super) fn pair() -> io::Result<(Self, OwnedFd)> {
         let (socket, theirs) = socket::pair()?;
-        let outgoing = Outgoing::new(UNREAD_BYTES_MAX);
-        Ok((Self { socket, incoming: Incoming::default(), outgoing }, theirs))
+        Ok((Self::resume(socket), theirs))
+    }
+
+    /// A connection that another keeper had, with no message on its way.
+    pub(super) fn resume(socket: OwnedFd) -> Self {
+        Self { socket, incoming: Incoming::default(), outgoing: Outgoing::new(UNREAD_BYTES_MAX) }
+    }
+
+    /// No message is half read or half written.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.incoming.is_empty() && self.outgoing.is_empty()
     }
 
     /// What to wait for.

@@ -96,6 +96,12 @@ impl Incoming {
         Ok(if received.bytes == 0 { Fill::End } else { Fill::Data })
     }
 
+    /// Nothing of a message is here.
+    pub(super) fn is_empty(&self) -> bool {
+        // Descriptors that belong to no message may be lost.
+        self.bytes.is_empty()
+    }
+
     /// The next whole message.
     pub(super) fn next(&mut self) -> Result<Option<Frame>, Broken> {
         let Some((length, count)) = self.header()? else { return Ok(None) };

@@ -5,11 +5,12 @@
 //! the machine's (`/proc/vmstat`) also counts strangers.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 const MACHINE: &str = "/proc/vmstat";
+const EVENTS: &str = "memory.events";
 
-/// Reads the counter. While it cannot be read, nothing is called out of memory.
+/// Reads the counters. While one cannot be read, nothing is called out of memory.
 #[derive(Debug)]
 pub(super) struct MemoryKills {
     file: PathBuf,
@@ -23,14 +24,32 @@ impl MemoryKills {
         Self { file, account: Account::default() }
     }
 
-    /// The counter now; to be remembered with a child that is about to be spawned.
-    pub(super) fn now(&self) -> Option<u64> {
-        count(&self.file)
+    /// With the account of another process.
+    pub(super) fn resume(explained: u64) -> Self {
+        Self { account: Account { explained }, ..Self::new() }
+    }
+
+    pub(super) fn explained(&self) -> u64 {
+        self.account.explained
+    }
+
+    /// The counter now, of a child's own control group if it has one; to be remembered with a child that is about to be
+    /// spawned.
+    pub(super) fn now(&self, group: Option<&Path>) -> Option<u64> {
+        match group {
+            Some(group) => count(&group.join(EVENTS)),
+            None => count(&self.file),
+        }
     }
 
     /// Whether a child that was spawned at `since` and just died of SIGKILL may be called out of memory.
-    pub(super) fn explains_kill(&mut self, since: Option<u64>) -> bool {
-        since.zip(self.now()).is_some_and(|(since, now)| self.account.explains_kill(since, now))
+    pub(super) fn explains_kill(&mut self, since: Option<u64>, group: Option<&Path>) -> bool {
+        let Some((since, now)) = since.zip(self.now(group)) else { return false };
+        match group {
+            // Few share it, and a kill there is theirs.
+            Some(_) => now > since,
+            None => self.account.explains_kill(since, now),
+        }
     }
 }
 
@@ -52,10 +71,10 @@ impl Account {
 
 fn events_file(own_groups: &str) -> Option<PathBuf> {
     let path = own_groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
-    Some(PathBuf::from("/sys/fs/cgroup").join(path).join("memory.events"))
+    Some(PathBuf::from("/sys/fs/cgroup").join(path).join(EVENTS))
 }
 
-fn count(file: &PathBuf) -> Option<u64> {
+fn count(file: &Path) -> Option<u64> {
     find_count(&fs::read_to_string(file).ok()?)
 }
 

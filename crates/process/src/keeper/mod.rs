@@ -2,30 +2,47 @@
 //!
 //! The keeper starts the daemon and, on its request, workers; holds duplicates of descriptors that must outlive the
 //! daemon; reaps, and reports exits. It is a single thread that waits in one `poll`. It knows no application and no
-//! policy but its own: a daemon that dies is started again.
+//! policy but its own: a daemon that dies is started again, and takes over what runs.
 //!
-//! The map: [`run`] is the foreground process; [`Keeper::connect`] is what the daemon calls. `policy.rs` decides (pure),
-//! `server.rs` performs, with `daemon.rs`, `children.rs`, `connection.rs`, `signals.rs` and `memory.rs` as its hands; `protocol.rs` and
-//! `frame.rs` are what both sides say; `connect.rs` and `client.rs` are the daemon's side, on tokio, `peer.rs` what two daemons say to
-//! each other when one takes over.
+//! The map: [`run`] is the foreground process; [`Keeper::connect`] is what the daemon calls. `policy.rs` and `upgrade.rs` decide
+//! (pure), `server.rs`, `requests.rs`, `succession.rs` and `renewal.rs` perform, with `daemon.rs`, `children.rs`, `reap.rs`, `connection.rs`,
+//! `signals.rs`, `systemd.rs` and `memory.rs` as their hands; `protocol.rs` and `frame.rs` are what both sides say; `connect.rs`, `client.rs`,
+//! `exchange.rs`, `inheritance.rs` and `formats.rs` are the daemon's side, on tokio, `peer.rs` is what two
+//! daemons say to each other.
 
 mod children;
 mod client;
 mod connect;
 mod connection;
 mod daemon;
+mod exchange;
+mod exit;
+mod formats;
 mod frame;
+mod inheritance;
 mod memory;
+mod name;
 mod peer;
 mod policy;
 mod protocol;
+mod reap;
+mod renewal;
+mod requests;
 mod say;
 mod server;
+mod signal;
 mod signals;
+mod succession;
+mod systemd;
+mod upgrade;
 
 pub use client::{Child, Event, Events, Keeper};
 pub use connect::{ConnectError, Welcome};
 pub use daemon::DaemonCommand;
+pub use exit::{Exit, ResourceUse};
+pub use formats::{FORMATS_VERB, Formats, UpgradeError};
+pub use inheritance::{Inheritance, Inherited};
 pub use peer::{PeerReceiver, PeerSender, peer};
-pub use protocol::{ChildId, Exit, FD_VARIABLE, HELD_MAX, NAME_BYTES_MAX, Signal, VERSION_VARIABLE};
+pub use protocol::{ChildId, FD_VARIABLE, HELD_MAX, NAME_BYTES_MAX, Role, VERSION, VERSION_VARIABLE};
 pub use server::run;
+pub use signal::Signal;

@@ -6,6 +6,7 @@
 //! |---|---|---|
 //! | waiting | no daemon; one is due at a moment | started -> running, stop signal -> ending |
 //! | running | the daemon is alive | its death -> waiting (or ending if it had been asked to stop), `finish` -> finishing |
+//! | | | it hands over -> running with its successor, or waiting if there is none |
 //! | finishing | it said `finish` and is about to exit | its death or too long a wait -> ending |
 //! | ending | everything that is left is being ended | nothing is left, or too long a wait -> over |
 //! | over | the keeper exits | |
@@ -13,10 +14,10 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::protocol::Signal;
+use super::signal::Signal;
 
-/// Delay before the first restart of the daemon; doubles with each.
-const BACKOFF_FIRST: Duration = Duration::from_millis(50);
+/// Delay before the first restart of the daemon; doubles with each that did not come so far as to serve.
+const BACKOFF_FIRST: Duration = Duration::from_millis(10);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
 
 /// A daemon that lived this long is no longer crash-looping.
@@ -39,8 +40,14 @@ const EXIT_NO_DAEMON: u8 = 1;
 pub(super) enum Input {
     Started,
     NotStarted,
+    /// The daemon has taken over everything and works.
+    Serving,
     /// The daemon is dead and reaped.
     Gone,
+    /// It has handed over: to a successor that runs already, or to nobody.
+    HandedOver {
+        successor: bool,
+    },
     /// It is alive, but its connection is closed, garbled or stuck.
     Mute,
     Finish(u8),
@@ -104,6 +111,27 @@ impl Policy {
         }
     }
 
+    /// Of a daemon that has run so long under another keeper.
+    pub(super) fn resume(now: Instant, running: Duration, backoff: Duration) -> Self {
+        let since = now.checked_sub(running).unwrap_or(now);
+        let state = State::Running { since, stop: None };
+        Self { state, backoff, ever_started: true, kept: Vec::new(), actions: VecDeque::new() }
+    }
+
+    /// How long the daemon has run.
+    pub(super) fn running(&self, now: Instant) -> Duration {
+        match self.state {
+            State::Running { since, .. } => now.duration_since(since),
+            State::Waiting { .. } | State::Finishing { .. } | State::Ending { .. } | State::Over => {
+                Duration::ZERO
+            }
+        }
+    }
+
+    pub(super) fn backoff(&self) -> Duration {
+        self.backoff
+    }
+
     pub(super) fn poll_action(&mut self) -> Option<Action> {
         self.actions.pop_front()
     }
@@ -115,6 +143,11 @@ impl Policy {
             State::Ending { give_up_at, .. } => Some(give_up_at),
             State::Running { .. } | State::Over => None,
         }
+    }
+
+    /// A daemon is alive and nobody wants it to end.
+    pub(super) fn is_steady(&self) -> bool {
+        matches!(self.state, State::Running { stop: None, .. })
     }
 
     pub(super) fn handle(&mut self, now: Instant, input: Input) {
@@ -139,7 +172,7 @@ impl Policy {
             }
             Input::Signal { signal, .. } => self.keep(signal),
             // Last words of the daemon before: it is dead already.
-            Input::Finish(_) | Input::Gone | Input::Mute => (),
+            Input::Finish(_) | Input::Gone | Input::Mute | Input::HandedOver { .. } | Input::Serving => (),
             Input::Timeout | Input::NothingLeft => (),
         }
     }
@@ -153,9 +186,14 @@ impl Policy {
                 if now.duration_since(since) >= STABLE_AFTER {
                     self.backoff = BACKOFF_FIRST;
                 }
-                self.act(Action::EndWorkers);
                 self.wait(now);
             }
+            (Input::HandedOver { successor: true }, stop) => self.state = State::Running { since: now, stop },
+            (Input::HandedOver { successor: false }, Some(stop)) => {
+                self.end(now, stopped_by(stop.signal), Action::EndWorkers);
+            }
+            (Input::HandedOver { successor: false }, None) => self.state = State::Waiting { start_at: now },
+            (Input::Serving, _) => self.backoff = BACKOFF_FIRST,
             (Input::Mute, _) => self.act(Action::KillDaemon),
             (Input::Finish(code), _) => self.state = State::Finishing { code, kill_at: now + FINISH_WAIT },
             // Asked again, and it has not even read the first request: it is stuck.
@@ -183,7 +221,11 @@ impl Policy {
             }
             Input::Signal { signal, .. } if signal.asks_to_stop() => self.act(Action::KillDaemon),
             // It closes its connection before it exits; a reload has nobody to go to any more.
-            Input::Mute | Input::Finish(_) | Input::Signal { .. } => (),
+            Input::Mute
+            | Input::Finish(_)
+            | Input::Signal { .. }
+            | Input::HandedOver { .. }
+            | Input::Serving => (),
             Input::Timeout | Input::NothingLeft | Input::Started | Input::NotStarted => (),
         }
     }
@@ -195,6 +237,7 @@ impl Policy {
             Input::Timeout if give_up_at <= now => self.exit(code),
             Input::Signal { signal, .. } if signal.asks_to_stop() => self.act(Action::KillWorkers),
             Input::Signal { .. } | Input::Gone | Input::Mute | Input::Finish(_) => (),
+            Input::HandedOver { .. } | Input::Serving => (),
             Input::Timeout | Input::Started | Input::NotStarted => (),
         }
     }
@@ -274,10 +317,10 @@ mod tests {
     #[test]
     fn a_dead_daemon_is_started_again_later_each_time() {
         let death = [(0, Input::Gone), (5000, Input::Timeout), (0, Input::Started)];
-        let expected = |wait| [EndWorkers, Restarting(ms(wait)), Start];
+        let expected = |wait| [Restarting(ms(wait)), Start];
         let mut inputs = Vec::new();
         let mut actions = Vec::new();
-        for wait in [50, 100, 200, 400, 800, 1600, 3200, 5000, 5000] {
+        for wait in [10, 20, 40, 80, 160, 320, 640, 1280, 2560, 5000, 5000] {
             inputs.extend(death);
             actions.extend(expected(wait));
         }
@@ -288,15 +331,34 @@ mod tests {
             (10_000, Input::Gone),
         ]);
         actions.extend(expected(5000));
-        actions.extend([EndWorkers, Restarting(ms(50))]);
+        actions.push(Restarting(ms(10)));
+        check_running(&inputs, &actions);
+    }
+
+    #[test]
+    fn a_daemon_that_served_is_started_again_soon() {
+        let early = [
+            (0, Input::Gone),
+            (10, Input::Timeout),
+            (0, Input::Started),
+            (0, Input::Gone),
+            (20, Input::Timeout),
+        ];
+        let life = [(0, Input::Started), (1, Input::Serving), (9, Input::Gone), (10, Input::Timeout)];
+        let mut inputs = early.to_vec();
+        let mut actions = vec![Restarting(ms(10)), Start, Restarting(ms(20)), Start];
+        for _ in 0..3 {
+            inputs.extend(life);
+            actions.extend([Restarting(ms(10)), Start]);
+        }
         check_running(&inputs, &actions);
     }
 
     #[test]
     fn it_is_not_started_before_its_time() {
         check_running(
-            &[(0, Input::Gone), (49, Input::Timeout), (1, Input::Timeout)],
-            &[EndWorkers, Restarting(ms(50)), Start],
+            &[(0, Input::Gone), (9, Input::Timeout), (1, Input::Timeout)],
+            &[Restarting(ms(10)), Start],
         );
     }
 
@@ -311,8 +373,8 @@ mod tests {
     #[test]
     fn a_daemon_that_started_once_is_tried_for_ever() {
         check_running(
-            &[(0, Input::Gone), (50, Input::Timeout), (0, Input::NotStarted), (100, Input::Timeout)],
-            &[EndWorkers, Restarting(ms(50)), Start, Restarting(ms(100)), Start],
+            &[(0, Input::Gone), (10, Input::Timeout), (0, Input::NotStarted), (20, Input::Timeout)],
+            &[Restarting(ms(10)), Start, Restarting(ms(20)), Start],
         );
     }
 
@@ -335,8 +397,8 @@ mod tests {
     #[test]
     fn signals_are_forwarded_and_kept_while_there_is_no_daemon() {
         check_running(
-            &[(0, HUP), (0, Input::Gone), (1, HUP), (1, HUP), (48, Input::Timeout), (0, Input::Started)],
-            &[Forward(Signal::HUP), EndWorkers, Restarting(ms(50)), Start, Forward(Signal::HUP)],
+            &[(0, HUP), (0, Input::Gone), (1, HUP), (1, HUP), (8, Input::Timeout), (0, Input::Started)],
+            &[Forward(Signal::HUP), Restarting(ms(10)), Start, Forward(Signal::HUP)],
         );
     }
 
@@ -344,7 +406,7 @@ mod tests {
     fn a_stop_signal_ends_a_keeper_whose_daemon_crash_loops() {
         check_running(
             &[(0, Input::Gone), (1, INT), (1, INT), (1, Input::NothingLeft)],
-            &[EndWorkers, Restarting(ms(50)), EndWorkers, KillWorkers, Exit(130)],
+            &[Restarting(ms(10)), EndWorkers, KillWorkers, Exit(130)],
         );
     }
 

@@ -10,7 +10,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::protocol::Signal;
+use super::signal::Signal;
 
 const FORWARDED: [Signal; 4] = [Signal::INT, Signal::TERM, Signal::HUP, Signal::USR2];
 
@@ -19,11 +19,12 @@ const FORWARDED: [Signal; 4] = [Signal::INT, Signal::TERM, Signal::HUP, Signal::
 pub(super) struct Signals {
     wakes: UnixStream,
     seen: Vec<(Signal, Arc<AtomicBool>)>,
-    had_terminal: bool,
+    pub(super) had_terminal: bool,
 }
 
 impl Signals {
-    pub(super) fn listen() -> io::Result<Self> {
+    /// Begins to listen. `had_terminal` is known already to a keeper that was another binary before.
+    pub(super) fn listen(had_terminal: Option<bool>) -> io::Result<Self> {
         let (wakes, wake) = UnixStream::pair()?;
         wakes.set_nonblocking(true)?;
         let mut seen = Vec::new();
@@ -38,8 +39,14 @@ impl Signals {
             seen.push((signal, flag));
         }
         signal_hook::low_level::pipe::register(libc::SIGCHLD, wake)?;
-        let had_terminal = io::stdin().is_terminal() || io::stdout().is_terminal();
+        let has_terminal = || io::stdin().is_terminal() || io::stdout().is_terminal();
+        let had_terminal = had_terminal.unwrap_or_else(has_terminal);
         Ok(Self { wakes, seen, had_terminal })
+    }
+
+    /// Whether anything arrived since the last call of [`Self::take`].
+    pub(super) fn any(&self) -> bool {
+        self.seen.iter().any(|(_, flag)| flag.load(Ordering::SeqCst))
     }
 
     /// What arrived since the last call.

@@ -9,6 +9,7 @@
 //! `cluster.rs`.
 
 mod handle;
+mod handover;
 mod outgoing;
 
 use std::collections::VecDeque;
@@ -16,13 +17,16 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rustix::net::Shutdown;
 use serde_json::{Value, json};
 use tokio::io::Interest;
 use tokio::net::UnixStream;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, oneshot};
 
+use self::handover::message_of;
+pub use self::handover::{Continuation, Released, Unsent};
 use self::outgoing::{Frame, Handle, Order, Outgoing};
 use super::cluster::{self, ClusterMessage, FromWorker};
 use super::frame::{Decoder, FrameError, Serialization, encode};
@@ -34,6 +38,8 @@ const HANDLE: &str = "NODE_HANDLE";
 const RECEIVED_MAX: usize = 256;
 /// Descriptors that arrived before their message was whole. Node.js sends one at a time.
 const DESCRIPTORS_AHEAD_MAX: usize = 16;
+/// How long a released channel waits for the child to take what is queued.
+const RELEASE_WAIT: Duration = Duration::from_secs(1);
 /// What is read in one system call, the same as Node.js does.
 const READ_BYTES: usize = 64 * 1024;
 
@@ -92,6 +98,18 @@ struct Shared {
     /// Rung when the task has something to write or to tell.
     wake: Notify,
     seq: AtomicU64,
+    /// Rung when somebody wants the channel back.
+    release: Notify,
+    releasing: Mutex<Releasing>,
+}
+
+#[derive(Debug, Default)]
+enum Releasing {
+    #[default]
+    No,
+    Asked(oneshot::Sender<Released>),
+    /// The task has ended.
+    Over,
 }
 
 impl Channel {
@@ -101,18 +119,63 @@ impl Channel {
     /// # Errors
     /// The runtime cannot watch the descriptor.
     pub fn open(socket: OwnedFd, serialization: Serialization) -> io::Result<(Self, Receiver)> {
+        Self::resume(socket, serialization, Continuation::default())
+    }
+
+    /// Goes on with a channel that another process of ours has [released](Self::release), or died with: then only
+    /// `seq` is known, and half a message of the child is [`Received::Malformed`].
+    ///
+    /// # Errors
+    /// The runtime cannot watch the descriptor.
+    pub fn resume(
+        socket: OwnedFd,
+        serialization: Serialization,
+        from: Continuation,
+    ) -> io::Result<(Self, Receiver)> {
         let socket = std::os::unix::net::UnixStream::from(socket);
         socket.set_nonblocking(true)?;
+        let wake = Notify::new();
+        // For what the other process left.
+        wake.notify_one();
         let shared = Arc::new(Shared {
             socket: UnixStream::from_std(socket)?,
             serialization,
-            outgoing: Mutex::default(),
-            wake: Notify::new(),
-            seq: AtomicU64::new(0),
+            outgoing: Mutex::new(Outgoing::resume(from.unwritten, from.unconfirmed)),
+            wake,
+            seq: AtomicU64::new(from.seq),
+            release: Notify::new(),
+            releasing: Mutex::default(),
         });
+        let mut incoming = Incoming {
+            decoder: Decoder::new(serialization),
+            descriptors: from.descriptors.into_iter().map(Some).collect(),
+        };
+        incoming.decoder.push(&from.unread);
         let (sender, received) = mpsc::channel(RECEIVED_MAX);
-        tokio::spawn(run(Arc::clone(&shared), sender));
+        tokio::spawn(run(Arc::clone(&shared), incoming, sender));
         Ok((Self { shared }, Receiver { received }))
+    }
+
+    /// The number the next message to a cluster worker will have.
+    #[must_use]
+    pub fn seq(&self) -> u64 {
+        self.shared.seq.load(Ordering::Relaxed)
+    }
+
+    /// Stops to read and to write without closing the channel, so that another process can go on with it. What is
+    /// queued is written first, as far as the child takes it within a second. What was received is still given out by
+    /// the receiver, then that ends. A channel that has ended leaves nothing.
+    pub async fn release(&self) -> Released {
+        let (sender, released) = oneshot::channel();
+        {
+            let mut releasing = self.shared.releasing();
+            if matches!(*releasing, Releasing::No) {
+                *releasing = Releasing::Asked(sender);
+            }
+        }
+        self.shared.outgoing().seal();
+        self.shared.release.notify_one();
+        released.await.unwrap_or_default()
     }
 
     /// Sends what the program gets in its `message` event, in the order of the calls.
@@ -175,6 +238,10 @@ impl Shared {
         self.outgoing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn releasing(&self) -> MutexGuard<'_, Releasing> {
+        self.releasing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn push(&self, message: &Value, handle: Option<Handle>, order: Order) -> Result<(), SendError> {
         let mut bytes = Vec::with_capacity(256);
         encode(message, self.serialization, &mut bytes);
@@ -205,6 +272,10 @@ impl Shared {
     }
 
     fn close(&self) {
+        if !matches!(*self.releasing(), Releasing::No) {
+            // It is another process's now, or has ended.
+            return;
+        }
         self.outgoing().close();
         // Fails only if the child has closed its end already.
         let _ = rustix::net::shutdown(&self.socket, Shutdown::Both);
@@ -219,15 +290,37 @@ impl Shared {
     }
 }
 
-/// Reads and writes until the child closes its end or nobody wants to hear it any more.
-async fn run(shared: Arc<Shared>, sender: mpsc::Sender<Received>) {
+/// Reads and writes until the child closes its end, nobody wants to hear it any more, or another process goes on.
+async fn run(shared: Arc<Shared>, mut incoming: Incoming, sender: mpsc::Sender<Received>) {
     // None of the ways to end needs to be told: the receiver sees the end itself.
     tokio::select! {
-        _ = read(&shared, &sender) => (),
+        _ = read(&shared, &mut incoming, &sender) => (),
         _ = write(&shared, &sender) => (),
         () = sender.closed() => (),
+        () = shared.release.notified() => flush_last(&shared).await,
     }
-    shared.outgoing().close();
+    let releasing = std::mem::replace(&mut *shared.releasing(), Releasing::Over);
+    match releasing {
+        Releasing::Asked(released) => {
+            let seq = shared.seq.load(Ordering::Relaxed);
+            let remains = Released::new(seq, incoming, &mut shared.outgoing(), shared.serialization);
+            // Whoever asked may have given up.
+            let _ = released.send(remains);
+        }
+        Releasing::No | Releasing::Over => shared.outgoing().close(),
+    }
+}
+
+/// Writes what is queued, as far as the child takes it.
+async fn flush_last(shared: &Shared) {
+    let flushing = async {
+        while shared.outgoing().is_waiting() && shared.socket.writable().await.is_ok() {
+            // A failed write has emptied the queue.
+            let _ = shared.socket.try_io(Interest::WRITABLE, || shared.flush(&mut shared.outgoing()));
+        }
+    };
+    // What is left then is given back.
+    let _ = tokio::time::timeout(RELEASE_WAIT, flushing).await;
 }
 
 type Ended = Option<()>;
@@ -254,20 +347,24 @@ async fn write(shared: &Shared, sender: &mpsc::Sender<Received>) -> Ended {
 }
 
 fn undelivered(frame: &Frame, serialization: Serialization) -> Received {
-    if let Some(ack) = frame.handle.as_ref().and_then(|handle| handle.connection) {
-        return Received::Cluster(FromWorker::Accepted { ack, accepted: false });
+    match frame.handle.as_ref().and_then(|handle| handle.connection) {
+        Some(ack) => Received::Cluster(FromWorker::Accepted { ack, accepted: false }),
+        None => Received::Undelivered(message_of(frame, serialization)),
     }
-    let mut decoder = Decoder::new(serialization);
-    decoder.push(&frame.bytes);
-    let message = decoder.next_message().and_then(Result::ok).map(|mut frame| frame["msg"].take());
-    Received::Undelivered(message.unwrap_or_default())
 }
 
-async fn read(shared: &Shared, sender: &mpsc::Sender<Received>) -> Ended {
+/// Loses nothing when it is dropped: what was read is in `incoming` until there is room for it.
+async fn read(shared: &Shared, incoming: &mut Incoming, sender: &mpsc::Sender<Received>) -> Ended {
     let mut buffer = vec![0; READ_BYTES];
-    let mut incoming = Incoming { decoder: Decoder::new(shared.serialization), descriptors: VecDeque::new() };
     let mut arrived = Vec::new();
     loop {
+        loop {
+            let room = sender.reserve().await.ok()?;
+            let Some(message) = incoming.decoder.next_message() else { break };
+            if let Some(received) = incoming.handle(shared, message) {
+                room.send(received);
+            }
+        }
         shared.socket.readable().await.ok()?;
         let received = shared.socket.try_io(Interest::READABLE, || {
             descriptors::receive_noting_loss(&shared.socket, &mut buffer, &mut arrived)
@@ -281,11 +378,6 @@ async fn read(shared: &Shared, sender: &mpsc::Sender<Received>) -> Ended {
         };
         incoming.take_descriptors(&mut arrived, received.descriptors_lost);
         incoming.decoder.push(&buffer[..received.bytes]);
-        while let Some(message) = incoming.decoder.next_message() {
-            if let Some(received) = incoming.handle(shared, message) {
-                sender.send(received).await.ok()?;
-            }
-        }
     }
 }
 

@@ -117,6 +117,12 @@ impl Decoder {
         Self { serialization, limit, buffer: Vec::new(), used: 0, searched: 0, skip: Skip::Nothing }
     }
 
+    /// What is buffered and was not given out.
+    #[must_use]
+    pub fn into_rest(mut self) -> Vec<u8> {
+        self.buffer.split_off(self.used)
+    }
+
     /// Adds what was read. Take all messages with [`Self::next_message`] before the next call.
     pub fn push(&mut self, bytes: &[u8]) {
         let bytes = self.skipped(bytes);

@@ -10,7 +10,7 @@ pub mod environment;
 pub mod frame;
 pub mod v8;
 
-pub use channel::{Channel, Received, Receiver, SendError};
+pub use channel::{Channel, Continuation, Received, Receiver, Released, SendError, Unsent};
 pub use cluster::{AddressType, ClusterMessage, FromWorker, Query, ServerKind, socket_name};
 pub use frame::Serialization;
 

@@ -54,13 +54,15 @@ fn become_program(plan: &mut Plan, mut report: RawFd) -> ! {
 
 fn prepare(plan: &mut Plan, report: &mut RawFd) -> Result<(), SpawnFailure> {
     reset_signals(plan.ignored_signals);
-    set_attributes(plan).map_err(at(Step::Attributes))?;
+    // SAFETY: plain numbers.
+    check(unsafe { libc::setpgid(0, 0) }).map_err(at(Step::Attributes))?;
+    enter_cgroup(plan).map_err(at(Step::Cgroup))?;
     place_descriptors(plan, report).map_err(at(Step::Descriptors))?;
-    if let Some(limit) = plan.open_files {
-        // SAFETY: reads a limit we own.
-        check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) })
-            .map_err(at(Step::Attributes))?;
-    }
+    // Before the user, because only root may raise a limit.
+    set_limits(plan).map_err(at(Step::Attributes))?;
+    set_user(plan).map_err(at(Step::Identity))?;
+    // Behind the user, because the kernel forgets the signal when that changes.
+    die_with_parent(plan).map_err(at(Step::Attributes))?;
     if let Some(directory) = &plan.directory {
         // SAFETY: a C string we own.
         check(unsafe { libc::chdir(directory.as_ptr()) }).map_err(at(Step::Directory))?;
@@ -122,9 +124,51 @@ fn reset_signals(ignored: &[i32]) {
     }
 }
 
-fn set_attributes(plan: &Plan) -> Result<(), i32> {
-    // SAFETY: plain numbers.
-    check(unsafe { libc::setpgid(0, 0) })?;
+fn enter_cgroup(plan: &Plan) -> Result<(), i32> {
+    let Some(members) = &plan.cgroup else { return Ok(()) };
+    // SAFETY: a C string we own.
+    let file = check(unsafe { libc::open(members.as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC) })?;
+    // 0 is the process that writes.
+    // SAFETY: reads one byte we own.
+    if unsafe { libc::write(file, b"0".as_ptr().cast(), 1) } < 0 { Err(last_errno()) } else { Ok(()) }
+}
+
+fn set_limits(plan: &Plan) -> Result<(), i32> {
+    for (resource, limit) in &plan.limits {
+        // SAFETY: reads a limit we own.
+        check(unsafe { libc::setrlimit(*resource, ptr::from_ref(limit)) })?;
+    }
+    if let Some(mask) = plan.umask {
+        // SAFETY: plain numbers; cannot fail.
+        unsafe { libc::umask(mask) };
+    }
+    Ok(())
+}
+
+/// Not through the C library, which would look for other threads to tell.
+fn set_user(plan: &Plan) -> Result<(), i32> {
+    let system_call = |result: i64| if result < 0 { Err(last_errno()) } else { Ok(()) };
+    let user = &plan.user;
+    if let Some(groups) = &user.groups {
+        // SAFETY: reads a list we own.
+        system_call(unsafe { libc::syscall(libc::SYS_setgroups, groups.len(), groups.as_ptr()) })?;
+    }
+    if let Some(gid) = user.gid {
+        // SAFETY: plain numbers.
+        system_call(unsafe { libc::syscall(libc::SYS_setresgid, gid, gid, gid) })?;
+    }
+    if let Some(uid) = user.uid {
+        // SAFETY: plain numbers.
+        system_call(unsafe { libc::syscall(libc::SYS_setresuid, uid, uid, uid) })?;
+    }
+    if plan.no_new_privileges {
+        // SAFETY: plain numbers.
+        check(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) })?;
+    }
+    Ok(())
+}
+
+fn die_with_parent(plan: &Plan) -> Result<(), i32> {
     let Some(parent) = plan.dies_with else { return Ok(()) };
     // SAFETY: plain numbers.
     check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) })?;

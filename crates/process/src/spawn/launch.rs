@@ -52,6 +52,8 @@ pub(crate) struct Started {
     pub(crate) pid: Pid,
     /// Opened before anybody could reap the process, so it can only mean this one.
     pub(crate) pidfd: OwnedFd,
+    /// In clock ticks since the machine was started.
+    pub(crate) start_time: u64,
 }
 
 /// Starts a child and returns once its program runs, or once nothing is left of it.
@@ -70,7 +72,7 @@ pub(crate) fn start(launch: &Launch<'_>) -> Result<Started, SpawnFailure> {
         pidfd.as_ref().err().map(|error| SpawnFailure { step: Step::Preparing, errno: error.raw_os_error() })
     });
     match (pidfd, failure) {
-        (Ok(pidfd), None) => Ok(Started { pid, pidfd }),
+        (Ok(pidfd), None) => Ok(Started { pid, pidfd, start_time: start_time(pid) }),
         (_, Some(failure)) => {
             abandon(pid);
             Err(failure)
@@ -86,6 +88,19 @@ fn read_failure(mut failures: PipeReader) -> Option<SpawnFailure> {
     let [step, errno @ ..] = report;
     let step = Step::from_byte(step).unwrap_or(Step::Preparing);
     Some(SpawnFailure { step, errno: i32::from_ne_bytes(errno) })
+}
+
+/// Cannot fail in a way that matters: a child that is not reaped has its place in procfs, and without procfs everybody
+/// finds 0 alike.
+fn start_time(pid: Pid) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_pid())).unwrap_or_default();
+    parse_start_time(&stat).unwrap_or(0)
+}
+
+/// Field 22. The second is the program's name, which may contain anything.
+fn parse_start_time(stat: &str) -> Option<u64> {
+    let (_, behind_name) = stat.rsplit_once(") ")?;
+    behind_name.split(' ').nth(19)?.parse().ok()
 }
 
 /// Ends and reaps a child nobody will hear of.
@@ -139,6 +154,15 @@ mod tests {
         text.push(' ');
         second_reader.read_to_string(&mut text).unwrap();
         assert_eq!(text, "first second");
+    }
+
+    #[test]
+    fn the_start_time_is_found_behind_any_name() {
+        let rest = (3..=30).map(|field| field.to_string()).collect::<Vec<_>>().join(" ");
+        for name in ["node", "a b", ") 1 (", "x) R 1"] {
+            assert_eq!(parse_start_time(&format!("7 ({name}) {rest}")), Some(22), "{name}");
+        }
+        assert_eq!(parse_start_time(""), None);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::ptr;
 
 use rustix::process::{Resource, getrlimit};
 
-use super::{DESCRIPTOR_NUMBER_MAX, Kind, Launch, SpawnFailure, SpawnSpec, Step};
+use super::{DESCRIPTOR_NUMBER_MAX, Identity, Kind, Launch, SpawnFailure, SpawnSpec, Step};
 
 /// Used when the environment has no `PATH`, as a shell would.
 const PATH_DEFAULT: &[u8] = b"/usr/local/bin:/usr/bin:/bin";
@@ -28,7 +28,13 @@ pub(super) struct Plan {
     pub(super) moves: Vec<(RawFd, RawFd)>,
     /// Above every number in `moves`: safe from being overwritten.
     pub(super) free_from: RawFd,
-    pub(super) open_files: Option<libc::rlimit>,
+    /// In this order, so that what the specification names wins over the number of descriptors.
+    pub(super) limits: Vec<(libc::__rlimit_resource_t, libc::rlimit)>,
+    /// `cgroup.procs` of the control group.
+    pub(super) cgroup: Option<CString>,
+    pub(super) umask: Option<u32>,
+    pub(super) user: User,
+    pub(super) no_new_privileges: bool,
     pub(super) directory: Option<CString>,
     pub(super) listen_pid: Option<ListenPid>,
     /// Paths to try in turn.
@@ -37,6 +43,14 @@ pub(super) struct Plan {
     pub(super) searched: bool,
     pub(super) arguments: Strings,
     pub(super) environment: Strings,
+}
+
+/// User and groups to take on.
+pub(super) struct User {
+    /// All supplementary groups, if they change.
+    pub(super) groups: Option<Vec<u32>>,
+    pub(super) gid: Option<u32>,
+    pub(super) uid: Option<u32>,
 }
 
 /// Room for `LISTEN_PID=<pid>`, which only the child can fill in.
@@ -63,9 +77,13 @@ impl Plan {
             let name = launch.argument_zero.unwrap_or(&spec.program);
             let arguments = std::iter::once(name).chain(spec.arguments.iter().map(OsString::as_os_str));
             let directory = spec.directory.as_ref().map(|path| c_string(path.as_os_str().as_bytes()));
-            Ok((Strings::new(arguments.map(OsStr::as_bytes), 0)?, environment(spec)?, directory.transpose()?))
+            let cgroup = spec.cgroup.as_ref().map(|path| path.join("cgroup.procs"));
+            let cgroup = cgroup.map(|path| c_string(path.as_os_str().as_bytes()));
+            let paths = (directory.transpose()?, cgroup.transpose()?);
+            Ok((Strings::new(arguments.map(OsStr::as_bytes), 0)?, environment(spec)?, paths))
         };
-        let (arguments, environment, directory) = texts().map_err(|error| SpawnFailure::preparing(&error))?;
+        let (arguments, environment, (directory, cgroup)) =
+            texts().map_err(|error| SpawnFailure::preparing(&error))?;
         let listen_pid = spec.listen_pid.then(|| ListenPid::new(environment.pointers.len() - 2));
         Ok(Self {
             ignored_signals: launch.kind.ignored_signals(),
@@ -73,7 +91,11 @@ impl Plan {
                 .then(|| rustix::process::getpid().as_raw_nonzero().get()),
             moves,
             free_from,
-            open_files: open_files(spec.open_files_max.or(launch.open_files_default)),
+            limits: limits(spec, launch.open_files_default),
+            cgroup,
+            umask: spec.identity.umask,
+            user: User::of(&spec.identity),
+            no_new_privileges: spec.identity.no_new_privileges,
             directory,
             listen_pid,
             candidates,
@@ -81,6 +103,20 @@ impl Plan {
             arguments,
             environment,
         })
+    }
+}
+
+impl User {
+    /// Nothing, if it is what this process is already: then nobody needs to be root.
+    fn of(identity: &Identity) -> Self {
+        let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+        let same = identity.uid.is_none_or(|wanted| wanted == uid)
+            && identity.gid.is_none_or(|wanted| wanted == gid)
+            && identity.groups.is_empty();
+        if same {
+            return Self { groups: None, gid: None, uid: None };
+        }
+        Self { groups: Some(identity.groups.clone()), gid: identity.gid, uid: identity.uid }
     }
 }
 
@@ -159,10 +195,19 @@ fn environment(spec: &SpawnSpec) -> io::Result<Strings> {
     Strings::new(texts.iter().map(Vec::as_slice), usize::from(spec.listen_pid))
 }
 
-fn open_files(wanted: Option<u64>) -> Option<libc::rlimit> {
-    let limits = getrlimit(Resource::Nofile);
-    let hard = limits.maximum.unwrap_or(libc::RLIM_INFINITY);
-    wanted.map(|wanted| libc::rlimit { rlim_cur: wanted.min(hard), rlim_max: hard })
+fn limits(
+    spec: &SpawnSpec,
+    open_files_default: Option<u64>,
+) -> Vec<(libc::__rlimit_resource_t, libc::rlimit)> {
+    let own = getrlimit(Resource::Nofile);
+    let hard = own.maximum.unwrap_or(libc::RLIM_INFINITY);
+    let open_files = spec.open_files_max.or(open_files_default);
+    let open_files = open_files.map(|wanted| libc::rlimit { rlim_cur: wanted.min(hard), rlim_max: hard });
+    let named = spec.identity.limits.iter().map(|&(name, value)| {
+        let value = value.unwrap_or(libc::RLIM_INFINITY);
+        (name.number(), libc::rlimit { rlim_cur: value, rlim_max: value })
+    });
+    open_files.map(|limit| (libc::RLIMIT_NOFILE, limit)).into_iter().chain(named).collect()
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::SpawnSpec;
+use super::{Identity, SpawnSpec};
 
 #[derive(Serialize, Deserialize)]
 pub(super) struct Spec {
@@ -19,6 +19,12 @@ pub(super) struct Spec {
     descriptors: Vec<i32>,
     listen_pid: bool,
     open_files_max: Option<u64>,
+    #[serde(default)]
+    tag: String,
+    #[serde(default)]
+    identity: Identity,
+    #[serde(default)]
+    cgroup: Option<Text>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -60,6 +66,9 @@ impl From<SpawnSpec> for Spec {
             descriptors: spec.descriptors,
             listen_pid: spec.listen_pid,
             open_files_max: spec.open_files_max,
+            tag: spec.tag,
+            identity: spec.identity,
+            cgroup: spec.cgroup.map(|cgroup| cgroup.into_os_string().into()),
         }
     }
 }
@@ -78,6 +87,9 @@ impl From<Spec> for SpawnSpec {
             descriptors: spec.descriptors,
             listen_pid: spec.listen_pid,
             open_files_max: spec.open_files_max,
+            tag: spec.tag,
+            identity: spec.identity,
+            cgroup: spec.cgroup.map(|cgroup| PathBuf::from(OsString::from(cgroup))),
         }
     }
 }
@@ -85,6 +97,7 @@ impl From<Spec> for SpawnSpec {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spawn::ResourceName;
 
     #[test]
     fn text_that_is_not_unicode_survives() {
@@ -97,6 +110,14 @@ mod tests {
             descriptors: vec![0, 7],
             listen_pid: true,
             open_files_max: Some(4096),
+            tag: "shop.0".into(),
+            identity: Identity {
+                uid: Some(1000),
+                umask: Some(0o027),
+                limits: vec![(ResourceName::Core, Some(0)), (ResourceName::Nofile, None)],
+                ..Identity::default()
+            },
+            cgroup: Some("/sys/fs/cgroup/shop".into()),
         };
         let json = serde_json::to_string(&spec).unwrap();
         assert_eq!(serde_json::from_str::<SpawnSpec>(&json).unwrap(), spec);

@@ -23,7 +23,7 @@ fn a_killed_daemon_is_started_again_with_what_was_held() {
     let mut daemon = stead.daemon();
     assert_eq!(daemon.starts, 2);
     assert_eq!(daemon.held, [("a".to_owned(), kept.clone())]);
-    assert!(stead.words().contains("the daemon died (killed by SIGKILL) and is started again in 50ms"));
+    assert!(stead.words().contains("the daemon died (killed by SIGKILL) and is started again in 10ms"));
     // And once more, with what came from the first.
     daemon.tell(&Command::Exit { code: 1 });
     let mut daemon = stead.daemon();
@@ -31,24 +31,6 @@ fn a_killed_daemon_is_started_again_with_what_was_held() {
     daemon.held = Vec::new();
     daemon.tell(&Command::Finish { code: 0 });
     assert_eq!(stead.exit_code(), Some(0));
-}
-
-#[test]
-fn workers_of_a_dead_daemon_are_ended() {
-    let stead = Stead::start();
-    let mut daemon = stead.daemon();
-    let (_, polite, _) =
-        daemon.shell(&stead, "trap 'echo asked >&2; exit 0' TERM; echo; while :; do sleep 1000 & wait; done");
-    let (_, stubborn, member) = daemon.shell(&stead, "trap '' TERM; sleep 1000 & echo $!; wait");
-    daemon.kill();
-    let mut next = stead.daemon();
-    wait_end(polite);
-    wait_end(stubborn);
-    wait_end(member.parse().unwrap());
-    // The new daemon hears nothing of them, and its own children are its own.
-    let (child, _) = next.spawn(shell("exit 4"), &[]);
-    assert_eq!(next.exit_of(child), exit_code(4));
-    next.settle_alone(&stead);
 }
 
 #[test]

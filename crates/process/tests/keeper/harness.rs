@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
-use stead_process::keeper::{ChildId, Exit, Signal};
+use stead_process::keeper::{ChildId, Exit, Role, Signal};
 use stead_process::spawn::SpawnSpec;
 use tempfile::TempDir;
 
-use crate::commands::{Command, Report};
+use crate::commands::{Command, Inherited, Report};
 
 /// Longer than anything here takes; only a hanging test waits for so long.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) struct Stead {
     pub(crate) keeper: Child,
@@ -31,11 +31,21 @@ impl Stead {
 
     /// With the keeper's process prepared by the test.
     pub(crate) fn start_as(prepare: impl FnOnce(&mut Program) -> &mut Program) -> Self {
+        Self::start_program(Program::new(puppet()), prepare)
+    }
+
+    /// By a shell script, which is to `exec "$0" "$@"`.
+    pub(crate) fn start_by(script: &str, prepare: impl FnOnce(&mut Program) -> &mut Program) -> Self {
+        let mut program = Program::new("/bin/sh");
+        program.arg("-c").arg(script).arg(puppet());
+        Self::start_program(program, prepare)
+    }
+
+    fn start_program(mut program: Program, prepare: impl FnOnce(&mut Program) -> &mut Program) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let socket = directory.path().join("control");
         let listener = UnixListener::bind(&socket).expect("a socket");
         let errors = File::create(directory.path().join("stderr")).expect("a file");
-        let mut program = Program::new(puppet());
         program.arg("keeper").arg(&socket).stdin(Stdio::null()).stdout(Stdio::null()).stderr(errors);
         let keeper = prepare(&mut program).spawn().expect("the puppet runs");
         Self { keeper, listener, directory }
@@ -45,18 +55,36 @@ impl Stead {
         self.keeper.id()
     }
 
-    /// The daemon that connects next.
+    /// The daemon that connects next, and has taken over.
+    #[track_caller]
     pub(crate) fn daemon(&self) -> Daemon {
+        let mut daemon = self.successor();
+        daemon.hear_inheritance();
+        daemon
+    }
+
+    /// The daemon that connects next, whatever it is to do.
+    #[track_caller]
+    pub(crate) fn successor(&self) -> Daemon {
         wait_readable(&self.listener, "a daemon");
         let (stream, _) = self.listener.accept().expect("a connection");
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-        let mut daemon =
-            Daemon { stream: BufReader::new(stream), exits: Vec::new(), pid: 0, starts: 0, held: Vec::new() };
-        let Report::Hello { pid, daemon_starts, keeper_pid, held } = daemon.hear() else {
+        let mut daemon = Daemon {
+            stream: BufReader::new(stream),
+            exits: Vec::new(),
+            pid: 0,
+            starts: 0,
+            role: Role::First,
+            held: Vec::new(),
+            lost: 0,
+            children: Vec::new(),
+            peer: false,
+        };
+        let Report::Hello { pid, daemon_starts, keeper_pid, role } = daemon.hear() else {
             panic!("a daemon says hello first");
         };
         assert_eq!(keeper_pid, self.pid());
-        Daemon { pid, starts: daemon_starts, held, ..daemon }
+        Daemon { pid, starts: daemon_starts, role, ..daemon }
     }
 
     /// A path that is gone with this test.
@@ -115,8 +143,14 @@ pub(crate) struct Daemon {
     exits: Vec<(ChildId, Exit)>,
     pub(crate) pid: u32,
     pub(crate) starts: u32,
+    pub(crate) role: Role,
     /// Names, and the files they stand for.
     pub(crate) held: Vec<(String, String)>,
+    /// How many names came without what they stand for.
+    pub(crate) lost: usize,
+    pub(crate) children: Vec<Inherited>,
+    /// There is a connection to the daemon before.
+    pub(crate) peer: bool,
 }
 
 impl Daemon {
@@ -129,6 +163,16 @@ impl Daemon {
         let mut line = String::new();
         self.stream.read_line(&mut line).expect("the daemon speaks in time");
         serde_json::from_str(&line).expect("a report")
+    }
+
+    #[track_caller]
+    pub(crate) fn hear_inheritance(&mut self) {
+        match self.hear() {
+            Report::Inherited { children, held, lost, peer } => {
+                (self.children, self.held, self.lost, self.peer) = (children, held, lost, peer);
+            }
+            other => panic!("not an inheritance: {other:?}"),
+        }
     }
 
     /// The answer to a command. A short-lived child may be dead before its start is reported.
@@ -152,7 +196,7 @@ impl Daemon {
     pub(crate) fn spawn(&mut self, spec: SpawnSpec, files: &[&str]) -> (ChildId, u32) {
         let files = files.iter().map(ToString::to_string).collect();
         match self.ask(&Command::Spawn { spec, files }) {
-            Report::Spawned { child, pid } => (child, pid),
+            Report::Spawned { child, pid, .. } => (child, pid),
             other => panic!("not spawned: {other:?}"),
         }
     }
@@ -178,14 +222,14 @@ impl Daemon {
         (child, pid, line.trim().to_owned())
     }
 
-    /// Waits until the child is reaped.
+    /// Waits until the child is reaped. What it took from the machine is left out.
     #[track_caller]
     pub(crate) fn exit_of(&mut self, child: ChildId) -> Exit {
         if let Some(known) = self.exits.iter().position(|(exited, _)| *exited == child) {
-            return self.exits.remove(known).1;
+            return plain(self.exits.remove(known).1);
         }
         match self.hear() {
-            Report::Exited { child: exited, exit } if exited == child => exit,
+            Report::Exited { child: exited, exit } if exited == child => plain(exit),
             other => panic!("not the end of {child}: {other:?}"),
         }
     }
@@ -209,6 +253,12 @@ impl Daemon {
     pub(crate) fn kill(&self) {
         signal_process(self.pid, Signal::KILL);
     }
+}
+
+/// An exit without what it took, which is never twice the same.
+pub(crate) fn plain(exit: Exit) -> Exit {
+    assert!(exit.rusage.is_some(), "the system tells it always");
+    Exit { rusage: None, ..exit }
 }
 
 pub(crate) fn puppet() -> PathBuf {

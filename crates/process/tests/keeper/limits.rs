@@ -4,7 +4,7 @@ use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use stead_process::spawn::SpawnSpec;
 
 use crate::commands::{Command, Report};
-use crate::harness::{Stead, exit_code, shell, wait_end};
+use crate::harness::{Stead, exit_code, puppet, shell, wait_end};
 
 #[test]
 fn too_many_open_files_refuse_one_child_and_harm_nothing() {
@@ -34,8 +34,54 @@ fn too_many_open_files_refuse_one_child_and_harm_nothing() {
     let (child, _) = daemon.spawn(SpawnSpec { descriptors: (0..20).collect(), ..shell("exit 8") }, &files);
     assert_eq!(daemon.exit_of(child), exit_code(8));
     assert_eq!(daemon.starts, 1);
+    daemon.obey(&Command::Bury { child });
+    daemon.settle();
     let left = std::fs::read_dir(format!("/proc/{}/fd", stead.pid())).unwrap().count() as u64;
     assert_eq!(left, open, "nothing stays open");
+}
+
+#[test]
+fn a_keeper_with_few_descriptors_refuses_to_hold_and_can_still_start_a_daemon() {
+    let stead = Stead::start();
+    let mut daemon = stead.daemon();
+    let (_, pid, _) = daemon.shell(&stead, "echo; exec sleep 1000");
+    limit_open_files(&stead, 64);
+    daemon.obey(&Command::HoldMany { names: 200 });
+    daemon.settle();
+    assert!(stead.words().contains("there is no room for it"), "{}", stead.words());
+    assert!(daemon.spawn_error(shell("true")).ends_with("Too many open files (os error 24)"));
+    for _ in 0..2 {
+        daemon.kill();
+        daemon = stead.daemon();
+        assert!((10..64).contains(&daemon.held.len()), "{}", daemon.held.len());
+        assert_eq!(daemon.children[0].pid, pid);
+    }
+    // What is given back can be used again.
+    daemon.held.clone().iter().for_each(|(name, _)| daemon.obey(&Command::Release { name: name.clone() }));
+    let (child, _) = daemon.spawn(shell("exit 8"), &[]);
+    assert_eq!(daemon.exit_of(child), exit_code(8));
+}
+
+#[test]
+fn a_daemon_with_few_descriptors_is_told_what_it_did_not_get() {
+    let stead = Stead::start();
+    let mut daemon = stead.daemon();
+    daemon.obey(&Command::HoldMany { names: 400 });
+    daemon.settle();
+    let program = puppet().to_string_lossy().into_owned();
+    assert_eq!(daemon.ask(&Command::Upgrade { program, state: 1 }), Report::UpgradeBegun);
+    let mut successor = stead.successor();
+    let limit = Rlimit { current: Some(300), maximum: Some(300) };
+    prlimit(Pid::from_raw(successor.pid.cast_signed()), Resource::Nofile, limit).unwrap();
+    successor.tell(&Command::TakeOver);
+    assert_eq!(daemon.hear(), Report::HandOver);
+    daemon.obey(&Command::HandedOver);
+    successor.hear_inheritance();
+    assert_eq!(successor.held.len() + successor.lost, 400);
+    assert!(successor.lost > 100, "{}", successor.lost);
+    // And it goes on.
+    let (child, _) = successor.spawn(shell("exit 1"), &[]);
+    assert_eq!(successor.exit_of(child), exit_code(1));
 }
 
 #[test]

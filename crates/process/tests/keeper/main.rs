@@ -5,7 +5,11 @@
 mod commands;
 mod daemon_deaths;
 mod harness;
+mod identity;
 mod limits;
 mod reaping;
+mod resuming;
+mod service;
 mod signals;
 mod spawning;
+mod upgrading;

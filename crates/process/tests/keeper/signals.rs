@@ -45,8 +45,8 @@ fn a_second_ctrl_c_ends_a_stuck_daemon() {
 #[test]
 fn a_stop_signal_ends_a_keeper_whose_daemon_keeps_dying() {
     let mut stead = Stead::start();
-    // Six deaths in a row, and the next start is more than a second away.
-    for _ in 0..6 {
+    // Eight deaths in a row, and the next start is more than a second away.
+    for _ in 0..8 {
         stead.daemon().tell(&Command::Exit { code: 1 });
     }
     stead.signal(Signal::INT);

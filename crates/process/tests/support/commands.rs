@@ -1,7 +1,7 @@
 //! What a test tells the puppet daemon, and what it hears from it; one JSON document in each line.
 
 use serde::{Deserialize, Serialize};
-use stead_process::keeper::{ChildId, Event, Exit, Signal};
+use stead_process::keeper::{ChildId, Exit, Role, Signal};
 use stead_process::spawn::SpawnSpec;
 
 /// To the daemon.
@@ -28,6 +28,30 @@ pub(crate) enum Command {
     Release {
         name: String,
     },
+    /// Holds a copy of the keeper's own socket by so many names.
+    HoldMany {
+        names: u32,
+    },
+    Bury {
+        child: ChildId,
+    },
+    /// A successor takes over as soon as it may; all others have done so before they say hello.
+    TakeOver,
+    Upgrade {
+        program: String,
+        state: u32,
+    },
+    HandedOver,
+    Serving,
+    Notify {
+        state: String,
+    },
+    /// Writes to the other daemon.
+    ToPeer {
+        byte: u8,
+    },
+    /// Answered by `FromPeer`.
+    HearPeer,
     /// Exits with another code than it tells the keeper.
     Finish {
         code: u8,
@@ -60,11 +84,30 @@ pub(crate) enum Report {
         pid: u32,
         daemon_starts: u32,
         keeper_pid: u32,
+        role: Role,
+    },
+    /// What was taken over.
+    Inherited {
+        children: Vec<Inherited>,
         held: Vec<(String, String)>,
+        lost: usize,
+        peer: bool,
+    },
+    UpgradeBegun,
+    UpgradeRefused {
+        error: String,
+    },
+    HandOver,
+    UpgradeFailed {
+        reason: String,
+    },
+    FromPeer {
+        byte: u8,
     },
     Spawned {
         child: ChildId,
         pid: u32,
+        start_time: u64,
     },
     NotSpawned {
         error: String,
@@ -81,12 +124,14 @@ pub(crate) enum Report {
     Lost,
 }
 
-impl From<Event> for Report {
-    fn from(event: Event) -> Self {
-        match event {
-            Event::Exited { child, exit } => Self::Exited { child, exit },
-            Event::Signal(signal) => Self::Signal { signal },
-            Event::Lost => Self::Lost,
-        }
-    }
+/// A child as it was taken over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Inherited {
+    pub(crate) child: ChildId,
+    pub(crate) pid: u32,
+    pub(crate) start_time: u64,
+    pub(crate) tag: String,
+    pub(crate) exit: Option<Exit>,
+    /// What its pidfd says.
+    pub(crate) ended: Option<bool>,
 }

@@ -20,6 +20,16 @@ pub enum ExitCode {
     NotRunning = 6,
 }
 
+impl ExitCode {
+    /// The code with this number, if it is one of these.
+    pub fn of(number: u8) -> Option<ExitCode> {
+        use ExitCode::{Address, Failure, NotRunning, Ok, Program, Reload, Usage};
+        [Ok, Failure, Usage, Program, Address, Reload, NotRunning]
+            .into_iter()
+            .find(|code| *code as u8 == number)
+    }
+}
+
 impl From<ExitCode> for u8 {
     fn from(code: ExitCode) -> u8 {
         code as u8

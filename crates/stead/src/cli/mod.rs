@@ -2,124 +2,61 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `run.rs` | the arguments of `stead run` (carried out by the daemon) |
-//! | `reload.rs`, `stop.rs`, `scale.rs`, `status.rs` | one verb each, complete |
-//! | `table.rs` | the table of `stead status` |
-//! | `target.rs` | which running instance a verb talks to |
+//! | `command.rs` | every verb, and how a line is read |
+//! | `run.rs`, `familiar.rs` | the arguments of `stead run` and `stead start`, also in the words of PM2 |
+//! | `not_offered.rs` | words of PM2 that are known and not offered, and what to use instead |
+//! | `start.rs`, `follow.rs`, `background.rs` | starting apps in the background instance, and that instance |
+//! | `stop.rs`, `reload.rs`, `scale.rs`, `signal.rs`, `send.rs`, `env.rs`, `reset.rs`, `upgrade.rs` | verbs, complete |
+//! | `save.rs`, `saved.rs` | apps that survive a reboot, and the file they are in |
+//! | `list.rs`, `show.rs`, `numbers.rs` | what is running, for people and for scripts |
+//! | `fleet.rs`, `selector.rs`, `target.rs` | which instances run, and which apps a word means |
+//! | `steps.rs`, `ending.rs` | staying with what takes time, to its end |
+//! | `table.rs`, `format.rs`, `secrets.rs` | how things look |
+//! | `report.rs` | what a failure says |
 //! | `output.rs` | the only place that prints |
 //! | `exit_code.rs` | what the codes mean |
 
+pub mod background;
+mod command;
+mod ending;
+pub mod env;
 pub mod exit_code;
+pub mod familiar;
+mod fleet;
+mod follow;
+mod format;
+pub mod list;
+mod not_offered;
+pub mod numbers;
 pub mod output;
 pub mod reload;
 mod report;
+pub mod reset;
 pub mod run;
+pub mod save;
+pub mod saved;
 pub mod scale;
+mod secrets;
+mod selector;
+pub mod send;
 mod session;
-pub mod status;
+pub mod show;
+pub mod signal;
+pub mod start;
+mod steps;
 pub mod stop;
 mod table;
 mod target;
+pub mod upgrade;
+
 #[cfg(test)]
 mod test_support;
 #[cfg(test)]
 mod tests;
 
+pub use background::BackgroundArguments;
+pub use command::{Command, execute, parse, parse_run};
 pub use exit_code::ExitCode;
 pub use report::{Report, in_one_line};
 pub use run::RunArguments;
 pub use target::TargetArguments;
-
-use clap::{Args, Parser, Subcommand};
-use std::ffi::OsString;
-
-/// Keeps a service up: supervised copies of any server program behind one address, and no request is lost.
-#[derive(Parser, Debug)]
-#[command(
-    name = "stead",
-    version,
-    propagate_version = true,
-    arg_required_else_help = true,
-    max_term_width = 100
-)]
-struct CommandLine {
-    #[command(subcommand)]
-    command: Command,
-}
-
-/// What was typed.
-#[derive(Subcommand, Clone, Debug)]
-pub enum Command {
-    /// Run a program as supervised copies, in the foreground
-    Run(RunArguments),
-    // The part of `run` that does the work. The keeper starts it with the arguments of `run`, so this is what says what
-    // is wrong with them, and it must not look like another verb.
-    /// Run a program as supervised copies, in the foreground
-    #[command(hide = true)]
-    Daemon(RunArguments),
-    /// Keep running whatever `stead start` asks for
-    #[command(hide = true)]
-    Background(BackgroundArguments),
-    /// The part of `background` that does the work
-    #[command(hide = true)]
-    BackgroundDaemon(BackgroundArguments),
-    /// Replace workers one by one, without losing a request
-    Reload(reload::ReloadArguments),
-    /// Let workers finish their requests, then end them
-    Stop(stop::StopArguments),
-    /// Change the number of workers
-    Scale(scale::ScaleArguments),
-    /// Show apps and workers
-    Status(status::StatusArguments),
-    /// Print every setting with its default and its reason
-    Defaults,
-}
-
-/// Reads the command line, the program's own name first.
-///
-/// # Errors
-/// `--help` and `--version` are printed and end with [`ExitCode::Ok`]; a mistake is printed and ends with
-/// [`ExitCode::Usage`].
-pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, ExitCode> {
-    match CommandLine::try_parse_from(arguments) {
-        Ok(line) => Ok(line.command),
-        Err(error) => {
-            output::usage(&error);
-            Err(if error.use_stderr() { ExitCode::Usage } else { ExitCode::Ok })
-        }
-    }
-}
-
-/// The arguments of `stead background`.
-#[derive(Args, Clone, Debug, Default)]
-pub struct BackgroundArguments {
-    /// Start what `stead save` has saved
-    #[arg(long)]
-    pub resurrect: bool,
-}
-
-/// Reads words as they stand after `stead run`.
-///
-/// # Errors
-/// What is wrong with them.
-pub fn parse_run(words: &[OsString]) -> Result<RunArguments, Report> {
-    let line = ["stead".into(), "run".into()].into_iter().chain(words.iter().cloned());
-    match CommandLine::try_parse_from(line).map(|line| line.command) {
-        Ok(Command::Run(arguments)) => Ok(arguments),
-        Ok(_) => Err(Report::new(ExitCode::Usage, "these are not the words of `stead run`")),
-        Err(error) => Err(Report::new(ExitCode::Usage, error.to_string())),
-    }
-}
-
-/// Carries out a verb that talks to a running instance, or prints; nothing for `run` and `daemon`, which are not done here.
-pub fn execute(command: &Command) -> Option<ExitCode> {
-    match command {
-        Command::Run(_) | Command::Daemon(_) => None,
-        Command::Background(_) | Command::BackgroundDaemon(_) => None,
-        Command::Reload(arguments) => Some(reload::execute(arguments)),
-        Command::Stop(arguments) => Some(stop::execute(arguments)),
-        Command::Scale(arguments) => Some(scale::execute(arguments)),
-        Command::Status(arguments) => Some(status::execute(arguments)),
-        Command::Defaults => Some(output::data(crate::config::DEFAULTS)),
-    }
-}

@@ -19,7 +19,11 @@ pub(super) struct Output {
     live: bool,
     /// A line that may be drawn over is on the screen.
     open: bool,
+    /// The last line of progress, which is not said twice.
+    last: String,
     columns: u16,
+    /// Data goes to a terminal that shows colours.
+    coloured: bool,
 }
 
 impl Output {
@@ -30,13 +34,15 @@ impl Output {
             words: Box::new(io::stderr()),
             live: io::stderr().is_terminal(),
             open: false,
+            last: String::new(),
             columns: columns(),
+            coloured: io::stdout().is_terminal() && shows_colours(),
         }
     }
 
     #[cfg(test)]
     pub(super) fn to(data: Box<dyn Write>, words: Box<dyn Write>, live: bool) -> Output {
-        Output { data, words, live, open: false, columns: 80 }
+        Output { data, words, live, open: false, last: String::new(), columns: 80, coloured: live }
     }
 
     /// How wide a table may be.
@@ -55,8 +61,22 @@ impl Output {
         let _ = writeln!(self.words, "{line}");
     }
 
+    /// Something worth knowing that is neither data nor a failure.
+    pub(super) fn note(&mut self, text: &str) {
+        self.words(&format!("note: {text}"));
+    }
+
+    /// Whether data may have colours.
+    pub(super) fn is_coloured(&self) -> bool {
+        self.coloured
+    }
+
     /// A line for people that the next one replaces, on a terminal.
     pub(super) fn progress(&mut self, line: &str) {
+        if self.last == line {
+            return;
+        }
+        line.clone_into(&mut self.last);
         if !self.live {
             return self.words(line);
         }
@@ -88,6 +108,11 @@ pub fn error(report: &Report) -> ExitCode {
     report.code
 }
 
+/// Prints something worth knowing that is neither data nor a failure.
+pub(super) fn note(text: &str) {
+    Output::standard().note(text);
+}
+
 /// Prints text for programs and people, as it is.
 pub fn data(text: &str) -> ExitCode {
     Output::standard().data(text);
@@ -97,6 +122,13 @@ pub fn data(text: &str) -> ExitCode {
 /// Prints help, the version, or what is wrong with the command line.
 pub(super) fn usage(error: &clap::Error) {
     let _ = error.print();
+}
+
+/// What is wrong with words, in one line.
+pub(super) fn complaint(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let first = text.lines().next().unwrap_or_default();
+    first.strip_prefix("error: ").unwrap_or(first).to_owned()
 }
 
 /// One of this process's streams.
@@ -121,8 +153,12 @@ pub fn raw(to: To, bytes: &[u8]) {
 
 /// Whether people look at it, on a terminal that shows colours (no-color.org).
 pub fn is_coloured() -> bool {
+    io::stdout().is_terminal() && io::stderr().is_terminal() && shows_colours()
+}
+
+fn shows_colours() -> bool {
     let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    io::stdout().is_terminal() && io::stderr().is_terminal() && !refused
+    !refused && std::env::var_os("TERM").is_none_or(|terminal| terminal != "dumb")
 }
 
 fn columns() -> u16 {

@@ -1,17 +1,42 @@
-//! `stead reload`: replaces workers one by one and shows how far it is; ends when all run the new code, or with an error.
+//! `stead reload` and `stead restart`: replace the workers of apps, by their definitions read again.
 
+use super::fleet::{Aim, Fleet};
 use super::output::Output;
-use super::{ExitCode, Report, TargetArguments, session, target};
+use super::steps::{Renewal, renew};
+use super::{ExitCode, Report, TargetArguments, session};
 use clap::Args;
-use std::time::Instant;
-use stead_control::{Client, ClientError, Progress, RuntimeDirectory};
+use stead_control::{Environment, RenewRequest, RuntimeDirectory, Text};
 
 /// The arguments of `stead reload`.
 #[derive(Args, Clone, Debug, Default)]
 pub struct ReloadArguments {
-    /// Apps to reload [default: all of the instance]
+    /// Apps to reload: name, number, namespace, `/pattern/`, the file that defines them, or `all` [default: all]
     #[arg(value_name = "APP")]
     pub apps: Vec<String>,
+
+    /// How
+    #[command(flatten)]
+    pub how: HowArguments,
+}
+
+/// The arguments of `stead restart`.
+#[derive(Args, Clone, Debug, Default)]
+pub struct RestartArguments {
+    /// Apps to restart: name, number, namespace, `/pattern/`, the file that defines them, or `all`
+    #[arg(value_name = "APP", required = true)]
+    pub apps: Vec<String>,
+
+    /// How
+    #[command(flatten)]
+    pub how: HowArguments,
+}
+
+/// What restarts and reloads have in common.
+#[derive(Args, Clone, Debug, Default)]
+pub struct HowArguments {
+    /// Run them in the environment of this command from now on, instead of the one they were started in
+    #[arg(short = 'a', long)]
+    pub update_env: bool,
 
     /// Print each step as a JSON line
     #[arg(long)]
@@ -22,9 +47,25 @@ pub struct ReloadArguments {
     pub target: TargetArguments,
 }
 
-/// Carries it out.
+impl HowArguments {
+    pub(super) fn request(&self) -> RenewRequest {
+        RenewRequest { environment: self.update_env.then(environment) }
+    }
+}
+
+/// Of this process, as an instance wants it.
+pub(super) fn environment() -> Environment {
+    std::env::vars_os().map(|(name, value)| (Text::from(name), Text::from(value))).collect()
+}
+
+/// Carries out `stead reload`.
 pub fn execute(arguments: &ReloadArguments) -> ExitCode {
     session::run(async |directory, output| reload(arguments, directory, output).await)
+}
+
+/// Carries out `stead restart`.
+pub fn execute_restart(arguments: &RestartArguments) -> ExitCode {
+    session::run(async |directory, output| restart(arguments, directory, output).await)
 }
 
 pub(super) async fn reload(
@@ -32,55 +73,31 @@ pub(super) async fn reload(
     directory: &RuntimeDirectory,
     output: &mut Output,
 ) -> Result<ExitCode, Report> {
-    let client = target::find(&arguments.target, &arguments.apps, directory).await?;
-    if arguments.apps.is_empty() {
-        follow(&client, None, arguments.json, output).await?;
+    let how = &arguments.how;
+    let fleet = Fleet::running(&how.target, directory, output).await?;
+    let aims = match arguments.apps.as_slice() {
+        [] => running(fleet.apps(&["all".to_owned()], "reload")?),
+        [all] if all == "all" => running(fleet.apps(&arguments.apps, "reload")?),
+        words => fleet.apps(words, "reload")?,
+    };
+    if aims.is_empty() {
+        output.words("all apps are stopped; nothing to reload");
     }
-    for app in &arguments.apps {
-        follow(&client, Some(app), arguments.json, output).await?;
-    }
-    Ok(ExitCode::Ok)
+    Ok(renew(aims, (Renewal::Reload, &how.request()), how.json, output).await)
 }
 
-/// Starts one reload and stays with it to its end.
-async fn follow(client: &Client, app: Option<&str>, json: bool, output: &mut Output) -> Result<(), Report> {
-    let started = Instant::now();
-    let mut steps = client.reload(app).await?;
-    loop {
-        let step = match steps.next().await? {
-            Some(step) => step,
-            None => return Err(Report { code: ExitCode::Reload, ..Report::from(ClientError::Ended) }),
-        };
-        if json {
-            output.data(&format!("{}\n", serde_json::json!(step)));
-        }
-        match step {
-            Progress::Step { .. } if json => (),
-            Progress::Step { app, done, of } => {
-                output.progress(&format!("{app}: {done} of {of} workers replaced"));
-            }
-            Progress::Done { apps } => {
-                if !json {
-                    output.words(&format!(
-                        "reloaded {} in {:.1} s",
-                        apps.join(", "),
-                        started.elapsed().as_secs_f64()
-                    ));
-                }
-                return Ok(());
-            }
-            Progress::Failed { app, reason, hint, done, of } => {
-                let message = format!("failed to reload `{app}`: {}", what_runs(done, of));
-                return Err(Report { hint, ..Report::new(ExitCode::Reload, message).cause(reason) });
-            }
-        }
-    }
+pub(super) async fn restart(
+    arguments: &RestartArguments,
+    directory: &RuntimeDirectory,
+    output: &mut Output,
+) -> Result<ExitCode, Report> {
+    let how = &arguments.how;
+    let fleet = Fleet::running(&how.target, directory, output).await?;
+    let aims = fleet.apps(&arguments.apps, "restart")?;
+    Ok(renew(aims, (Renewal::Restart, &how.request()), how.json, output).await)
 }
 
-fn what_runs(done: u32, of: u32) -> String {
-    match done {
-        0 => "all workers still run the old code".to_owned(),
-        1 => format!("1 of {of} workers runs the new code, the others the old"),
-        done => format!("{done} of {of} workers run the new code, the others the old"),
-    }
+/// Those that are not at rest: who says `all` does not mean to start what was stopped.
+fn running(aims: Vec<Aim>) -> Vec<Aim> {
+    aims.into_iter().filter(|aim| !aim.app.state.is_at_rest() && aim.app.failure.is_none()).collect()
 }

@@ -11,7 +11,8 @@ use super::ExitCode;
 use crate::config::{ConfigError, ProgramError};
 use std::error::Error;
 use std::fmt;
-use stead_control::{ClientError, RefusalKind, RuntimeDirectoryError};
+use std::io;
+use stead_control::{ClientError, Refusal, RefusalKind, RuntimeDirectoryError};
 
 /// A failure, ready to be printed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,7 +121,7 @@ impl From<RuntimeDirectoryError> for Report {
         let report = Report::of(ExitCode::Failure, &error);
         match error {
             RuntimeDirectoryError::Unsafe { .. } => {
-                report.hint("make it yours alone (`chmod go-w`), or name another one in STEAD_RUNTIME_DIR")
+                report.hint("it has to be yours alone: `chmod go-w` if it is yours; act as its owner, or name another one in STEAD_RUNTIME_DIR")
             }
             RuntimeDirectoryError::Refused { .. } => report.hint("name another one in STEAD_RUNTIME_DIR"),
         }
@@ -129,21 +130,75 @@ impl From<RuntimeDirectoryError> for Report {
 
 impl From<ClientError> for Report {
     fn from(error: ClientError) -> Report {
-        let code = match &error {
-            ClientError::NotRunning { .. } => ExitCode::NotRunning,
-            ClientError::Refused(refusal) if refusal.kind == RefusalKind::NoSuchApp => ExitCode::NotRunning,
+        let report = |code| Report::of(code, &error);
+        match error {
+            ClientError::NotRunning { ref source, .. } => {
+                report(ExitCode::NotRunning).hint(match source.kind() {
+                    io::ErrorKind::NotFound => "no instance has this socket; `stead list` shows those that run",
+                    io::ErrorKind::PermissionDenied => {
+                        "it belongs to another user: run the command as that user, or with sudo"
+                    }
+                    io::ErrorKind::ConnectionRefused => {
+                        "the instance has ended, or its daemon is just being started again: try once more in a moment"
+                    }
+                    _ => "`stead list` shows the instances that run",
+                })
+            }
+            ClientError::Refused(refusal) => refusal.into(),
+            ClientError::OtherVersion { .. } => report(ExitCode::Failure)
+                .hint("`stead upgrade` puts this version in its place; until then use the `stead` it was started with"),
+            ClientError::NotUnderstood { .. } => report(ExitCode::Failure)
+                .hint("is the running instance of another version? `stead list` shows it"),
+            ClientError::Silent => {
+                report(ExitCode::Failure).hint("its daemon hangs; the keeper replaces it when it is killed")
+            }
+            ClientError::Broken(_) | ClientError::Ended => {
+                report(ExitCode::Failure).hint("`stead list` shows what runs now")
+            }
+        }
+    }
+}
+
+impl From<Refusal> for Report {
+    fn from(refusal: Refusal) -> Report {
+        let of_kind = match refusal.kind {
+            RefusalKind::NoSuchApp | RefusalKind::NoSuchWorker => ExitCode::NotRunning,
+            RefusalKind::Invalid => ExitCode::Usage,
             _ => ExitCode::Failure,
         };
-        let report = Report::of(code, &error);
-        match error {
-            ClientError::NotRunning { .. } => report
-                .hint("nothing runs there, or it is just being started again: try once more in a moment"),
-            ClientError::Refused(refusal) => Report { hint: refusal.hint, ..report },
-            ClientError::NotUnderstood { .. } => {
-                report.hint("is the running instance of another version? `stead status` shows it")
-            }
-            ClientError::Silent => report.hint("its daemon hangs; the keeper replaces it when it is killed"),
-            ClientError::Broken(_) | ClientError::Ended => report.hint("`stead status` shows what runs now"),
+        let code = refusal.exit_code.and_then(ExitCode::of).unwrap_or(of_kind);
+        let Refusal { message, details, causes, hint, .. } = refusal;
+        Report { code, message, details, causes, hint }
+    }
+}
+
+/// What the daemon found out travels to the command line that asked.
+impl From<Report> for Refusal {
+    fn from(report: Report) -> Refusal {
+        let kind = match report.code {
+            ExitCode::Usage => RefusalKind::Invalid,
+            ExitCode::NotRunning => RefusalKind::NoSuchApp,
+            _ => RefusalKind::Failed,
+        };
+        let exit_code = Some(report.code.into());
+        let Report { message, details, causes, hint, .. } = report;
+        Refusal { kind, message, details, causes, hint, exit_code }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_survives_the_way_through_the_api() {
+        let whole = Report::new(ExitCode::Program, "failed to start app `web`")
+            .details("  1 | command")
+            .cause("program `nod` not found")
+            .hint("did you mean `node`?");
+        for report in [whole, Report::new(ExitCode::Address, "short")] {
+            let json = serde_json::to_string(&Refusal::from(report.clone())).unwrap();
+            assert_eq!(Report::from(serde_json::from_str::<Refusal>(&json).unwrap()), report);
         }
     }
 }

@@ -1,11 +1,12 @@
 //! `stead scale`: changes the number of workers of an app.
 
+use super::fleet::{Aim, Fleet};
 use super::output::Output;
-use super::{ExitCode, Report, TargetArguments, session, target};
+use super::{ExitCode, Report, TargetArguments, session};
 use crate::config::{INSTANCES_MAX, InstanceCount};
 use clap::Args;
 use std::str::FromStr;
-use stead_control::{RuntimeDirectory, Status};
+use stead_control::RuntimeDirectory;
 
 /// The arguments of `stead scale`.
 #[derive(Args, Clone, Debug)]
@@ -72,22 +73,29 @@ pub(super) async fn scale(
     let change: Change = count.parse().map_err(|message: String| {
         Report::new(ExitCode::Usage, message).hint("`stead scale [APP] N`: a number, `max`, `+N` or `-N`")
     })?;
-    let client = target::find(&arguments.target, named, directory).await?;
-    let status = client.status().await?;
-    let app = choose(&status, named.first())?;
-    // An app that is not there is the instance's to refuse.
-    let wanted = status.app(&app).map_or(0, |app| app.instances.wanted);
-    let instances = change.from(wanted);
-    client.scale(&app, instances).await?;
-    output.words(&format!("scaled {app} from {wanted} to {instances} workers"));
+    let fleet = Fleet::running(&arguments.target, directory, output).await?;
+    let aims = match named {
+        [] => vec![the_only(&fleet)?],
+        named => fleet.apps(named, "scale")?,
+    };
+    for Aim { client, app, .. } in aims {
+        let wanted = app.instances.wanted;
+        let instances = change.from(wanted);
+        client.scale(&app.name, instances).await?;
+        output.words(&format!("scaled {} from {wanted} to {}", app.name, workers(instances)));
+    }
     Ok(ExitCode::Ok)
 }
 
-fn choose(status: &Status, named: Option<&String>) -> Result<String, Report> {
-    match (named, status.apps.as_slice()) {
-        (Some(name), _) => Ok(name.clone()),
-        (None, [app]) => Ok(app.name.clone()),
-        (None, apps) => {
+fn workers(count: u32) -> String {
+    if count == 1 { "1 worker".to_owned() } else { format!("{count} workers") }
+}
+
+fn the_only(fleet: &Fleet) -> Result<Aim, Report> {
+    let member = fleet.only()?;
+    match member.status.apps.as_slice() {
+        [app] => Ok(member.aim(app, None)),
+        apps => {
             let names: Vec<String> = apps.iter().map(|app| format!("`{}`", app.name)).collect();
             Err(Report::new(ExitCode::Usage, "the instance has several apps")
                 .hint(format!("name one of them: {}", names.join(", "))))

@@ -3,13 +3,15 @@
 use super::output::Output;
 use std::cell::RefCell;
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, UNIX_EPOCH};
 use stead_control::{
-    AppStatus, Counters, Event, ExitReport, Instances, Latency, ListenStatus, Mode, Operator,
-    PoisonedRequest, Progress, Refusal, ReloadStatus, RuntimeDirectory, Server, Status, StopRequest,
+    AppState, AppStatus, Counters, Environment, Event, ExitRecord, ExitReport, Instances, Latency,
+    ListenStatus, Mode, Operator, PoisonedRequest, Progress, Refusal, ReloadStatus, RenewRequest,
+    RuntimeDirectory, SavedApp, Server, StartAnswer, StartRequest, Status, Steps, StopRequest, Text,
     WorkerState, WorkerStatus, bind,
 };
 use tokio::sync::mpsc;
@@ -24,6 +26,8 @@ pub(super) fn status() -> Status {
         daemon_starts: 2,
         started: UNIX_EPOCH + Duration::from_secs(1_700_000_000),
         uptime: Duration::from_secs(11_531),
+        background: false,
+        home: None,
         apps: vec![shop(), api()],
     }
 }
@@ -39,13 +43,31 @@ fn shop() -> AppStatus {
         last_exit,
         retry_in: None,
         memory_bytes: Some(58_720_256),
+        cpu: 0.25,
+        healthy: None,
         requests: 1_234_567,
         in_flight: 12,
         replayed,
     };
     let killed = ExitReport { code: None, signal: Some(9), out_of_memory: false, expected: false };
     AppStatus {
+        id: 0,
         name: "shop".to_owned(),
+        namespace: "default".to_owned(),
+        state: AppState::Reloading,
+        command: "node server.js".to_owned(),
+        directory: Text::from("/srv/shop"),
+        file: Some(Text::from("/srv/shop/stead.toml")),
+        watch: false,
+        cron_restart: None,
+        failure: None,
+        started: Some(UNIX_EPOCH + Duration::from_secs(1_700_000_100)),
+        logs: Some(Text::from("/var/lib/stead/logs/shop")),
+        restarts: 2,
+        cpu: 0.75,
+        memory_bytes: 176_160_768,
+        requests_per_second: 512.4,
+        exits: vec![crash()],
         mode: Mode::Auto,
         instances: Instances { wanted: 2, ready: 2 },
         listens: vec![ListenStatus { address: "[::]:8080".to_owned(), mode: Mode::Http }],
@@ -74,9 +96,38 @@ fn shop() -> AppStatus {
     }
 }
 
+fn crash() -> ExitRecord {
+    ExitRecord {
+        at: UNIX_EPOCH + Duration::from_secs(1_700_007_806),
+        worker: 6,
+        slot: 1,
+        pid: 4999,
+        uptime: Some(Duration::from_secs(3981)),
+        exit: ExitReport { code: Some(1), signal: None, out_of_memory: false, expected: false },
+        why: "exit code 1; replaced at once".to_owned(),
+        last_lines: vec!["TypeError: cart is undefined".to_owned(), "    at pay (cart.js:17:9)".to_owned()],
+    }
+}
+
 fn api() -> AppStatus {
     AppStatus {
+        id: 1,
         name: "api".to_owned(),
+        namespace: "back".to_owned(),
+        state: AppState::Failed,
+        command: "gunicorn api:app".to_owned(),
+        directory: Text::from("/srv/api"),
+        file: None,
+        watch: true,
+        cron_restart: Some("0 4 * * *".to_owned()),
+        failure: None,
+        started: None,
+        logs: None,
+        restarts: 11,
+        cpu: 0.0,
+        memory_bytes: 0,
+        requests_per_second: 0.0,
+        exits: Vec::new(),
         mode: Mode::Http,
         instances: Instances { wanted: 1, ready: 0 },
         listens: Vec::new(),
@@ -90,6 +141,8 @@ fn api() -> AppStatus {
             last_exit: Some(ExitReport { code: None, signal: Some(9), out_of_memory: true, expected: false }),
             retry_in: Some(Duration::from_secs(29)),
             memory_bytes: None,
+            cpu: 0.0,
+            healthy: None,
             requests: 0,
             in_flight: 0,
             replayed: 0,
@@ -103,8 +156,12 @@ fn api() -> AppStatus {
 /// An operator that does as the test says and writes down what it was asked.
 pub(super) struct FakeOperator {
     pub(super) status: Status,
-    /// What a reload reports.
+    /// What a reload, a restart and an upgrade report.
     pub(super) steps: Vec<Progress>,
+    /// What becomes of a start.
+    pub(super) answer: Result<StartAnswer, Refusal>,
+    /// What there is to save.
+    pub(super) saved: Vec<SavedApp>,
     pub(super) asked: Mutex<Vec<String>>,
     /// Ended by a stop, as a keeper would.
     keeper: Mutex<Child>,
@@ -120,6 +177,28 @@ impl FakeOperator {
         let known: Vec<&str> = self.status.apps.iter().map(|app| app.name.as_str()).collect();
         if known.contains(&app) { Ok(()) } else { Err(Refusal::no_such_app(app, &known)) }
     }
+
+    fn tell(&self, event: &Event) {
+        for sender in self.events.lock().unwrap().iter() {
+            // Who listened to an earlier verb has gone.
+            drop(sender.try_send(event.clone()));
+        }
+    }
+
+    fn steps(&self) -> mpsc::Receiver<Progress> {
+        let (sender, receiver) = mpsc::channel(self.steps.len().max(1));
+        for step in &self.steps {
+            sender.try_send(step.clone()).unwrap();
+        }
+        receiver
+    }
+
+    fn end(&self) {
+        self.events.lock().unwrap().clear();
+        let mut keeper = self.keeper.lock().unwrap();
+        keeper.kill().unwrap();
+        keeper.wait().unwrap();
+    }
 }
 
 impl Operator for FakeOperator {
@@ -127,18 +206,19 @@ impl Operator for FakeOperator {
         self.status.clone()
     }
 
-    async fn reload(&self, app: Option<&str>) -> Result<mpsc::Receiver<Progress>, Refusal> {
-        self.ask(format!("reload {app:?}"));
-        app.map_or(Ok(()), |app| self.check(app))?;
-        let (sender, receiver) = mpsc::channel(self.steps.len().max(1));
-        for step in &self.steps {
-            sender.try_send(step.clone()).unwrap();
-        }
-        Ok(receiver)
+    async fn start(&self, request: StartRequest) -> Result<StartAnswer, Refusal> {
+        let words: Vec<String> = request.definition.arguments.iter().map(Text::to_string).collect();
+        let only = if request.only.is_empty() {
+            String::new()
+        } else {
+            format!(", only {}", request.only.join(" "))
+        };
+        self.ask(format!("start {}{only}", words.join(" ")));
+        self.answer.clone()
     }
 
-    async fn scale(&self, app: &str, instances: u32) -> Result<(), Refusal> {
-        self.ask(format!("scale {app} {instances}"));
+    async fn start_app(&self, app: &str) -> Result<(), Refusal> {
+        self.ask(format!("start {app} again"));
         self.check(app)
     }
 
@@ -147,23 +227,88 @@ impl Operator for FakeOperator {
         match &request.app {
             Some(app) => {
                 self.check(app)?;
-                for sender in self.events.lock().unwrap().iter() {
-                    sender.try_send(Event::AppStopped { app: app.clone() }).unwrap();
-                }
+                self.tell(&Event::AppStopped { app: app.clone() });
             }
-            None => {
-                self.events.lock().unwrap().clear();
-                let mut keeper = self.keeper.lock().unwrap();
-                keeper.kill().unwrap();
-                keeper.wait().unwrap();
-            }
+            None => self.end(),
         }
         Ok(())
     }
 
-    async fn send_message(&self, app: &str, message: serde_json::Value) -> Result<u32, Refusal> {
-        self.ask(format!("message {app} {message}"));
+    async fn restart(&self, app: &str, request: RenewRequest) -> Steps {
+        self.ask(format!(
+            "restart {app}{}",
+            if request.environment.is_some() { " with environment" } else { "" }
+        ));
+        self.check(app)?;
+        Ok(self.steps())
+    }
+
+    async fn reload(&self, app: Option<&str>, request: RenewRequest) -> Steps {
+        self.ask(format!(
+            "reload {app:?}{}",
+            if request.environment.is_some() { " with environment" } else { "" }
+        ));
+        app.map_or(Ok(()), |app| self.check(app))?;
+        Ok(self.steps())
+    }
+
+    async fn delete(&self, app: &str) -> Result<(), Refusal> {
+        self.ask(format!("delete {app}"));
+        self.check(app)?;
+        self.tell(&Event::AppDeleted { app: app.to_owned() });
+        Ok(())
+    }
+
+    async fn scale(&self, app: &str, instances: u32) -> Result<(), Refusal> {
+        self.ask(format!("scale {app} {instances}"));
+        self.check(app)
+    }
+
+    async fn signal(&self, app: &str, slot: Option<u32>, signal: i32) -> Result<u32, Refusal> {
+        self.ask(format!("signal {app} {slot:?} {signal}"));
         self.check(app).map(|()| 2)
+    }
+
+    async fn send_message(
+        &self,
+        app: &str,
+        slot: Option<u32>,
+        message: serde_json::Value,
+    ) -> Result<u32, Refusal> {
+        self.ask(format!("message {app} {slot:?} {message}"));
+        self.check(app).map(|()| 2)
+    }
+
+    async fn environment(&self, app: &str) -> Result<Environment, Refusal> {
+        self.ask(format!("environment {app}"));
+        self.check(app)?;
+        let pair = |name: &str, value: &str| (Text::from(name), Text::from(value));
+        Ok(vec![pair("DATABASE_PASSWORD", "hunter2"), pair("PORT", "8080")])
+    }
+
+    async fn reset(&self, app: &str) -> Result<(), Refusal> {
+        self.ask(format!("reset {app}"));
+        self.check(app)
+    }
+
+    async fn flush(&self, app: &str) -> Result<(), Refusal> {
+        self.ask(format!("flush {app}"));
+        self.check(app)
+    }
+
+    async fn definitions(&self) -> Vec<SavedApp> {
+        self.saved.clone()
+    }
+
+    async fn upgrade(&self, binary: &Path) -> Steps {
+        self.ask(format!("upgrade {}", binary.display()));
+        Ok(self.steps())
+    }
+
+    async fn shut_down(&self, now: bool) -> Result<(), Refusal> {
+        self.ask(format!("shut down now={now}"));
+        self.end();
+        Ok(())
     }
 
     async fn events(&self) -> mpsc::Receiver<Event> {
@@ -189,8 +334,14 @@ impl Instance {
         directory.create().unwrap();
         let keeper = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
         let mut operator = FakeOperator {
-            status: Status { keeper_pid: keeper.id(), ..status() },
+            status: Status {
+                keeper_pid: keeper.id(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                ..status()
+            },
             steps: Vec::new(),
+            answer: Ok(StartAnswer::default()),
+            saved: Vec::new(),
             asked: Mutex::default(),
             keeper: Mutex::new(keeper),
             events: Mutex::default(),

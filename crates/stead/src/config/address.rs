@@ -7,6 +7,8 @@
 //! | `localhost:8080` | what the name resolves to |
 //! | `unix:/run/app.sock` | a Unix socket |
 
+use super::settings::text;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::io;
 use std::net::{Ipv6Addr, SocketAddr, ToSocketAddrs};
@@ -14,7 +16,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 /// One address to listen on.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ListenAddress {
     /// This port on every address of the machine.
     Port(u16),
@@ -28,7 +30,7 @@ pub enum ListenAddress {
         port: u16,
     },
     /// A Unix socket, absolute or relative to the app's directory.
-    Unix(PathBuf),
+    Unix(#[serde(with = "text")] PathBuf),
 }
 
 /// Why a text is not an address to listen on.

@@ -1,6 +1,9 @@
 //! Settings that are one of a few words.
 
-use super::settings::{Balance, Mode, ReadyTimeout, RestartPolicy, Serialization, Upstream};
+use super::settings::{
+    Balance, DependencyCondition, GroupStrategy, Mode, ReadyTimeout, ResourceName, RestartPolicy,
+    Serialization, Upstream,
+};
 use super::suggest::nearest;
 use std::str::FromStr;
 
@@ -48,6 +51,46 @@ impl Choice for RestartPolicy {
         ("transient", RestartPolicy::Transient),
         ("temporary", RestartPolicy::Temporary),
     ];
+}
+
+impl Choice for DependencyCondition {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("ready", DependencyCondition::Ready),
+        ("healthy", DependencyCondition::Healthy),
+        ("completed", DependencyCondition::Completed),
+    ];
+}
+
+impl Choice for GroupStrategy {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("one-for-one", GroupStrategy::OneForOne),
+        ("one-for-all", GroupStrategy::OneForAll),
+        ("rest-for-one", GroupStrategy::RestForOne),
+    ];
+}
+
+impl Choice for ResourceName {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("nofile", ResourceName::Nofile),
+        ("nproc", ResourceName::Nproc),
+        ("core", ResourceName::Core),
+        ("as", ResourceName::As),
+        ("stack", ResourceName::Stack),
+        ("memlock", ResourceName::Memlock),
+        ("fsize", ResourceName::Fsize),
+        ("cpu", ResourceName::Cpu),
+    ];
+}
+
+/// "text" or "json": whether log lines are JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LogFormat {
+    Text,
+    Json,
+}
+
+impl Choice for LogFormat {
+    const WORDS: &'static [(&'static str, Self)] = &[("text", LogFormat::Text), ("json", LogFormat::Json)];
 }
 
 /// A word that is none of the choices.

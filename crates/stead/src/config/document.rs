@@ -27,10 +27,11 @@ pub(super) struct Entry {
 pub(super) enum Value {
     String(String),
     Integer(i64),
+    Float(f64),
     Boolean(bool),
     Array(Vec<Entry>),
     Table(Vec<Member>),
-    /// A float or a date, which no setting is.
+    /// A date, which no setting is.
     Other,
 }
 
@@ -76,7 +77,7 @@ impl Value {
     pub(super) fn kind(&self) -> &'static str {
         match self {
             Value::String(_) => "a string",
-            Value::Integer(_) => "a number",
+            Value::Integer(_) | Value::Float(_) => "a number",
             Value::Boolean(_) => "true or false",
             Value::Array(_) => "a list",
             Value::Table(_) => "a table",
@@ -121,7 +122,7 @@ fn mark(entry: &mut Entry, place: &Place) {
                 mark(&mut member.entry, place);
             }
         }
-        Value::String(_) | Value::Integer(_) | Value::Boolean(_) | Value::Other => (),
+        Value::String(_) | Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Other => (),
     }
 }
 
@@ -151,7 +152,8 @@ fn entry(value: &Spanned<DeValue<'_>>, place: fn(Range<usize>) -> Place) -> Entr
         }
         DeValue::Array(values) => Value::Array(values.iter().map(|value| entry(value, place)).collect()),
         DeValue::Table(table) => Value::Table(members(table, place)),
-        DeValue::Float(_) | DeValue::Datetime(_) => Value::Other,
+        DeValue::Float(number) => number.as_str().parse().map_or(Value::Other, Value::Float),
+        DeValue::Datetime(_) => Value::Other,
     };
     Entry { value: converted, place: place(value.span()) }
 }

@@ -52,6 +52,14 @@ pub enum ConfigError {
         /// What to do about it.
         hint: Option<String>,
     },
+    /// A worker cannot run as the user that it is to run as.
+    #[error("failed to start {what}: {reason}")]
+    Identity {
+        /// "app `shop`", or the command of an app without a name.
+        what: String,
+        /// A whole sentence.
+        reason: String,
+    },
     /// The current directory is gone.
     #[error("failed to find out the current directory")]
     NoCurrentDirectory(#[source] io::Error),
@@ -76,6 +84,9 @@ impl ConfigError {
                 nearest.as_ref().map(|name| format!("did you mean `{name}`?"))
             }
             ConfigError::Invalid { hint, .. } | ConfigError::Option { hint, .. } => hint.clone(),
+            ConfigError::Identity { .. } => {
+                Some("run Stead as root, or leave `uid` and `gid` away".to_owned())
+            }
             ConfigError::NoCurrentDirectory(_) => None,
             ConfigError::Program { source, .. } => source.hint(),
         }

@@ -3,11 +3,12 @@
 //! What `max` means is the standard library's answer: on Linux `available_parallelism` counts the cores in the affinity
 //! mask of this process and lowers that to the CPU quota of its cgroup, version 1 or 2.
 
+use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 use std::thread::available_parallelism;
 
 /// As it is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum InstanceCount {
     /// Exactly this many, at least one.
     Exactly(u32),

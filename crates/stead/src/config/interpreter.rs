@@ -1,7 +1,7 @@
 //! Which program runs a script, by the script's extension.
 
 use super::program_error::ProgramError;
-use super::search::{Found, in_path};
+use super::search::{Found, in_path, look_at, nearest_in_path};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -70,6 +70,22 @@ pub(super) fn find(
         Found::Nothing => {
             Err(ProgramError::InterpreterMissing { script: script.to_owned(), interpreter: name })
         }
+    }
+}
+
+/// Finds the interpreter that the configuration names: a program in `PATH`, or a path from the directory.
+pub(super) fn named(name: &str, around: Surroundings<'_>) -> Result<PathBuf, ProgramError> {
+    let found = match name.contains('/') {
+        true => look_at(around.directory.join(name)),
+        false => in_path(OsStr::new(name), around.path, around.directory),
+    };
+    match found {
+        Found::Program(program) => Ok(program),
+        Found::NotExecutable(path) => Err(ProgramError::NotExecutable { path }),
+        Found::Nothing => Err(ProgramError::NotFound {
+            name: name.to_owned(),
+            nearest: nearest_in_path(OsStr::new(name), around.path),
+        }),
     }
 }
 

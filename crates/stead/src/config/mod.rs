@@ -2,45 +2,64 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `settings.rs` | the result: plain data, complete |
+//! | `settings.rs`, `settings/` | the result: plain data, complete |
 //! | `defaults.toml` | every setting with its default and its reason |
-//! | `load.rs` | the layers: defaults, file, command line |
-//! | `document.rs`, `reader.rs`, `read_app.rs` | the file: values with their places, and typed reading of them |
+//! | `load.rs`, `layers.rs` | the layers: defaults, file, command line |
+//! | `around.rs` | settings of what they say together |
+//! | `document.rs`, `reader.rs` | the file: values with their places, and typed reading of them |
+//! | `form.rs`, `tagged.rs`, `choices.rs` | the forms that values have |
+//! | `read_app.rs`, `read_care.rs` | the keys of an app |
 //! | `program.rs`, `package.rs`, `interpreter.rs`, `search.rs`, `shell.rs` | what a command runs |
-//! | `address.rs`, `instances.rs`, `quantity.rs` | the small languages values are written in |
+//! | `address.rs`, `cron.rs`, `instances.rs`, `quantity.rs`, `signal.rs`, `users.rs` | the small languages values are written in |
 //! | `error.rs`, `program_error.rs`, `suggest.rs` | what is wrong, where, and what was meant |
 
 mod address;
+mod around;
 mod choices;
+mod cron;
 mod document;
 mod error;
+mod form;
 mod instances;
 mod interpreter;
+mod layers;
 mod load;
 mod package;
 mod program;
 mod program_error;
 mod quantity;
 mod read_app;
+mod read_care;
 mod reader;
 mod search;
 mod settings;
 mod shell;
+mod signal;
 mod suggest;
+mod tagged;
 #[cfg(test)]
 mod test_support;
 #[cfg(test)]
 mod tests;
+mod users;
 
 pub use address::{AddressError, ListenAddress};
+pub use cron::parse_cron;
 pub use error::ConfigError;
 pub use instances::{INSTANCES_MAX, InstanceCount, cores};
 pub use load::{lanes_default, load, load_from};
 pub use program_error::ProgramError;
 pub use settings::{
-    AppSettings, Balance, BalancerSettings, Mode, Placeholder, Program, Ready, ReadyTimeout, RestartPolicy,
-    RestartSettings, Serialization, Settings, StopSettings, Upstream,
+    AppSettings, Balance, BalancerSettings, CgroupSettings, Dependency, DependencyCondition, Group,
+    GroupStrategy, HealthCheck, HealthSettings, HookSettings, Identity, LogPlace, LogSettings, Mode,
+    Placeholder, Program, Ready, ReadyTimeout, RecycleSettings, ResourceName, RestartPolicy, RestartSettings,
+    Serialization, Settings, StopSettings, Upstream, WatchSettings,
 };
+pub use signal::parse_signal;
+
+pub(crate) use load::FILE_NAME;
+pub(crate) use shell::split as split_words;
+pub(crate) use suggest::nearest;
 
 /// `defaults.toml`: every setting, its default and its reason.
 pub const DEFAULTS: &str = include_str!("defaults.toml");

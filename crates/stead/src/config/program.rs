@@ -29,6 +29,10 @@ pub(super) struct Request<'a> {
     pub(super) words: &'a [OsString],
     /// More arguments, never looked into.
     pub(super) arguments: &'a [OsString],
+    /// What runs the script; nothing: found out by its extension. "none": the script itself.
+    pub(super) interpreter: Option<&'a str>,
+    /// In front of the script.
+    pub(super) interpreter_arguments: &'a [OsString],
     /// Run it in a shell.
     pub(super) shell: bool,
     /// Where to run it: absolute.
@@ -56,8 +60,12 @@ pub(super) fn resolve(
         return Err(ProgramError::Empty);
     }
     let mut resolved = if request.shell {
+        no_interpreter(&request, "a shell line")?;
         in_shell(&request, &words)
+    } else if let Some(name) = request.interpreter {
+        interpreted(name, &words, &request, environment)?
     } else if let Some((package, wish)) = package_of(&words, request.directory)? {
+        no_interpreter(&request, "a script of a package")?;
         script(&package, &wish.script, &[&wish.arguments[..], request.arguments].concat(), environment)?
     } else {
         find(&words, &request, environment)?
@@ -65,6 +73,54 @@ pub(super) fn resolve(
     let display: Vec<_> = words.iter().chain(request.arguments).map(|word| word.to_string_lossy()).collect();
     resolved.program.display = display.join(" ");
     Ok(resolved)
+}
+
+/// What has no interpreter of its own can be given no arguments for it.
+fn no_interpreter(request: &Request<'_>, what: &'static str) -> Result<(), ProgramError> {
+    let asked = request.interpreter.is_some() || !request.interpreter_arguments.is_empty();
+    if asked { Err(ProgramError::NoInterpreter { what }) } else { Ok(()) }
+}
+
+/// A script with the interpreter that the configuration names.
+fn interpreted(
+    name: &str,
+    words: &[OsString],
+    request: &Request<'_>,
+    environment: &mut BTreeMap<OsString, OsString>,
+) -> Result<Resolved, ProgramError> {
+    let path = environment.get(OsStr::new("PATH")).cloned().unwrap_or_default();
+    let around = Surroundings { directory: request.directory, path: &path };
+    let at = tidy(&request.directory.join(&words[0]));
+    let mut program = if name == "none" {
+        if !request.interpreter_arguments.is_empty() {
+            return Err(ProgramError::NoInterpreter { what: "a program that runs by itself" });
+        }
+        itself(words, at, around)?
+    } else {
+        let interpreter = interpreter::named(name, around)?;
+        if !at.exists() {
+            return Err(file_not_found(&words[0], &at));
+        }
+        let is_node = package::runs_node(&interpreter);
+        let arguments = [&[interpreter.into_os_string()], request.interpreter_arguments, words].concat();
+        Program { arguments, display: String::new(), is_node, shell: false }
+    };
+    prepare(&program, environment);
+    program.arguments.extend(request.arguments.iter().cloned());
+    Ok(Resolved { program, directory: request.directory.to_owned(), name: name_of(words) })
+}
+
+/// A file that runs by itself, here or in `PATH`.
+fn itself(words: &[OsString], at: PathBuf, around: Surroundings<'_>) -> Result<Program, ProgramError> {
+    match look_at(at) {
+        Found::Program(program) => {
+            let is_node = package::runs_node(&program);
+            let arguments = [&[program.into_os_string()], &words[1..]].concat();
+            Ok(Program { arguments, display: String::new(), is_node, shell: false })
+        }
+        Found::NotExecutable(path) if path.is_file() => Err(ProgramError::NotExecutable { path }),
+        Found::NotExecutable(_) | Found::Nothing => command(words, around),
+    }
 }
 
 /// The package and what is wanted of it, if the command is a package manager's.
@@ -86,21 +142,36 @@ fn find(
     let at = tidy(&request.directory.join(first));
     let in_path = is_plain_program(first, around);
     if words.len() == 1 && at.is_dir() && !in_path {
+        no_interpreter(request, "a directory")?;
         return directory(&at, request.arguments, environment);
     }
+    let more = request.interpreter_arguments;
     let mut program = match interpreter::by_extension(Path::new(first)) {
         Some(language) if at.is_file() => {
             let Interpreter { mut arguments, is_node } =
                 interpreter::find(language, Path::new(first), around)?;
-            arguments.extend(words.iter().cloned());
+            arguments.extend(more.iter().chain(words).cloned());
             Program { arguments, display: String::new(), is_node, shell: false }
         }
         Some(_) if !in_path => return Err(file_not_found(first, &at)),
         _ => command(words, around)?,
     };
+    if !more.is_empty() && interpreter::by_extension(Path::new(first)).is_none() {
+        if !is_interpreter(&program) {
+            return Err(ProgramError::NoInterpreter { what: "a program that runs by itself" });
+        }
+        program.arguments.splice(1..1, more.iter().cloned());
+    }
     prepare(&program, environment);
     program.arguments.extend(request.arguments.iter().cloned());
     Ok(Resolved { program, directory: request.directory.to_owned(), name: name_of(words) })
+}
+
+/// `node server.js`: what stands first runs what comes after.
+fn is_interpreter(program: &Program) -> bool {
+    let name = Path::new(&program.arguments[0]).file_name().and_then(OsStr::to_str).unwrap_or_default();
+    let name = name.trim_end_matches(|letter: char| letter.is_ascii_digit() || letter == '.');
+    ["node", "nodejs", "bun", "deno", "python", "ruby", "php", "perl", "sh", "bash"].contains(&name)
 }
 
 /// A directory that is named to run in.
@@ -179,7 +250,14 @@ fn directory(
         return script(&package, "start", arguments, environment);
     }
     let main = OsString::from(package.main().ok_or_else(|| package.no_start())?);
-    let request = Request { words: &[main], arguments, shell: false, directory: &path };
+    let request = Request {
+        words: &[main],
+        arguments,
+        interpreter: None,
+        interpreter_arguments: &[],
+        shell: false,
+        directory: &path,
+    };
     let resolved = resolve(request, environment)?;
     Ok(Resolved { name: app_name(&package.name()), ..resolved })
 }

@@ -51,6 +51,12 @@ pub enum ProgramError {
         /// What runs it.
         interpreter: &'static str,
     },
+    /// An interpreter, or arguments for one, are given for something that has none.
+    #[error("{what} has no interpreter to be chosen or given arguments")]
+    NoInterpreter {
+        /// What it is.
+        what: &'static str,
+    },
     /// Nothing here runs TypeScript.
     #[error("nothing found that runs TypeScript: {node}, no `bun`, and no `tsx` in node_modules")]
     NoTypeScript {
@@ -124,6 +130,9 @@ impl ProgramError {
             }
             ProgramError::InterpreterMissing { interpreter, .. } => {
                 Some(format!("install `{interpreter}`, or put its directory into PATH"))
+            }
+            ProgramError::NoInterpreter { .. } => {
+                Some("write `interpreter` and `interpreter_args` into the command".to_owned())
             }
             ProgramError::NoTypeScript { .. } => {
                 Some("install Node.js 22.18 or newer, or `npm install tsx`".to_owned())

@@ -1,10 +1,16 @@
-//! Durations and sizes, as people write them: `500ms`, `1.5s`, `2m`, `1h`; `512B`, `64KiB`, `1MB`.
+//! Durations and sizes, as people write them: `500ms`, `1.5s`, `2m`, `1h`, `1d`; `512B`, `64KiB`, `1MB`.
 
 use std::time::Duration;
 
 /// In units of a nanosecond.
-const DURATION_UNITS: [(&str, u64); 5] =
-    [("ms", 1_000_000), ("us", 1_000), ("s", 1_000_000_000), ("m", 60_000_000_000), ("h", 3_600_000_000_000)];
+const DURATION_UNITS: [(&str, u64); 6] = [
+    ("ms", 1_000_000),
+    ("us", 1_000),
+    ("s", 1_000_000_000),
+    ("m", 60_000_000_000),
+    ("h", 3_600_000_000_000),
+    ("d", 86_400_000_000_000),
+];
 
 /// In bytes. A letter alone is binary, as in NGINX and PM2.
 const SIZE_UNITS: [(&str, u64); 10] = [
@@ -72,6 +78,7 @@ mod tests {
         check("1.5 s", Some(Duration::from_millis(1500)));
         check("2m", Some(Duration::from_secs(120)));
         check("1h", Some(Duration::from_secs(3600)));
+        check("1d", Some(Duration::from_secs(86_400)));
         check("0.3s", Some(Duration::from_millis(300)));
         check("0s", Some(Duration::ZERO));
         check("30", None);

@@ -2,24 +2,43 @@
 
 use super::address::ListenAddress;
 use super::document::{Entry, Problem, Value};
-use super::instances::InstanceCount;
-use super::reader::{Reader, boolean, choice, count, duration, list, size, string, table, unknown_key, wait};
+use super::form::{
+    Form, Shape, boolean, choice, count, duration, expected, integer, list, map, size, string, wait,
+};
+use super::instances::{INSTANCES_MAX, InstanceCount};
+use super::read_care::{self, CareTable};
+use super::reader::{Key, Reader};
 use super::settings::{
     BalancerSettings, Mode, Ready, ReadyTimeout, RestartSettings, Serialization, StopSettings, Upstream,
 };
+use super::shell;
+use super::signal::parse_signal;
+use super::tagged::tagged;
+use rustix::process::Signal;
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::time::Duration;
+
+/// Variables as they are written.
+pub(super) type Variables = Vec<(OsString, OsString)>;
 
 /// What a table says, before its program is looked for.
 #[derive(Debug)]
 pub(super) struct AppTable {
     /// One string may hold a whole command line. Missing when the table does not say.
     pub(super) command: Option<Vec<OsString>>,
+    pub(super) args: Vec<OsString>,
+    /// Nothing: by the script's extension.
+    pub(super) interpreter: Option<String>,
+    pub(super) interpreter_args: Vec<OsString>,
     pub(super) shell: bool,
     pub(super) cwd: PathBuf,
-    pub(super) env: Vec<(OsString, OsString)>,
+    pub(super) env: Variables,
+    /// By the name of the profile.
+    pub(super) profiles: BTreeMap<String, Variables>,
+    pub(super) namespace: String,
+    pub(super) autostart: bool,
     pub(super) instances: InstanceCount,
     pub(super) listen: Vec<ListenAddress>,
     pub(super) mode: Mode,
@@ -32,92 +51,128 @@ pub(super) struct AppTable {
     pub(super) ready_timeout: Duration,
     pub(super) on_ready_timeout: ReadyTimeout,
     pub(super) restart: RestartSettings,
+    pub(super) stop_exit_codes: Vec<i32>,
     pub(super) stop: StopSettings,
     pub(super) reload_parallel: u32,
+    pub(super) care: CareTable,
     pub(super) balancer: BalancerSettings,
 }
 
-/// Reads a table whole; what it does not know is an error.
-pub(super) fn read_app(mut reader: Reader) -> Result<AppTable, Problem> {
+/// Reads a table whole, and tells which keys there are; what it does not know is an error.
+pub(super) fn read_app(mut reader: Reader) -> Result<(AppTable, Vec<(Key, Shape)>), Problem> {
     let app = AppTable {
-        command: match reader.take("command") {
-            Some(entry) => Some(command(&entry)?),
-            None => None,
-        },
-        shell: reader.get("shell", boolean)?,
-        cwd: reader.get("cwd", string)?.into(),
-        env: reader.get("env", environment)?,
-        instances: reader.get("instances", instances)?,
-        listen: reader.get("listen", |entry| list(entry, address))?,
-        mode: reader.get("mode", choice)?,
-        ports: reader.get("ports", ports)?,
-        upstream: reader.get("upstream", choice)?,
-        remote_address: reader.get("remote_address", boolean)?,
-        serialization: reader.get("serialization", choice)?,
-        ready: reader.get("ready", ready)?,
-        ready_interval: reader.get("ready_interval", wait)?,
-        ready_timeout: reader.get("ready_timeout", wait)?,
-        on_ready_timeout: reader.get("on_ready_timeout", choice)?,
+        command: reader.take("command", command())?,
+        args: reader.get("args", words())?,
+        interpreter: reader.get("interpreter", interpreter())?,
+        interpreter_args: reader.get("interpreter_args", words())?,
+        shell: reader.get("shell", boolean())?,
+        cwd: reader.get("cwd", string())?.into(),
+        env: reader.get("env", environment())?,
+        profiles: reader.take_all("env_", environment())?,
+        namespace: reader.get("namespace", string().check(check_name))?,
+        autostart: reader.get("autostart", boolean())?,
+        instances: reader.get("instances", instances())?,
+        listen: reader.get("listen", list(address()))?,
+        mode: reader.get("mode", choice())?,
+        ports: reader.get("ports", ports())?,
+        upstream: reader.get("upstream", choice())?,
+        remote_address: reader.get("remote_address", boolean())?,
+        serialization: reader.get("serialization", choice())?,
+        ready: reader.get("ready", ready())?,
+        ready_interval: reader.get("ready_interval", wait())?,
+        ready_timeout: reader.get("ready_timeout", wait())?,
+        on_ready_timeout: reader.get("on_ready_timeout", choice())?,
         restart: restart(&mut reader)?,
+        stop_exit_codes: reader.get("stop_exit_codes", list(integer(0, 255).map(|code| code as i32)))?,
         stop: StopSettings {
-            grace: reader.get("grace", duration)?,
-            terminate_after: reader.get("terminate_after", duration)?,
-            kill_after: reader.get("kill_after", duration)?,
+            grace: reader.get("grace", duration())?,
+            stop_signal: reader.get("stop_signal", stop_signal())?,
+            terminate_after: reader.get("terminate_after", duration())?,
+            kill_after: reader.get("kill_after", duration())?,
         },
         reload_parallel: reader.get("reload_parallel", count(1))?,
+        care: read_care::care(&mut reader)?,
         balancer: balancer(&mut reader)?,
     };
-    reader.finish()?;
-    Ok(app)
+    Ok((app, reader.finish()?))
 }
 
 fn restart(reader: &mut Reader) -> Result<RestartSettings, Problem> {
     Ok(RestartSettings {
-        policy: reader.get("restart", choice)?,
-        backoff_first: reader.get("backoff_first", wait)?,
-        backoff_max: reader.get("backoff_max", wait)?,
-        stable_after: reader.get("stable_after", duration)?,
+        policy: reader.get("restart", choice())?,
+        backoff_first: reader.get("backoff_first", wait())?,
+        backoff_max: reader.get("backoff_max", wait())?,
+        stable_after: reader.get("stable_after", duration())?,
         starts_max: reader.get("starts_max", count(1))?,
         restarts_max: reader.get("restarts_max", count(0))?,
-        restarts_period: reader.get("restarts_period", wait)?,
-        cool_down: reader.get("cool_down", wait)?,
+        restarts_period: reader.get("restarts_period", wait())?,
+        cool_down: reader.get("cool_down", wait())?,
     })
 }
 
 fn balancer(reader: &mut Reader) -> Result<BalancerSettings, Problem> {
     Ok(BalancerSettings {
-        balance: reader.get("balance", choice)?,
-        trust_forwarded: reader.get("trust_forwarded", boolean)?,
-        head_bytes_max: reader.get("head_bytes_max", size)?,
+        balance: reader.get("balance", choice())?,
+        trust_forwarded: reader.get("trust_forwarded", boolean())?,
+        head_bytes_max: reader.get("head_bytes_max", size())?,
         header_count_max: reader.get("header_count_max", count(1))?,
-        body_bytes_max: reader.get("body_bytes_max", size)?,
-        replay_body_bytes_max: reader.get("replay_body_bytes_max", size)?,
-        small_answer_bytes_max: reader.get("small_answer_bytes_max", size)?,
-        header_timeout: reader.get("header_timeout", wait)?,
-        body_timeout: reader.get("body_timeout", wait)?,
-        idle_timeout: reader.get("idle_timeout", wait)?,
-        answer_timeout: reader.get("answer_timeout", wait)?,
+        body_bytes_max: reader.get("body_bytes_max", size())?,
+        replay_body_bytes_max: reader.get("replay_body_bytes_max", size())?,
+        small_answer_bytes_max: reader.get("small_answer_bytes_max", size())?,
+        header_timeout: reader.get("header_timeout", wait())?,
+        body_timeout: reader.get("body_timeout", wait())?,
+        idle_timeout: reader.get("idle_timeout", wait())?,
+        answer_timeout: reader.get("answer_timeout", wait())?,
         connections_max: reader.get("connections_max", count(1))?,
         held_requests_max: reader.get("held_requests_max", count(0))?,
-        hold_timeout: reader.get("hold_timeout", duration)?,
+        hold_timeout: reader.get("hold_timeout", duration())?,
         upstream_connections_max: reader.get("upstream_connections_max", count(1))?,
-        upstream_idle: reader.get("upstream_idle", duration)?,
+        upstream_idle: reader.get("upstream_idle", duration())?,
         untaken_max: reader.get("untaken_max", count(1))?,
-        taken_within: reader.get("taken_within", wait)?,
-        move_after: reader.get("move_after", wait)?,
-        wedged_after: reader.get("wedged_after", wait)?,
+        taken_within: reader.get("taken_within", wait())?,
+        move_after: reader.get("move_after", wait())?,
+        wedged_after: reader.get("wedged_after", wait())?,
         poison_deaths_max: reader.get("poison_deaths_max", count(1))?,
         replays_max: reader.get("replays_max", count(0))?,
     })
 }
 
-fn command(entry: &Entry) -> Result<Vec<OsString>, Problem> {
-    Ok(list(entry, string)?.into_iter().map(OsString::from).collect())
+/// The name of an app, a group or a namespace.
+pub(super) fn check_name(name: String) -> Result<String, String> {
+    let allowed = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
+    match name.starts_with(|letter: char| letter.is_ascii_alphanumeric()) && name.chars().all(allowed) {
+        true => Ok(name),
+        false => {
+            Err(format!("`{name}` is not a name: letters, digits, `-`, `_` and `.`, a letter or digit first"))
+        }
+    }
 }
 
-fn environment(entry: &Entry) -> Result<Vec<(OsString, OsString)>, Problem> {
-    let mut variables = Vec::new();
-    for member in table(entry)? {
+fn command() -> Form<Vec<OsString>> {
+    list(string()).map(|words| words.into_iter().map(OsString::from).collect())
+}
+
+/// A list of words, or a line of them.
+fn words() -> Form<Vec<OsString>> {
+    let shape = Shape::Any(vec![Shape::Text, Shape::List(Box::new(Shape::Text))]);
+    Form::new(shape, |entry| match &entry.value {
+        Value::String(line) => shell::split(OsStr::new(line))
+            .ok_or_else(|| Problem::new(&entry.place, "a quote in it is not closed")),
+        _ => command().read(entry),
+    })
+}
+
+fn interpreter() -> Form<Option<String>> {
+    string().check(|name| match name.as_str() {
+        "" => Err("expected \"auto\", \"none\", or a program".to_owned()),
+        "auto" => Ok(None),
+        _ => Ok(Some(name)),
+    })
+}
+
+fn environment() -> Form<Variables> {
+    let shape = Shape::Any(vec![Shape::Text, Shape::Integer(i64::MIN, i64::MAX)]);
+    map("^[^=]+$", shape, |member| {
         if member.key.is_empty() || member.key.contains('=') {
             return Err(Problem::new(
                 &member.key_place,
@@ -127,72 +182,71 @@ fn environment(entry: &Entry) -> Result<Vec<(OsString, OsString)>, Problem> {
         // Numbers are what ports and flags look like.
         let value = match &member.entry.value {
             Value::Integer(number) => number.to_string(),
-            _ => string(&member.entry)?,
+            _ => string().read(&member.entry)?,
         };
-        variables.push((OsString::from(&member.key), OsString::from(value)));
-    }
-    Ok(variables)
+        Ok((OsString::from(&member.key), OsString::from(value)))
+    })
 }
 
-fn instances(entry: &Entry) -> Result<InstanceCount, Problem> {
-    let parsed = match &entry.value {
-        Value::Integer(number) => InstanceCount::try_from(*number),
-        Value::String(text) => text.parse(),
-        other => Err(format!("expected a number or \"max\", found {}", other.kind())),
-    };
-    parsed.map_err(|message| Problem::new(&entry.place, message))
+fn instances() -> Form<InstanceCount> {
+    let most = i64::from(INSTANCES_MAX);
+    let shape = Shape::Any(vec![Shape::Integer(-most, most), Shape::Words(vec!["max"])]);
+    Form::new(shape, |entry| {
+        let parsed = match &entry.value {
+            Value::Integer(number) => InstanceCount::try_from(*number),
+            Value::String(text) => text.parse(),
+            _ => return Err(expected(entry, "a number or \"max\"")),
+        };
+        parsed.map_err(|message| Problem::new(&entry.place, message))
+    })
 }
 
-fn address(entry: &Entry) -> Result<ListenAddress, Problem> {
-    let text = match &entry.value {
-        Value::Integer(number) => number.to_string(),
-        _ => string(entry)?,
-    };
-    text.parse().map_err(|error: super::AddressError| Problem::new(&entry.place, error.to_string()))
+fn address() -> Form<ListenAddress> {
+    Form::new(Shape::Any(vec![Shape::Text, Shape::Integer(0, i64::from(u16::MAX))]), |entry: &Entry| {
+        let text = match &entry.value {
+            Value::Integer(number) => number.to_string(),
+            _ => string().read(entry)?,
+        };
+        text.parse().map_err(|error: super::AddressError| Problem::new(&entry.place, error.to_string()))
+    })
 }
 
-fn ports(entry: &Entry) -> Result<BTreeMap<u16, Mode>, Problem> {
-    let mut ports = BTreeMap::new();
-    for member in table(entry)? {
+fn ports() -> Form<BTreeMap<u16, Mode>> {
+    let modes = choice::<Mode>();
+    let shape = choice::<Mode>().into_shape();
+    let pairs = map("^[0-9]{1,5}$", shape, move |member| {
         let port = member.key.parse().map_err(|_| {
             Problem::new(&member.key_place, format!("`{}` is not a port (0 to 65535)", member.key))
         })?;
-        ports.insert(port, choice(&member.entry)?);
-    }
-    Ok(ports)
+        Ok((port, modes.read(&member.entry)?))
+    });
+    pairs.map(|pairs| pairs.into_iter().collect())
 }
 
-fn ready(entry: &Entry) -> Result<Ready, Problem> {
-    let known = [
+fn ready() -> Form<Ready> {
+    let known = vec![
         ("auto", Ready::Auto),
         ("listen", Ready::Listen),
         ("message", Ready::Message),
         ("notify", Ready::Notify),
         ("tcp", Ready::Tcp),
     ];
-    match &entry.value {
-        Value::Table(members) => match members.as_slice() {
-            [member] if member.key == "http" => {
-                let path = string(&member.entry)?;
-                match path.starts_with('/') {
-                    true => Ok(Ready::Http { path }),
-                    false => Err(Problem::new(&member.entry.place, "a path starts with `/`")),
-                }
-            }
-            [] => Err(Problem::new(&entry.place, "expected { http = \"/path\" }")),
-            members => {
-                let member = members.iter().find(|member| member.key != "http").unwrap_or(&members[0]);
-                let hint = Some("write { http = \"/path\" }".to_owned());
-                Err(unknown_key(&member.key, &member.key_place, "`ready`", &["http"]).hint(hint))
-            }
-        },
-        _ => {
-            let word = string(entry)?;
-            let found = known.iter().find(|(name, _)| *name == word).map(|(_, ready)| ready.clone());
-            found.ok_or_else(|| {
-                let names = known.map(|(name, _)| format!("`{name}`")).join(", ");
-                Problem::new(&entry.place, format!("`{word}` is not one of {names}, {{ http = \"/path\" }}"))
-            })
+    tagged("`ready`", known, vec![("http", "/path", request_path().map(|path| Ready::Http { path }))])
+}
+
+/// The path of a request.
+pub(super) fn request_path() -> Form<String> {
+    string().check(|path| match path.starts_with('/') {
+        true => Ok(path),
+        false => Err("a path starts with `/`".to_owned()),
+    })
+}
+
+fn stop_signal() -> Form<i32> {
+    string().check(|name| match parse_signal(&name)? {
+        signal if signal == Signal::KILL.as_raw() || signal == Signal::STOP.as_raw() => {
+            Err(format!("`{name}` is no polite request: a program cannot answer it"))
         }
-    }
+        signal => Ok(signal),
+    })
 }

@@ -2,19 +2,26 @@
 //!
 //! A key that nobody asks for is unknown: the code that reads the settings is the list of settings.
 
-use super::choices::{Choice, choose};
-use super::document::{Entry, Member, Place, Problem, Value};
-use super::quantity::{parse_duration, parse_size};
+use super::document::{Entry, Member, Place, Problem};
+use super::form::{Form, Shape};
 use super::suggest::nearest;
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 /// The values of one table, later layers over earlier ones.
 pub(super) struct Reader {
     members: BTreeMap<String, Member>,
     /// For sentences: `[app.shop]`.
     table: String,
-    asked: Vec<&'static str>,
+    asked: Vec<(Key, Shape)>,
+}
+
+/// A key that was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Key {
+    /// This one.
+    Name(&'static str),
+    /// Every one that begins so.
+    Prefix(&'static str),
 }
 
 impl Reader {
@@ -24,33 +31,56 @@ impl Reader {
     }
 
     /// The value of a key that may be missing.
-    pub(super) fn take(&mut self, key: &'static str) -> Option<Entry> {
-        self.asked.push(key);
-        self.members.remove(key).map(|member| member.entry)
+    pub(super) fn take<T: 'static>(
+        &mut self,
+        key: &'static str,
+        form: Form<T>,
+    ) -> Result<Option<T>, Problem> {
+        let read = self.members.remove(key).map(|member| read_as(key, &form, &member.entry)).transpose();
+        self.asked.push((Key::Name(key), form.into_shape()));
+        read
     }
 
     /// The value of a key that has a default.
     ///
     /// # Panics
     /// When `defaults.toml` does not name the key; a test reads every one.
-    pub(super) fn get<T>(
-        &mut self,
-        key: &'static str,
-        read: impl FnOnce(&Entry) -> Result<T, Problem>,
-    ) -> Result<T, Problem> {
-        let entry =
-            self.take(key).unwrap_or_else(|| panic!("defaults.toml must name every setting, and so `{key}`"));
-        read(&entry).map_err(|problem| name(problem, key))
+    pub(super) fn get<T: 'static>(&mut self, key: &'static str, form: Form<T>) -> Result<T, Problem> {
+        let value = self.take(key, form)?;
+        Ok(value.unwrap_or_else(|| panic!("defaults.toml must name every setting, and so `{key}`")))
     }
 
-    /// What is left is unknown; the first of it is the error.
-    pub(super) fn finish(self) -> Result<(), Problem> {
+    /// The values of all keys that begin so, by what follows.
+    pub(super) fn take_all<T: 'static>(
+        &mut self,
+        prefix: &'static str,
+        form: Form<T>,
+    ) -> Result<BTreeMap<String, T>, Problem> {
+        let found: Vec<Member> = self
+            .members
+            .extract_if(.., |key, _| key.len() > prefix.len() && key.starts_with(prefix))
+            .map(|(_, member)| member)
+            .collect();
+        let read = found.iter().map(|member| {
+            Ok((member.key[prefix.len()..].to_owned(), read_as(&member.key, &form, &member.entry)?))
+        });
+        let read = read.collect();
+        self.asked.push((Key::Prefix(prefix), form.into_shape()));
+        read
+    }
+
+    /// What was asked for. What is left is unknown; the first of it is the error.
+    pub(super) fn finish(self) -> Result<Vec<(Key, Shape)>, Problem> {
         let unknown = self.members.into_values().min_by_key(|member| match &member.key_place {
             Place::File(range) => range.start,
             Place::Defaults | Place::Flag(_) => 0,
         });
-        let Some(Member { key, key_place, .. }) = unknown else { return Ok(()) };
-        Err(unknown_key(&key, &key_place, &self.table, &self.asked))
+        let Some(Member { key, key_place, .. }) = unknown else { return Ok(self.asked) };
+        let known = self.asked.iter().filter_map(|(asked, _)| match asked {
+            Key::Name(name) => Some(*name),
+            Key::Prefix(_) => None,
+        });
+        Err(unknown_key(&key, &key_place, &self.table, &known.collect::<Vec<_>>()))
     }
 }
 
@@ -64,96 +94,9 @@ pub(super) fn unknown_key(key: &str, place: &Place, table: &str, known: &[&str])
 }
 
 /// A problem with a value says whose value it is; the label beside it says what it should be.
-fn name(problem: Problem, key: &str) -> Problem {
-    let label = problem.label.unwrap_or(problem.message);
-    Problem { message: format!("invalid value for `{key}`"), label: Some(label), ..problem }
-}
-
-fn expected(entry: &Entry, what: &str) -> Problem {
-    Problem::new(&entry.place, format!("expected {what}, found {}", entry.value.kind()))
-}
-
-pub(super) fn string(entry: &Entry) -> Result<String, Problem> {
-    match &entry.value {
-        Value::String(text) => Ok(text.clone()),
-        _ => Err(expected(entry, "a string")),
-    }
-}
-
-pub(super) fn boolean(entry: &Entry) -> Result<bool, Problem> {
-    match &entry.value {
-        Value::Boolean(value) => Ok(*value),
-        _ => Err(expected(entry, "true or false")),
-    }
-}
-
-pub(super) fn choice<T: Choice>(entry: &Entry) -> Result<T, Problem> {
-    choose(&string(entry)?).map_err(|error| Problem::new(&entry.place, error.message).hint(error.hint))
-}
-
-/// A whole number from `least` to 4,294,967,295.
-pub(super) fn count(least: u32) -> impl FnOnce(&Entry) -> Result<u32, Problem> {
-    move |entry| match entry.value {
-        Value::Integer(number) => match u32::try_from(number) {
-            Ok(count) if count >= least => Ok(count),
-            _ if number < i64::from(least) => {
-                Err(Problem::new(&entry.place, format!("must be at least {least}")))
-            }
-            _ => Err(Problem::new(&entry.place, format!("must be at most {}", u32::MAX))),
-        },
-        _ => Err(expected(entry, "a number")),
-    }
-}
-
-pub(super) fn duration(entry: &Entry) -> Result<Duration, Problem> {
-    let units = "a duration such as \"500ms\", \"30s\", \"2m\"";
-    match &entry.value {
-        Value::String(text) => parse_duration(text)
-            .map_err(|message| Problem::new(&entry.place, message).hint(Some(format!("write {units}")))),
-        Value::Integer(number) => {
-            let hint = format!("a number needs its unit: \"{number}s\" or \"{number}ms\"");
-            Err(expected(entry, units).hint(Some(hint)))
-        }
-        _ => Err(expected(entry, units)),
-    }
-}
-
-/// A duration that is not zero.
-pub(super) fn wait(entry: &Entry) -> Result<Duration, Problem> {
-    match duration(entry)? {
-        Duration::ZERO => Err(Problem::new(&entry.place, "must be more than zero")),
-        duration => Ok(duration),
-    }
-}
-
-/// A size in bytes.
-pub(super) fn size(entry: &Entry) -> Result<u64, Problem> {
-    let units = "a size such as \"512B\", \"64KiB\", \"1MB\"";
-    match &entry.value {
-        Value::String(text) => parse_size(text)
-            .map_err(|message| Problem::new(&entry.place, message).hint(Some(format!("write {units}")))),
-        Value::Integer(number) => {
-            Err(expected(entry, units).hint(Some(format!("a number needs its unit: \"{number}B\""))))
-        }
-        _ => Err(expected(entry, units)),
-    }
-}
-
-/// A list, or one value that stands for a list of one.
-pub(super) fn list<T>(
-    entry: &Entry,
-    mut read: impl FnMut(&Entry) -> Result<T, Problem>,
-) -> Result<Vec<T>, Problem> {
-    match &entry.value {
-        Value::Array(entries) => entries.iter().map(read).collect(),
-        _ => Ok(vec![read(entry)?]),
-    }
-}
-
-/// The members of a table.
-pub(super) fn table(entry: &Entry) -> Result<&[Member], Problem> {
-    match &entry.value {
-        Value::Table(members) => Ok(members),
-        _ => Err(expected(entry, "a table")),
-    }
+fn read_as<T: 'static>(key: &str, form: &Form<T>, entry: &Entry) -> Result<T, Problem> {
+    form.read(entry).map_err(|problem| {
+        let label = problem.label.unwrap_or(problem.message);
+        Problem { message: format!("invalid value for `{key}`"), label: Some(label), ..problem }
+    })
 }

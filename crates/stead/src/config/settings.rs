@@ -3,19 +3,36 @@
 //! Every value comes from `defaults.toml`, the configuration file or the command line, in this order of strength, and
 //! has been checked. Nothing here is optional because "nobody set it": an `Option` means that the setting can be off.
 
+mod care;
+mod confinement;
+mod logs;
+mod program;
+pub(super) mod text;
+
+pub use care::{
+    Dependency, DependencyCondition, Group, GroupStrategy, HealthCheck, HealthSettings, HookSettings,
+    RecycleSettings, WatchSettings,
+};
+pub use confinement::{CgroupSettings, Identity, ResourceName};
+pub use logs::{LogPlace, LogSettings};
+pub use program::{Placeholder, Program};
+
 use super::address::ListenAddress;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// Everything one instance runs.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
     /// At least one, names unique, in the order of the file.
     pub apps: Vec<AppSettings>,
+    /// Apps that share their luck; names unique.
+    pub groups: Vec<Group>,
     /// The file they were read from, absolute; nothing when the command line said it all.
+    #[serde(with = "text")]
     pub file: Option<PathBuf>,
     /// Print JSON lines instead of text.
     pub json: bool,
@@ -24,16 +41,22 @@ pub struct Settings {
 }
 
 /// One app.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AppSettings {
     /// Letters, digits, `-`, `_` and `.`.
     pub name: String,
+    /// By which several apps can be named at once. Written as a name.
+    pub namespace: String,
+    /// Start it when it is added; else it is only known until it is asked for.
+    pub autostart: bool,
     /// What a worker runs.
     pub program: Program,
     /// Where it runs: absolute, exists.
+    #[serde(with = "text")]
     pub directory: PathBuf,
     /// The whole environment, without the variables that name descriptors or channels of Stead's own parent.
     /// `STEAD_*`, `PORT`, `NODE_*` of a worker are added when it is spawned.
+    #[serde(with = "text")]
     pub environment: BTreeMap<OsString, OsString>,
     /// Workers, at least 1.
     pub instances: u32,
@@ -59,10 +82,32 @@ pub struct AppSettings {
     pub on_ready_timeout: ReadyTimeout,
     /// When a worker is restarted, and how often.
     pub restart: RestartSettings,
+    /// Exit codes after which a worker is not restarted, 0 to 255.
+    pub stop_exit_codes: Vec<i32>,
+    /// What must be there before it starts.
+    pub depends_on: Vec<Dependency>,
     /// How a worker is ended.
     pub stop: StopSettings,
     /// Slots that a rolling reload replaces at the same time.
     pub reload_parallel: u32,
+    /// When good workers are replaced by fresh ones.
+    pub recycle: RecycleSettings,
+    /// For this long a fresh worker gets fewer requests than its turn.
+    pub slow_start: Option<Duration>,
+    /// Files whose change reloads it.
+    pub watch: Option<WatchSettings>,
+    /// A valid cron expression of 5 or 6 fields: when it is reloaded.
+    pub cron_restart: Option<String>,
+    /// As whom it runs.
+    pub identity: Identity,
+    /// What the kernel grants each worker.
+    pub cgroup: CgroupSettings,
+    /// Commands around a start.
+    pub hooks: HookSettings,
+    /// Whether a ready worker still serves.
+    pub health: HealthSettings,
+    /// Where what it prints is kept.
+    pub logs: LogSettings,
     /// What bounds and steers its requests.
     pub balancer: BalancerSettings,
 }
@@ -74,64 +119,8 @@ impl AppSettings {
     }
 }
 
-/// What a worker runs. Arguments may hold `{port}`, `{socket}` and `{fd}`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Program {
-    /// The program itself first: an absolute path that exists and may be executed.
-    pub arguments: Vec<OsString>,
-    /// How it was written, for people: `node server.js`.
-    pub display: String,
-    /// It is started as a Node.js program, directly or by a shell line that becomes one: give it the IPC channel.
-    pub is_node: bool,
-    /// It runs in a shell.
-    pub shell: bool,
-}
-
-impl Program {
-    /// True when an argument holds this placeholder.
-    pub fn uses(&self, placeholder: Placeholder) -> bool {
-        self.arguments
-            .iter()
-            .any(|argument| find(argument.as_bytes(), placeholder.text().as_bytes()).is_some())
-    }
-
-    /// The arguments of one worker. A placeholder without a value stays as it is.
-    pub fn arguments_with(&self, values: &[(Placeholder, &OsStr)]) -> Vec<OsString> {
-        self.arguments
-            .iter()
-            .map(|argument| {
-                values.iter().fold(argument.clone(), |argument, (placeholder, value)| {
-                    replace(&argument, placeholder.text().as_bytes(), value.as_bytes())
-                })
-            })
-            .collect()
-    }
-}
-
-/// What an argument can be given for each worker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Placeholder {
-    /// `{port}`: a loopback port of the worker's own.
-    Port,
-    /// `{socket}`: the path of a Unix socket of the worker's own.
-    Socket,
-    /// `{fd}`: number of a listening socket that the worker inherits.
-    Fd,
-}
-
-impl Placeholder {
-    /// As it is written.
-    pub fn text(self) -> &'static str {
-        match self {
-            Placeholder::Port => "{port}",
-            Placeholder::Socket => "{socket}",
-            Placeholder::Fd => "{fd}",
-        }
-    }
-}
-
 /// What happens to the connections of a port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Mode {
     /// `http` for Node.js http servers and for configured addresses, `direct` for everything else.
     Auto,
@@ -142,7 +131,7 @@ pub enum Mode {
 }
 
 /// How a program that does not ask for its connections is reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Upstream {
     /// By what the command line holds: `{socket}`, `{fd}`, else a port.
     Auto,
@@ -155,7 +144,7 @@ pub enum Upstream {
 }
 
 /// How a worker is chosen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Balance {
     /// The one that has taken what it was given and has the fewest requests.
     LeastLoaded,
@@ -166,7 +155,7 @@ pub enum Balance {
 }
 
 /// How messages are written on a Node.js program's channel (`serialization` of `child_process.fork`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Serialization {
     /// As JSON.
     Json,
@@ -175,7 +164,7 @@ pub enum Serialization {
 }
 
 /// When a worker is ready.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ready {
     /// Node.js: its first `listen()`, or its message `ready`. Others: `READY=1`, or the first accepted connection.
     Auto,
@@ -195,7 +184,7 @@ pub enum Ready {
 }
 
 /// What it means that a worker has not become ready in time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ReadyTimeout {
     /// `Assume` for a program that listens nowhere, `Fail` for all others.
     Auto,
@@ -206,7 +195,7 @@ pub enum ReadyTimeout {
 }
 
 /// When a worker is restarted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RestartPolicy {
     /// Whenever it ends.
     Permanent,
@@ -217,7 +206,7 @@ pub enum RestartPolicy {
 }
 
 /// When a worker is restarted, and how often.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RestartSettings {
     /// Which deaths.
     pub policy: RestartPolicy,
@@ -238,10 +227,12 @@ pub struct RestartSettings {
 }
 
 /// How a worker is ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StopSettings {
     /// For requests in flight to finish.
     pub grace: Duration,
+    /// The polite request to a program that is not Node.js: a signal's number.
+    pub stop_signal: i32,
     /// From the polite request to SIGTERM.
     pub terminate_after: Duration,
     /// From SIGTERM to SIGKILL.
@@ -249,7 +240,7 @@ pub struct StopSettings {
 }
 
 /// What bounds and steers the requests of an app. Sizes are in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BalancerSettings {
     /// How a worker is chosen.
     pub balance: Balance,
@@ -295,49 +286,4 @@ pub struct BalancerSettings {
     pub poison_deaths_max: u32,
     /// Tries beyond the first, whatever the reasons.
     pub replays_max: u32,
-}
-
-fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    haystack.windows(needle.len()).position(|window| window == needle)
-}
-
-fn replace(text: &OsStr, from: &[u8], to: &[u8]) -> OsString {
-    let mut rest = text.as_bytes();
-    let mut result = Vec::with_capacity(rest.len());
-    while let Some(at) = find(rest, from) {
-        result.extend_from_slice(&rest[..at]);
-        result.extend_from_slice(to);
-        rest = &rest[at + from.len()..];
-    }
-    result.extend_from_slice(rest);
-    OsString::from_vec(result)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn program(arguments: &[&str]) -> Program {
-        let arguments = arguments.iter().map(OsString::from).collect();
-        Program { arguments, display: String::new(), is_node: false, shell: false }
-    }
-
-    #[test]
-    fn placeholders_are_filled_wherever_they_stand() {
-        let check = |arguments: &[&str], expected: &[&str]| {
-            let values =
-                [(Placeholder::Port, OsStr::new("4001")), (Placeholder::Socket, OsStr::new("/run/a.sock"))];
-            assert_eq!(program(arguments).arguments_with(&values), expected);
-        };
-        check(&["serve", "--port={port}"], &["serve", "--port=4001"]);
-        check(&["{port}{port}", "unix:{socket}"], &["40014001", "unix:/run/a.sock"]);
-        check(&["{fd}", "{Port}", "{", ""], &["{fd}", "{Port}", "{", ""]);
-    }
-
-    #[test]
-    fn a_program_knows_which_placeholders_it_uses() {
-        let program = program(&["serve", "fd://{fd}"]);
-        assert!(program.uses(Placeholder::Fd));
-        assert!(!program.uses(Placeholder::Port));
-    }
 }

@@ -7,7 +7,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 /// Splits a line into words at blanks; quotes and backslashes keep blanks, nothing else is special.
 ///
 /// Nothing when a quote is not closed.
-pub(super) fn split(line: &OsStr) -> Option<Vec<OsString>> {
+pub(crate) fn split(line: &OsStr) -> Option<Vec<OsString>> {
     let mut words = Vec::new();
     let mut word: Option<Vec<u8>> = None;
     let mut quote: Option<u8> = None;

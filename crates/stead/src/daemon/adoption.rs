@@ -1,27 +1,28 @@
 //! Takes a started process under the app's care: its output is read, its channel heard, its readiness watched for.
 
-use std::collections::BTreeMap;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use stead_balancer::Road;
-use stead_process::node::{Channel, Receiver};
+use stead_process::node::{Channel, Continuation, Receiver};
 use stead_supervisor::{Input, WorkerId};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::app::AppTask;
 use super::console::{Source, Stream};
-use super::launch::{Launch, Launched};
+use super::held::{self, Part};
+use super::launch::{Ends, Launch, Launched};
 use super::message::Message;
 use super::notify::NotifySocket;
 use super::probe::{self, Check};
 use super::pump::pump;
 use super::settings::for_channel;
-use super::worker::{Link, NodeLink, Worker};
-use crate::config::Ready;
+use super::worker::{Leader, Link, NodeLink, Worker};
+use crate::config::{Ready, Serialization};
 
 /// How soon after the end of its channel a process has usually ended.
 const EXIT_FOLLOWS: Duration = Duration::from_millis(100);
@@ -41,59 +42,97 @@ impl AppTask {
     }
 
     fn adopt(&mut self, worker: WorkerId, slot: u32, launched: Launched) {
-        let Launched { child, stdout, stderr, channel, join, road, notify, mut belongings } = launched;
-        for (stream, descriptor) in [(Stream::Stdout, stdout), (Stream::Stderr, stderr)] {
-            let source = Source { app: self.settings.name.clone(), slot, stream };
-            // It ends with the stream, which may outlive the worker, and loses nothing that was written.
-            tokio::spawn(pump(descriptor, Arc::clone(&self.shared.console), source));
-        }
+        let Launched { child, ends, road, belongings } = launched;
+        self.hold(worker, &ends);
         let pid = child.pid;
-        self.shared.children.claim(child.id, self.inbox.clone(), worker);
-        let link = match channel.map(|channel| Channel::open(channel, for_channel(&self.settings))) {
-            None => Link::Signals,
-            Some(Ok((channel, receiver))) => {
-                tokio::spawn(listen_to(worker, receiver, self.inbox.clone()));
-                Link::Node(NodeLink::new(channel))
-            }
-            Some(Err(error)) => {
-                self.say(&format!("the channel of worker {worker} cannot be used: {error}"));
-                Link::Signals
-            }
-        };
-        let mut roads = BTreeMap::new();
-        if let Some(road) = road {
-            roads.extend(self.ports.configured().map(|port| (port, road)));
-        }
-        if let Some(join) = join {
-            belongings.tasks.push(tokio::spawn(await_join(worker, join, self.inbox.clone())));
-        }
-        if matches!(link, Link::Signals) {
-            let road = roads.values().next().cloned();
-            belongings.tasks.extend(self.watch_readiness(worker, road, notify));
-        }
+        let roads = road.and_then(|road| Some((self.ports.configured()?, road))).into_iter().collect();
         let process = Worker {
             slot,
-            child,
+            child: Leader { id: child.id, pid },
             started: Instant::now(),
-            link,
+            link: Link::Signals,
             roads,
             routed: false,
             draining: None,
+            healthy: None,
             wedged: false,
             asked_to_end: false,
+            taps: Vec::new(),
             belongings,
         };
-        self.workers.insert(worker, process);
+        self.attend(worker, process, ends);
         self.input(Input::Started { worker, pid });
+    }
+
+    /// Has the keeper keep what must outlive this daemon.
+    fn hold(&self, worker: WorkerId, ends: &Ends) {
+        let parts = [
+            (Part::Stdout, ends.stdout.as_ref().map(AsFd::as_fd)),
+            (Part::Stderr, ends.stderr.as_ref().map(AsFd::as_fd)),
+            (Part::Channel, ends.channel.as_ref().map(|(channel, ..)| channel.as_fd())),
+            (Part::Join, ends.join.as_ref().map(AsFd::as_fd)),
+            (Part::Notify, ends.notify.as_ref().map(AsFd::as_fd)),
+        ];
+        for (part, descriptor) in parts {
+            let Some(descriptor) = descriptor else { continue };
+            if let Err(error) = self.shared.keeper.hold(&held::worker(self.id, worker, part), descriptor) {
+                self.say(&format!("worker {worker} would not survive a crash of the daemon: {error}"));
+            }
+        }
+    }
+
+    /// Listens to a process in all the ways it can speak.
+    pub(super) fn attend(&mut self, worker: WorkerId, mut process: Worker, ends: Ends) {
+        let Ends { stdout, stderr, channel, join, notify } = ends;
+        for (stream, descriptor) in [(Stream::Stdout, stdout), (Stream::Stderr, stderr)] {
+            let source = Source { app: self.settings.name.clone(), slot: process.slot, stream };
+            let Some(descriptor) = descriptor else { continue };
+            // It ends with the stream, which may outlive the worker, and loses nothing that was written.
+            let console = Arc::clone(&self.shared.console);
+            process.taps.push(tokio::spawn(async move { drop(pump(descriptor, console, source).await) }));
+        }
+        self.shared.children.claim(process.child.id, self.inbox.clone(), worker);
+        if let Some((channel, serialization, from)) = channel {
+            match self.link_over(worker, (channel, serialization), from) {
+                Ok(link) => process.link = Link::Node(link),
+                Err(error) => {
+                    self.say(&format!("the channel of worker {worker} cannot be used: {error}"));
+                }
+            }
+        }
+        if let Some(join) = join {
+            process.belongings.tasks.push(tokio::spawn(await_join(worker, join, self.inbox.clone())));
+        }
+        if matches!(process.link, Link::Signals) {
+            let road = process.roads.values().next().cloned();
+            process.belongings.tasks.extend(self.watch_readiness(worker, road, notify));
+        }
+        self.workers.insert(worker, process);
     }
 
     /// A Node.js process below the worker has come for its channel: from now on the worker is a Node.js one.
     pub(super) fn joined(&mut self, worker: WorkerId, channel: OwnedFd) {
-        let Some(process) = self.workers.get_mut(&worker) else { return };
-        if let Ok((channel, receiver)) = Channel::open(channel, stead_process::node::Serialization::Json) {
-            tokio::spawn(listen_to(worker, receiver, self.inbox.clone()));
-            process.link = Link::Node(NodeLink { online: true, ..NodeLink::new(channel) });
+        let name = held::worker(self.id, worker, Part::Channel);
+        if let Err(error) = self.shared.keeper.hold(&name, channel.as_fd()) {
+            self.say(&format!("worker {worker} would not survive a crash of the daemon: {error}"));
         }
+        let link = self.link_over(worker, (channel, Serialization::Json), Continuation::default());
+        if let (Some(process), Ok(mut link)) = (self.workers.get_mut(&worker), link) {
+            link.online = true;
+            process.link = Link::Node(link);
+        }
+    }
+
+    fn link_over(
+        &self,
+        worker: WorkerId,
+        (channel, serialization): (OwnedFd, Serialization),
+        from: Continuation,
+    ) -> std::io::Result<NodeLink> {
+        let (channel, receiver) = Channel::resume(channel, for_channel(serialization), from)?;
+        let released = Arc::new(AtomicBool::new(false));
+        let listening = listen_to(worker, receiver, self.inbox.clone(), Arc::clone(&released));
+        Ok(NodeLink::new((channel, serialization), (tokio::spawn(listening), released)))
     }
 
     /// Waits for the first sign of readiness that the configuration accepts.
@@ -145,11 +184,20 @@ async fn await_join(worker: WorkerId, join: UnixListener, inbox: mpsc::Unbounded
     }
 }
 
-async fn listen_to(worker: WorkerId, mut receiver: Receiver, inbox: mpsc::UnboundedSender<Message>) {
+async fn listen_to(
+    worker: WorkerId,
+    mut receiver: Receiver,
+    inbox: mpsc::UnboundedSender<Message>,
+    released: Arc<AtomicBool>,
+) {
     while let Some(received) = receiver.next().await {
         if inbox.send(Message::Node { worker, received }).is_err() {
             return;
         }
+    }
+    if released.load(Ordering::Relaxed) {
+        // It goes on elsewhere.
+        return;
     }
     // Nearly always the process ends in the same moment; its exit then says more than this.
     tokio::time::sleep(EXIT_FOLLOWS).await;

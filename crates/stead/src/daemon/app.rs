@@ -1,22 +1,33 @@
 //! The task of one app: performs what its supervisor decides and tells it what happens. No policy in here.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use stead_balancer::{Death, PoolEvent};
-use stead_control::{Event as Heard, Progress};
+use stead_control::{Definition, Event as Heard, Progress};
 use stead_process::keeper::{Exit, Signal};
 use stead_process::node::ClusterMessage;
 use stead_supervisor::{Action, App, ExitKind, Input, WorkerId};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
+use super::held;
+use super::history;
 use super::message::Message;
+use super::operator::pairs;
 use super::ports::{ListenError, PortId, Ports};
+use super::registry::{AppHandle, Rest};
+use super::renew::{How, Renewal};
+use super::resume;
 use super::settings::{Shown, for_supervisor};
 use super::shared::Shared;
 use super::worker::{Link, Worker};
 use crate::config::{AppSettings, Mode};
+
+/// How often an app is measured, and its counters are kept for the next daemon.
+const BEAT: Duration = Duration::from_secs(1);
 
 /// How often pools look for workers that take nothing.
 const WEDGE_LOOK: Duration = Duration::from_millis(250);
@@ -44,12 +55,31 @@ pub(super) struct AppTask {
     pub(super) rests: bool,
     /// It is to be forgotten once it rests.
     pub(super) leaving: bool,
+    /// How it was asked for.
+    pub(super) definition: Arc<Definition>,
+    /// The number of workers, if it was changed since.
+    pub(super) scaled: Option<u32>,
+    /// How its last processes ended, for people.
+    pub(super) ends: history::Exits,
+    pub(super) rate: history::Rate,
+    /// Something that the next daemon has to know has changed.
+    changed: bool,
+}
+
+/// What a task is made of.
+pub(super) struct Parts {
+    pub(super) id: u32,
+    pub(super) settings: AppSettings,
+    pub(super) definition: Arc<Definition>,
+    pub(super) machine: App,
+    pub(super) ports: Ports,
+    pub(super) shown: Shown,
 }
 
 /// Runs an app until it is deleted.
 pub(super) async fn run(mut task: AppTask, mut messages: mpsc::UnboundedReceiver<Message>) {
     let mut look = tokio::time::interval(WEDGE_LOOK);
-    task.begin();
+    let mut beat = tokio::time::interval(BEAT);
     loop {
         while let Some(action) = task.machine.poll_action() {
             task.perform(action).await;
@@ -57,18 +87,25 @@ pub(super) async fn run(mut task: AppTask, mut messages: mpsc::UnboundedReceiver
         if task.rests && task.leaving {
             break;
         }
+        if std::mem::take(&mut task.changed) {
+            task.save();
+        }
         let timeout = task.machine.poll_timeout();
         tokio::select! {
             message = messages.recv() => match message {
+                Some(Message::HandOver { done }) => return task.hand_over(messages, done).await,
                 Some(message) => task.hear(message),
                 None => break,
             },
+            _ = beat.tick() => task.beat(),
             () = sleep_until(timeout) => task.input(Input::Timeout),
             _ = look.tick() => task.ports.iter().for_each(|(_, port)| port.pool.look_for_wedged()),
         }
     }
     task.ports.close_all();
+    task.shared.keeper.release(&held::state(task.id));
     task.shared.registry.remove(task.id);
+    task.hear_all(&Heard::AppDeleted { app: task.settings.name.clone() });
 }
 
 async fn sleep_until(time: Option<Instant>) {
@@ -79,36 +116,88 @@ async fn sleep_until(time: Option<Instant>) {
 }
 
 impl AppTask {
+    pub(super) fn new(parts: Parts, shared: &Arc<Shared>, inbox: mpsc::UnboundedSender<Message>) -> Self {
+        let Parts { id, settings, definition, machine, ports, shown } = parts;
+        Self {
+            id,
+            settings: Arc::new(settings),
+            shared: Arc::clone(shared),
+            machine,
+            workers: BTreeMap::new(),
+            ports,
+            inbox,
+            reloads: HashMap::new(),
+            next_reload: 1,
+            shown,
+            refusal: None,
+            last_exits: HashMap::new(),
+            exits: super::report::Exits::default(),
+            rests: false,
+            leaving: false,
+            definition,
+            scaled: None,
+            ends: history::Exits::default(),
+            rate: history::Rate::default(),
+            changed: true,
+        }
+    }
+
+    /// For the registry.
+    pub(super) fn handle(&self) -> AppHandle {
+        AppHandle {
+            id: self.id,
+            name: self.settings.name.clone(),
+            definition: Arc::clone(&self.definition),
+            inbox: self.inbox.clone(),
+            rests: self.rests,
+            rest: Rest::AsAsked,
+            grace: self.settings.stop.grace,
+            scaled: self.scaled,
+        }
+    }
+
     pub(super) fn input(&mut self, input: Input) {
         self.machine.handle(Instant::now(), input);
+        self.changed = true;
+    }
+
+    /// Once a second.
+    fn beat(&mut self) {
+        if self.rests {
+            return;
+        }
+        let requests = self.ports.iter().map(|(_, port)| port.pool.snapshot().counters.requests).sum();
+        self.rate.note(Instant::now(), requests);
+        self.changed = true;
     }
 
     fn hear(&mut self, message: Message) {
+        self.changed |= message.changes();
         match message {
+            // Seen to where messages are taken in.
+            Message::HandOver { .. } => (),
             Message::Exited { worker, exit } => self.exited(worker, exit),
             Message::Node { worker, received } => self.hear_node(worker, received),
             Message::ChannelEnded { worker } => self.channel_ended(worker),
             Message::Joined { worker, channel } => self.joined(worker, channel),
             Message::Pool { port, event } => self.hear_pool(port, event),
             Message::Ready { worker } => self.input(Input::Ready { worker }),
-            Message::Reload { progress } => self.reload(progress),
-            Message::Reconfigure(settings) => self.reconfigure(*settings),
+            Message::Renew(renewal) => self.renew(renewal),
+            Message::Renewed(renewed) => self.renewed(renewed),
+            Message::Connect { worker, key, connection } => self.connect(worker, key, connection),
+            Message::Reset => self.reset(),
             Message::Scale(instances) => self.scale(instances),
-            Message::Start { answer } => drop(answer.send(self.start_again())),
+            Message::Start { progress } => self.start(progress),
+            Message::Redefine(definition) => self.definition = definition,
             Message::Stop { now } => self.stop(now),
             Message::Delete { now } => {
                 self.leaving = true;
                 self.stop(now);
             }
-            Message::Send { message, answer } => {
-                let sent = |worker: &mut Worker| match worker.node() {
-                    Some(link) => link.open && link.channel.send(&message).is_ok(),
-                    None => false,
-                };
-                let count = self.workers.values_mut().map(sent).filter(|sent| *sent).count();
-                // Whoever asked may have gone.
-                let _unheard = answer.send(count as u32);
-            }
+            // Whoever asked may have gone; then nobody has to know.
+            Message::Send { slot, message, answer } => drop(answer.send(self.send(slot, &message))),
+            Message::Signal { slot, signal, answer } => drop(answer.send(self.pass_on(slot, signal))),
+            Message::Environment { answer } => drop(answer.send(pairs(&self.settings.environment))),
             Message::Status { answer } => drop(answer.send(self.status())),
             Message::Poisoned { answer } => drop(answer.send(self.poisoned())),
         }
@@ -119,6 +208,7 @@ impl AppTask {
             Action::Spawn { worker, slot } => self.spawn(worker, slot).await,
             Action::Route { worker } => self.route(worker),
             Action::Drain { worker } => self.drain(worker),
+            Action::Suspend { worker } => self.suspend(worker),
             Action::StopPolitely { worker } => self.stop_politely(worker),
             Action::Terminate { worker } => self.signal(worker, Signal::TERM),
             Action::Kill { worker } => self.signal(worker, Signal::KILL),
@@ -146,6 +236,14 @@ impl AppTask {
             self.ports.drain(port, worker);
         }
         self.check_drained(worker);
+    }
+
+    /// No more requests for now; what is in flight goes on.
+    fn suspend(&mut self, worker: WorkerId) {
+        if let Some(process) = self.workers.get_mut(&worker) {
+            process.routed = false;
+            self.ports.iter().for_each(|(port, _)| self.ports.drain(port, worker));
+        }
     }
 
     fn check_drained(&mut self, worker: WorkerId) {
@@ -199,6 +297,22 @@ impl AppTask {
         }
     }
 
+    /// To Node.js workers that listen to messages; returns how many.
+    fn send(&mut self, slot: Option<u32>, message: &Value) -> u32 {
+        let meant = self.workers.values_mut().filter(|worker| slot.is_none_or(|slot| worker.slot == slot));
+        let sent = |worker: &mut Worker| match worker.node() {
+            Some(link) => link.open && link.channel.send(message).is_ok(),
+            None => false,
+        };
+        meant.map(sent).filter(|sent| *sent).count() as u32
+    }
+
+    /// A signal of the user's, which Stead neither asked for nor needs to understand; returns how many workers got it.
+    fn pass_on(&self, slot: Option<u32>, signal: Signal) -> u32 {
+        let meant = self.workers.values().filter(|worker| slot.is_none_or(|slot| worker.slot == slot));
+        meant.map(|worker| self.shared.keeper.signal(worker.child.id, signal)).count() as u32
+    }
+
     fn channel_ended(&mut self, worker: WorkerId) {
         let Some(link) = self.link(worker) else { return };
         link.open = false;
@@ -244,6 +358,7 @@ impl AppTask {
 
     fn exited(&mut self, worker: WorkerId, exit: Exit) {
         let Some(process) = self.workers.remove(&worker) else { return };
+        resume::release(&self.shared, self.id, worker, process.child.id);
         if let Link::Node(link) = &process.link {
             link.unaccepted.clear();
         }
@@ -259,7 +374,7 @@ impl AppTask {
         if !process.asked_to_end {
             self.last_exits.insert(process.slot, exit);
         }
-        self.exits.note(&self.ports, worker, (process.child.pid, exit));
+        self.exits.note(&self.ports, worker, (&process, exit));
         // To a request it matters whether it may be to blame. It is not if Stead ended the worker for another reason.
         let blameless = kind.outside || (process.asked_to_end && !process.wedged);
         self.ports.remove(worker, Death { outside: blameless });
@@ -272,16 +387,7 @@ impl AppTask {
         self.input(Input::Exited { worker, exit: kind });
     }
 
-    fn reload(&mut self, progress: Option<mpsc::Sender<Progress>>) {
-        let id = self.next_reload;
-        self.next_reload += 1;
-        if let Some(progress) = progress {
-            self.reloads.insert(id, progress);
-        }
-        self.input(Input::Reload { id });
-    }
-
-    fn reconfigure(&mut self, settings: AppSettings) {
+    pub(super) fn reconfigure(&mut self, settings: AppSettings) {
         let old = &self.settings;
         if (&old.listen, old.mode, &old.ports, old.balancer)
             != (&settings.listen, settings.mode, &settings.ports, settings.balancer)
@@ -295,6 +401,8 @@ impl AppTask {
 
     fn scale(&mut self, instances: u32) {
         self.settings = Arc::new(AppSettings { instances, ..(*self.settings).clone() });
+        self.scaled = Some(instances);
+        self.shared.registry.set_scaled(self.id, instances);
         self.input(Input::Scale(instances));
         self.hear_all(&Heard::Scaled { app: self.settings.name.clone(), instances });
     }
@@ -354,24 +462,75 @@ impl AppTask {
         drop(self.shared.events.send(event.clone()));
     }
 
-    fn begin(&mut self) {
+    pub(super) fn begin(&mut self) {
         if !self.settings.program.is_node {
             self.serve_configured();
         }
         self.input(Input::Start);
     }
 
-    /// Starts what rests; what runs and has failed is tried again at once.
-    fn start_again(&mut self) -> Result<(), ListenError> {
+    fn start(&mut self, progress: mpsc::Sender<Progress>) {
         if self.rests {
-            self.ports.bind_configured(&self.settings)?;
-            self.shown = Shown { serves: !self.ports.is_empty(), was_ready: false };
-            self.rests = false;
-            self.shared.registry.set_rests(self.id, false);
-            self.input(Input::Reconfigure(for_supervisor(&self.settings, self.shown)));
+            let progress = Some(progress);
+            return self.renew(Renewal { how: How::Restart, environment: None, progress });
         }
         self.begin();
+        // Whoever asked may have gone.
+        drop(progress.try_send(Progress::Done { apps: vec![self.settings.name.clone()] }));
+    }
+
+    /// From rest, with the settings it has now.
+    pub(super) fn start_again(&mut self) -> Result<(), ListenError> {
+        self.ports.bind_configured(&self.settings)?;
+        self.shown = Shown { serves: !self.ports.is_empty(), was_ready: false };
+        self.rests = false;
+        self.shared.registry.set_rests(self.id, false);
+        self.input(Input::Reconfigure(for_supervisor(&self.settings, self.shown)));
+        self.begin();
         Ok(())
+    }
+
+    /// A connection from the daemon that this one relieved.
+    fn connect(&mut self, worker: WorkerId, key: String, connection: OwnedFd) {
+        let message = ClusterMessage::NewConnection { key, remote: None };
+        if let Some(link) = self.link(worker) {
+            // A worker that is gone leaves its connections closed, which is how the other side learns it.
+            drop(link.channel.cluster(message, Some(connection)));
+        }
+    }
+
+    /// Counters begin anew.
+    fn reset(&mut self) {
+        self.ports.iter().for_each(|(_, port)| port.pool.reset());
+        self.input(Input::ResetCounts);
+        self.last_exits.clear();
+        self.ends.clear();
+    }
+
+    /// Stops listening to workers, writes down where they are, and lets what was begun be finished.
+    async fn hand_over(mut self, mut messages: mpsc::UnboundedReceiver<Message>, done: oneshot::Sender<()>) {
+        for (id, process) in &mut self.workers {
+            process.let_go().await;
+            if let Link::Node(link) = &mut process.link
+                && let Some(left) = &mut link.left
+            {
+                resume::pass_on(self.id, *id, left, &self.shared.successor);
+            }
+        }
+        // The last that workers said to this process.
+        while let Ok(message) = messages.try_recv() {
+            if let Message::Node { worker, received } = message {
+                self.hear_node(worker, received);
+            }
+        }
+        self.save();
+        for process in self.workers.values_mut() {
+            process.belongings.files.clear();
+        }
+        // Nobody waits if the keeper has given up meanwhile.
+        let _unheard = done.send(());
+        // The pools go on until this process ends; what they tell is the successor's business now.
+        while messages.recv().await.is_some() {}
     }
 
     fn stop(&mut self, now: bool) {

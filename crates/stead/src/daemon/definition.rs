@@ -1,36 +1,29 @@
-//! How apps were asked for: the words, the directory and the environment. Evaluated again for every restart and reload, so
-//! that a changed file is taken over.
+//! How apps were asked for, made into settings: at the start, and again for every restart and reload, so that a changed file
+//! is taken over.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
-use std::path::PathBuf;
+
+use stead_control::{Definition, Text};
 
 use crate::cli::{self, Report};
 use crate::config::{self, Settings};
 
-/// What was typed, where, and in which environment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Definition {
-    /// The words after `stead run` or `stead start`.
-    pub(super) arguments: Vec<OsString>,
-    /// Absolute.
-    pub(super) directory: PathBuf,
-    /// Whole.
-    pub(super) environment: BTreeMap<OsString, OsString>,
+/// These words in this process's directory and environment.
+pub(super) fn here(arguments: &[OsString]) -> io::Result<Definition> {
+    Ok(Definition {
+        arguments: arguments.iter().cloned().map(Text::from).collect(),
+        directory: std::env::current_dir()?.into(),
+        environment: std::env::vars_os().map(|(name, value)| (name.into(), value.into())).collect(),
+    })
 }
 
-impl Definition {
-    /// These words in this process's directory and environment.
-    pub(super) fn here(arguments: Vec<OsString>) -> io::Result<Self> {
-        let environment = std::env::vars_os().collect();
-        Ok(Self { arguments, directory: std::env::current_dir()?, environment })
-    }
-
-    /// What is to run.
-    pub(super) fn evaluate(&self) -> Result<Settings, Report> {
-        let arguments = cli::parse_run(&self.arguments)?;
-        config::load_from(&arguments, &self.directory, &self.environment)
-            .map_err(|error| Report::from(&error))
-    }
+/// What is to run.
+pub(super) fn evaluate(definition: &Definition) -> Result<Settings, Report> {
+    let words: Vec<OsString> = definition.arguments.iter().cloned().map(Text::into_os_string).collect();
+    let environment = definition.environment.iter().cloned();
+    let environment = environment.map(|(name, value)| (name.into_os_string(), value.into_os_string()));
+    let arguments = cli::parse_run(&words)?;
+    config::load_from(&arguments, definition.directory.as_path(), &environment.collect())
+        .map_err(|error| Report::from(&error))
 }

@@ -6,29 +6,37 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use stead_control::RuntimeDirectory;
+
+/// Numbers of sockets that each daemon of a keeper has for itself.
+const SOCKETS_EACH: u64 = 1 << 24;
 
 /// A private folder; gone when dropped.
 pub(super) struct Folder {
     path: PathBuf,
     next_socket: AtomicU64,
+    /// Another daemon goes on with it.
+    left: AtomicBool,
 }
 
 impl Folder {
-    /// Makes `parent/<keeper_pid>`, and removes those of keepers that no longer run.
-    pub(super) fn create(parent: &Path, keeper_pid: u32) -> io::Result<Self> {
+    /// Makes `parent/<keeper_pid>`, or goes on with that of the daemon before this one, and removes those of keepers that no
+    /// longer run. `epoch` is another for each daemon of a keeper.
+    pub(super) fn open(parent: &Path, keeper_pid: u32, epoch: u32) -> io::Result<Self> {
         sweep(parent);
         let path = parent.join(keeper_pid.to_string());
-        if path.exists() {
-            // Of this keeper's previous daemon, which was killed.
-            fs::remove_dir_all(&path)?;
-        }
         fs::DirBuilder::new().mode(0o700).recursive(true).create(&path)?;
-        let folder = Self { path, next_socket: AtomicU64::new(1) };
+        let first = u64::from(epoch) * SOCKETS_EACH;
+        let folder = Self { path, next_socket: AtomicU64::new(first), left: AtomicBool::new(false) };
         fs::write(folder.preload(), stead_process::node::PRELOAD)?;
         Ok(folder)
+    }
+
+    /// Another daemon goes on with it.
+    pub(super) fn leave(&self) {
+        self.left.store(true, Ordering::Relaxed);
     }
 
     /// The module that Node.js workers load first.
@@ -44,6 +52,9 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
+        if self.left.load(Ordering::Relaxed) {
+            return;
+        }
         // What cannot be removed now is swept by the next instance.
         drop(fs::remove_dir_all(&self.path));
     }
@@ -79,7 +90,7 @@ mod tests {
         let parent = tempfile::tempdir().expect("a temporary folder");
         let abandoned = parent.path().join(u32::MAX.to_string());
         fs::create_dir(&abandoned).expect("writable");
-        let folder = Folder::create(parent.path(), std::process::id()).expect("writable");
+        let folder = Folder::open(parent.path(), std::process::id(), 1).expect("writable");
         let mode = fs::metadata(&folder.path).expect("it is there").permissions().mode();
         assert_eq!(mode & 0o777, 0o700);
         assert!(folder.preload().exists());

@@ -1,32 +1,37 @@
 //! One instance of Stead: starts the apps of the configuration, hears signals and the control API, and ends when they have.
 
-use std::collections::HashMap;
 use std::ffi::OsString;
-use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime};
 
+use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use serde::{Deserialize, Serialize};
 use stead_balancer::Lanes;
-use stead_control::{RuntimeDirectory, Server};
-use stead_process::keeper::{Event, Events, Keeper, Welcome};
+use stead_control::{Definition, RuntimeDirectory, Server};
+use stead_process::keeper::{Event, Events, Inheritance, Keeper, Welcome};
 use tokio::sync::{broadcast, watch};
 
 use super::children::Children;
 use super::console::Console;
-use super::definition::Definition;
+use super::definition;
 use super::folder::Folder;
+use super::held::{self, Held};
 use super::operator::Desk;
 use super::registry::Registry;
+use super::resume::Estate;
 use super::shared::{Shared, refused};
-use super::signals;
+use super::successor::Successor;
+use super::{relief, signals, state};
 use crate::cli::{self, ExitCode, Report};
 use crate::config::{self, AppSettings, ConfigError, Settings};
 
 /// Events that may wait for a slow reader of the control API.
 const EVENTS_MAX: usize = 1024;
+/// The name of what holds for the whole instance.
+const FRAME: &str = "frame";
 /// Descriptors a worker may have, and this process: as many as the system permits up to this.
 const OPEN_FILES_MAX: u64 = 65_536;
 
@@ -56,12 +61,17 @@ pub fn run(purpose: &Purpose) -> ExitCode {
                 return cli::output::error(&report);
             }
         };
-        let code = match start(purpose, &keeper, welcome).await {
+        let outcome = match start(purpose, &keeper, welcome).await {
             Ok(instance) => instance.serve(events).await,
-            Err(report) => cli::output::error(&report),
+            Err(report) => Outcome::Ended(cli::output::error(&report)),
         };
-        keeper.finish(code.into());
-        code
+        match outcome {
+            Outcome::Relieved => ExitCode::Ok,
+            Outcome::Ended(code) => {
+                keeper.finish(code.into());
+                code
+            }
+        }
     })
 }
 
@@ -78,37 +88,53 @@ pub fn decline(code: ExitCode) -> ExitCode {
     code
 }
 
+/// How a daemon's work ended.
+enum Outcome {
+    /// With everything that ran.
+    Ended(ExitCode),
+    /// Another daemon does it now.
+    Relieved,
+}
+
 struct Instance {
     shared: Arc<Shared>,
-    held: HashMap<String, OwnedFd>,
-    /// What it begins with.
-    first: Option<(Arc<Definition>, Vec<AppSettings>)>,
-    socket: PathBuf,
+    frame: Frame,
+    begin: Beginning,
     server: Server,
 }
 
-/// What the words of a foreground instance come to; nothing for one in the background, which gets its apps later.
-struct Plan {
-    first: Option<(Arc<Definition>, Vec<AppSettings>)>,
-    lanes: u32,
-    json: bool,
+/// What an instance begins with.
+enum Beginning {
+    /// The apps of these words.
+    Apps(Arc<Definition>, Vec<AppSettings>),
+    /// Nothing: apps come later.
+    Empty,
+    /// What the daemon before this one left, and the way to it if it is still there.
+    Estate(Estate, Option<OwnedFd>),
 }
 
-impl Plan {
-    fn of(purpose: &Purpose) -> Result<Self, Report> {
-        let Purpose::Foreground(arguments) = purpose else {
-            return Ok(Self { first: None, lanes: config::lanes_default(), json: false });
-        };
-        let definition = Definition::here(arguments.clone())
-            .map_err(|error| Report::from(&ConfigError::NoCurrentDirectory(error)))?;
-        let Settings { apps, lanes, json, .. } = definition.evaluate()?;
-        Ok(Self { first: Some((Arc::new(definition), apps)), lanes, json })
-    }
+/// What holds for the whole instance, and outlives its daemons.
+#[derive(Debug, Serialize, Deserialize)]
+struct Frame {
+    background: bool,
+    json: bool,
+    lanes: u32,
+}
+
+/// The frame of a new instance, and what it begins with.
+fn plan(purpose: &Purpose) -> Result<(Frame, Beginning), Report> {
+    let Purpose::Foreground(arguments) = purpose else {
+        let frame = Frame { background: true, json: false, lanes: config::lanes_default() };
+        return Ok((frame, Beginning::Empty));
+    };
+    let definition =
+        definition::here(arguments).map_err(|error| Report::from(&ConfigError::NoCurrentDirectory(error)))?;
+    let Settings { apps, lanes, json, .. } = definition::evaluate(&definition)?;
+    Ok((Frame { background: false, json, lanes }, Beginning::Apps(Arc::new(definition), apps)))
 }
 
 /// Everything that can fail before the first worker is started.
 async fn start(purpose: &Purpose, keeper: &Keeper, welcome: Welcome) -> Result<Instance, Report> {
-    let plan = Plan::of(purpose)?;
     let failed = |what: &str, error: &dyn std::error::Error| {
         Report::new(ExitCode::Failure, format!("failed to {what}")).cause(cli::in_one_line(error))
     };
@@ -116,18 +142,26 @@ async fn start(purpose: &Purpose, keeper: &Keeper, welcome: Welcome) -> Result<I
     directory.create().map_err(|error| failed("make the runtime directory", &error))?;
     // Others' remains; what cannot be removed harms nobody.
     drop(directory.sweep());
-    let folder = Folder::create(directory.path(), welcome.keeper_pid)
+    let Inheritance { children, held, lost, peer } =
+        keeper.take_over().await.map_err(|error| failed("take over from the keeper", &error))?;
+    let mut held = Held::new(held);
+    let (frame, begin) = match held.take(FRAME).and_then(|memory| state::read(memory).ok()) {
+        Some(frame) => (frame, None),
+        None => plan(purpose).map(|(frame, begin)| (frame, Some(begin)))?,
+    };
+    let frame: Frame = frame;
+    let folder = Folder::open(directory.path(), welcome.keeper_pid, welcome.daemon_starts)
         .map_err(|error| failed("make a folder for sockets", &error))?;
-    let socket = directory.socket(welcome.keeper_pid);
-    let listener = stead_control::bind(&socket).map_err(|error| failed("open the control socket", &error))?;
-    let server =
-        Server::new(listener, socket.clone()).map_err(|error| failed("open the control socket", &error))?;
-    let lanes = Lanes::start(plan.lanes as usize).map_err(|error| failed("start threads", &error))?;
+    let server = control(&directory, &welcome, keeper, &mut held)?;
+    if frame.background {
+        own(&directory, &welcome, keeper, &mut held)?;
+    }
+    let lanes = Lanes::start(frame.lanes as usize).map_err(|error| failed("start threads", &error))?;
     let shared = Shared {
         keeper: keeper.clone(),
         lanes: Arc::new(lanes),
         children: Children::default(),
-        console: Arc::new(Console::start(plan.json)),
+        console: Arc::new(Console::start(frame.json)),
         folder: Arc::new(folder),
         events: broadcast::Sender::new(EVENTS_MAX),
         open_files_max: raise_open_files(),
@@ -135,40 +169,105 @@ async fn start(purpose: &Purpose, keeper: &Keeper, welcome: Welcome) -> Result<I
         daemon_starts: welcome.daemon_starts,
         started: (SystemTime::now(), Instant::now()),
         registry: Registry::new(),
-        background: matches!(purpose, Purpose::Background { .. }),
+        background: frame.background,
         stopping: AtomicBool::new(false),
         failure: Mutex::default(),
+        upgrade: Mutex::default(),
+        successor: Successor::default(),
     };
-    let held = welcome.held.into_iter().collect();
-    Ok(Instance { shared: Arc::new(shared), held, first: plan.first, socket, server })
+    if !lost.is_empty() {
+        let text =
+            format!("{} descriptors could not be taken over; the limit of open files is too low", lost.len());
+        shared.console.say(None, &text);
+    }
+    let estate = Estate::new(held, children);
+    let begin = match begin {
+        None => Beginning::Estate(estate, peer),
+        Some(begin) => {
+            // Of a daemon that was killed while it began: now it begins anew.
+            estate.discard(keeper);
+            begin
+        }
+    };
+    Ok(Instance { shared: Arc::new(shared), frame, begin, server })
+}
+
+/// The control API: on the socket of the daemon before this one, where clients may be waiting, or on a new one.
+fn control(
+    directory: &RuntimeDirectory,
+    welcome: &Welcome,
+    keeper: &Keeper,
+    held: &mut Held,
+) -> Result<Server, Report> {
+    let failed = |error: &dyn std::error::Error| {
+        Report::new(ExitCode::Failure, "failed to open the control socket").cause(cli::in_one_line(error))
+    };
+    let socket = directory.socket(welcome.keeper_pid);
+    let listener = match held.take(held::CONTROL) {
+        Some(listener) => listener.into(),
+        None => {
+            let listener = stead_control::bind(&socket).map_err(|error| failed(&error))?;
+            keeper.hold(held::CONTROL, listener.as_fd()).map_err(|error| failed(&error))?;
+            listener
+        }
+    };
+    Server::new(listener, socket).map_err(|error| failed(&error))
+}
+
+/// Makes this the user's only instance in the background, for as long as the keeper lives.
+fn own(
+    directory: &RuntimeDirectory,
+    welcome: &Welcome,
+    keeper: &Keeper,
+    held: &mut Held,
+) -> Result<(), Report> {
+    let failed = |error: &dyn std::error::Error| {
+        Report::new(ExitCode::Failure, "failed to become the background instance")
+            .cause(cli::in_one_line(error))
+    };
+    if held.take(held::OWNER).is_none() {
+        let path = directory.path().join("background.owner");
+        let file = std::fs::File::options().create(true).write(true).truncate(false).open(path);
+        let file = file.map_err(|error| failed(&error))?;
+        // The lock belongs to the open file, which the keeper holds from here on.
+        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+            let report = Report::new(ExitCode::Failure, "the background instance runs already");
+            return Err(report.hint("`stead list` shows what it runs, `stead kill` ends it"));
+        }
+        keeper.hold(held::OWNER, file.as_fd()).map_err(|error| failed(&error))?;
+    }
+    directory.register_background(welcome.keeper_pid).map_err(|error| failed(&error))
 }
 
 impl Instance {
-    async fn serve(mut self, mut events: Events) -> ExitCode {
-        self.announce();
-        if let Some((definition, apps)) = self.first.take() {
-            for settings in apps {
-                if let Err(error) = self.shared.start_app(settings, &definition, &mut self.held) {
-                    self.shared.fail(refused(&error));
-                    self.shared.stop(true);
-                    break;
-                }
-            }
+    async fn serve(self, mut events: Events) -> Outcome {
+        let Self { shared, frame, begin, server } = self;
+        begin_with(&shared, begin);
+        // From here on the next daemon goes on instead of beginning.
+        let kept = state::write(&frame).and_then(|memory| shared.keeper.hold(FRAME, memory.as_fd()));
+        if let Err(error) = kept {
+            shared.console.say(None, &format!("a crash of the daemon would restart everything: {error}"));
         }
+        shared.keeper.serving();
         let (end, ended) = watch::channel(false);
-        let desk = Arc::new(Desk(Arc::clone(&self.shared)));
-        let serving = tokio::spawn(self.server.serve(desk, async move {
+        let desk = Arc::new(Desk(Arc::clone(&shared)));
+        let serving = tokio::spawn(server.serve(desk, async move {
             let mut ended = ended;
             // A sender that is gone means the same.
             drop(ended.wait_for(|ended| *ended).await);
         }));
-        let shared = self.shared;
         let mut changes = shared.registry.changes();
         while shared.goes_on() {
             tokio::select! {
                 event = events.next() => match event {
                     Event::Exited { child, exit } => shared.children.exited(child, exit),
                     Event::Signal(signal) => signals::hear(&shared, signal),
+                    Event::UpgradeFailed { reason } => relief::failed(&shared, &reason),
+                    Event::HandOver { peer } => {
+                        end.send_replace(true);
+                        relief::hand_over(&shared, peer).await;
+                        return Outcome::Relieved;
+                    }
                     // The keeper was killed: its children have been ended with it, and nobody waits for an answer.
                     Event::Lost => break,
                 },
@@ -178,28 +277,47 @@ impl Instance {
         end.send_replace(true);
         // What it says about its end is of no consequence any more.
         drop(serving.await);
-        drop(self.socket);
-        shared.conclude()
+        shared.keeper.release(held::CONTROL);
+        Outcome::Ended(shared.conclude())
     }
+}
 
-    fn announce(&self) {
-        let shared = &self.shared;
-        if shared.daemon_starts > 1 {
-            return shared
-                .console
-                .say(None, "the daemon died and was started again; all workers are started afresh");
+/// Starts what it begins with, or goes on with it.
+fn begin_with(shared: &Arc<Shared>, begin: Beginning) {
+    let say = |text: &str| shared.console.say(None, text);
+    match begin {
+        Beginning::Apps(definition, apps) => {
+            announce(shared, &apps);
+            for settings in apps {
+                if let Err(error) = shared.add_app(settings, &definition, false) {
+                    shared.fail(refused(&error));
+                    return shared.stop(true);
+                }
+            }
         }
-        for app in self.first.iter().flat_map(|(_, apps)| apps) {
-            shared.console.know(&app.name);
+        Beginning::Empty => say("ready for `stead start`"),
+        Beginning::Estate(estate, peer) => {
+            let workers = shared.resume(estate);
+            match peer {
+                Some(peer) => {
+                    say(&format!("version {} has taken over", env!("CARGO_PKG_VERSION")));
+                    tokio::spawn(relief::take_in(Arc::clone(shared), peer));
+                }
+                None => say(&format!("the daemon died and was started again; {workers} workers go on")),
+            }
         }
-        for app in self.first.iter().flat_map(|(_, apps)| apps) {
-            let count = app.instances;
-            let workers = if count == 1 { "worker" } else { "workers" };
-            shared.console.say(None, &format!("{}: {} ({count} {workers})", app.name, app.program.display));
-        }
-        let pid = shared.keeper_pid;
-        shared.console.say(None, &format!("pid {pid}; `stead status` shows what runs, Ctrl-C ends it"));
     }
+}
+
+fn announce(shared: &Shared, apps: &[AppSettings]) {
+    apps.iter().for_each(|app| shared.console.know(&app.name));
+    for app in apps {
+        let count = app.instances;
+        let workers = if count == 1 { "worker" } else { "workers" };
+        shared.console.say(None, &format!("{}: {} ({count} {workers})", app.name, app.program.display));
+    }
+    let pid = shared.keeper_pid;
+    shared.console.say(None, &format!("pid {pid}; `stead status` shows what runs, Ctrl-C ends it"));
 }
 
 /// Lets this process have as many descriptors as it may; returns how many workers may have.

@@ -9,14 +9,14 @@ use std::sync::Arc;
 
 use stead_balancer::Road;
 use stead_process::keeper::{Child, Keeper};
-use stead_process::node::environment;
+use stead_process::node::{Continuation, environment};
 use stead_process::spawn::{SpawnError, SpawnSpec};
 use stead_supervisor::WorkerId;
 
 use super::folder::Folder;
 use super::notify::NotifySocket;
 use super::worker::Belongings;
-use crate::config::{AppSettings, Placeholder, Upstream};
+use crate::config::{AppSettings, Placeholder, Serialization, Upstream};
 
 /// The first descriptor after the standard streams: the channel of a Node.js program, or a listening socket (`LISTEN_FDS`).
 const FIRST_DESCRIPTOR: i32 = 3;
@@ -32,17 +32,23 @@ pub(super) struct Launch<'a> {
 /// A process that was started, and our ends of what it was given.
 pub(super) struct Launched {
     pub(super) child: Child,
-    pub(super) stdout: OwnedFd,
-    pub(super) stderr: OwnedFd,
-    /// Our end of its IPC channel, if it is a Node.js program.
-    pub(super) channel: Option<OwnedFd>,
-    /// Where a Node.js process somewhere below it (behind npx, nodemon, a script) comes for its channel when it listens.
-    pub(super) join: Option<UnixListener>,
+    pub(super) ends: Ends,
     /// How it is reached, if it does not ask for its connections.
     pub(super) road: Option<Road>,
+    pub(super) belongings: Belongings,
+}
+
+/// Our ends of what a process was given.
+#[derive(Default)]
+pub(super) struct Ends {
+    pub(super) stdout: Option<OwnedFd>,
+    pub(super) stderr: Option<OwnedFd>,
+    /// Its IPC channel, if it is a Node.js program, and where another daemon stopped speaking over it.
+    pub(super) channel: Option<(OwnedFd, Serialization, Continuation)>,
+    /// Where a Node.js process somewhere below it (behind npx, nodemon, a script) comes for its channel when it listens.
+    pub(super) join: Option<UnixListener>,
     /// Where it can say `READY=1`.
     pub(super) notify: Option<NotifySocket>,
-    pub(super) belongings: Belongings,
 }
 
 /// Why a worker was not started.
@@ -91,24 +97,22 @@ impl Launch<'_> {
             road: None,
             belongings: Belongings::default(),
         };
-        let stdout = parts.stream(1)?;
-        let stderr = parts.stream(2)?;
-        let mut channel = None;
-        let mut join = None;
-        let mut notify = None;
+        let mut ends =
+            Ends { stdout: Some(parts.stream(1)?), stderr: Some(parts.stream(2)?), ..Ends::default() };
         if self.settings.program.is_node {
-            channel = Some(self.add_channel(&mut parts)?);
+            let channel = self.add_channel(&mut parts)?;
+            ends.channel = Some((channel, self.settings.serialization, Continuation::default()));
         } else {
             if self.settings.listen.is_empty() {
-                join = Some(self.add_join(&mut parts)?);
+                ends.join = Some(self.add_join(&mut parts)?);
             } else {
                 self.add_road(&mut parts)?;
             }
-            notify = Some(self.add_notify(&mut parts)?);
+            ends.notify = Some(self.add_notify(&mut parts)?);
         }
         let child = keeper.spawn(self.spec(&parts, open_files_max), parts.descriptors).await?;
         let (road, belongings) = (parts.road, parts.belongings);
-        Ok(Launched { child, stdout, stderr, channel, join, road, notify, belongings })
+        Ok(Launched { child, ends, road, belongings })
     }
 
     fn spec(&self, parts: &Parts, open_files_max: u64) -> SpawnSpec {
@@ -123,6 +127,7 @@ impl Launch<'_> {
             descriptors: parts.numbers.clone(),
             listen_pid: parts.listen_pid,
             open_files_max: Some(open_files_max),
+            ..SpawnSpec::default()
         }
     }
 
@@ -153,7 +158,7 @@ impl Launch<'_> {
         parts.give(FIRST_DESCRIPTOR, theirs);
         let preload = self.folder.preload();
         let worker = environment::Worker { id: self.worker, preload: &preload };
-        let serialization = super::settings::for_channel(self.settings);
+        let serialization = super::settings::for_channel(self.settings.serialization);
         if self.settings.remote_address {
             environment::add_worker(&mut parts.environment, FIRST_DESCRIPTOR, serialization, worker);
         } else {

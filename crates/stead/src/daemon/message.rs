@@ -1,17 +1,18 @@
 //! What reaches the task of an app.
 
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use serde_json::Value;
 use stead_balancer::PoolEvent;
-use stead_control::{AppStatus, PoisonedRequest, Progress};
-use stead_process::keeper::Exit;
+use stead_control::{AppStatus, Definition, Environment, PoisonedRequest, Progress};
+use stead_process::keeper::{Exit, Signal};
 use stead_process::node::Received;
 use stead_supervisor::WorkerId;
 use tokio::sync::{mpsc, oneshot};
 
-use super::ports::{ListenError, PortId};
-use crate::config::AppSettings;
+use super::ports::PortId;
+use super::renew::{Renewal, Renewed};
 
 /// Something happened, or is asked for.
 pub(super) enum Message {
@@ -27,22 +28,41 @@ pub(super) enum Message {
     Pool { port: PortId, event: PoolEvent },
     /// A check, `READY=1` or patience found the worker ready.
     Ready { worker: WorkerId },
-    /// Replace all workers.
-    Reload { progress: Option<mpsc::Sender<Progress>> },
-    /// Other settings, from the configuration file read again.
-    Reconfigure(Box<AppSettings>),
+    /// Evaluate the definition again and replace all workers.
+    Renew(Renewal),
+    /// It was evaluated.
+    Renewed(Renewed),
     /// Another number of workers.
     Scale(u32),
-    /// Begin again, if it rests.
-    Start { answer: oneshot::Sender<Result<(), ListenError>> },
+    /// Begin again, if it rests; else try at once what has failed.
+    Start { progress: mpsc::Sender<Progress> },
+    /// It was asked for anew; for the next restart.
+    Redefine(Arc<Definition>),
     /// End; without draining if `now`.
     Stop { now: bool },
     /// End and be forgotten.
     Delete { now: bool },
-    /// A message for every Node.js worker; answered with how many got it.
-    Send { message: Value, answer: oneshot::Sender<u32> },
+    /// A message for every Node.js worker, or for that of one slot; answered with how many got it.
+    Send { slot: Option<u32>, message: Value, answer: oneshot::Sender<u32> },
+    /// A signal for every worker, or for that of one slot; answered with how many got it.
+    Signal { slot: Option<u32>, signal: Signal, answer: oneshot::Sender<u32> },
+    /// The environment workers are started with.
+    Environment { answer: oneshot::Sender<Environment> },
     /// How it looks.
     Status { answer: oneshot::Sender<AppStatus> },
     /// The poison requests kept.
     Poisoned { answer: oneshot::Sender<Vec<PoisonedRequest>> },
+    /// A connection for a worker, from the daemon that this one relieves.
+    Connect { worker: WorkerId, key: String, connection: OwnedFd },
+    /// Counters begin anew.
+    Reset,
+    /// Another daemon takes over; answered when nothing is read or written here any more.
+    HandOver { done: oneshot::Sender<()> },
+}
+
+impl Message {
+    /// It may change what the next daemon has to know.
+    pub(super) fn changes(&self) -> bool {
+        !matches!(self, Message::Status { .. } | Message::Poisoned { .. } | Message::Send { .. })
+    }
 }

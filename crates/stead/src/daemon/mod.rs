@@ -7,13 +7,17 @@
 //! | `registry.rs`, `definition.rs` | the apps there are, and how each was asked for |
 //! | `signals.rs` | what signals ask for |
 //! | `app.rs` | one task per app: performs what its supervisor decides, passes on what happens |
+//! | `start.rs`, `renew.rs` | what `start`, `restart` and `reload` ask of apps |
+//! | `state.rs`, `held.rs`, `resume.rs` | what outlives the daemon, and how the next one goes on with it |
+//! | `relief.rs`, `successor.rs` | the change of guard when one version makes room for another |
 //! | `launch.rs`, `adoption.rs`, `worker.rs` | one process: how it is started, heard, what is kept of it |
 //! | `node.rs` | what a Node.js worker asks of its parent |
 //! | `ports.rs` | public listeners, the pool behind each, and which worker serves which |
 //! | `probe.rs`, `notify.rs` | finds out when a program that does not speak Node's protocol is ready |
 //! | `pump.rs`, `console.rs` | what workers print, and what Stead says about them |
+//! | `history.rs` | what is remembered of an app: ends of processes, how busy it was |
 //! | `children.rs` | which app an ended process belonged to |
-//! | `operator.rs`, `report.rs` | the control API's view |
+//! | `operator.rs`, `status.rs`, `report.rs` | the control API's questions, and what happens |
 //! | `folder.rs` | private files: sockets, the preload |
 //! | `bypass.rs` | finds a program that listens by itself |
 
@@ -24,6 +28,8 @@ mod children;
 mod console;
 mod definition;
 mod folder;
+mod held;
+mod history;
 mod instance;
 mod launch;
 mod message;
@@ -34,11 +40,19 @@ mod ports;
 mod probe;
 mod pump;
 mod registry;
+mod relief;
+mod renew;
 mod report;
+mod resume;
 mod settings;
 mod shared;
 mod signals;
+mod start;
+mod state;
+mod status;
+mod successor;
 mod worker;
 
 pub use folder::remove_remains;
 pub use instance::{Purpose, decline, run};
+pub use relief::formats;

@@ -186,11 +186,7 @@ impl AppTask {
         let Some((key, port)) = found else {
             return self.input_ready_by_listening(worker);
         };
-        let whole = self.ports.get(port).is_some_and(|port| port.mode == Mode::Direct);
-        let Some(link) = self.link(worker) else { return };
-        let hand =
-            NodeHand { channel: link.channel.clone(), key, unaccepted: link.unaccepted.clone(), whole };
-        let road = Road::Handed(Arc::new(hand));
+        let Some(road) = self.handed(worker, port, &key) else { return };
         if let Some(process) = self.workers.get_mut(&worker) {
             process.roads.insert(port, road.clone());
             if process.routed {
@@ -199,6 +195,23 @@ impl AppTask {
         }
         self.has_shown(Shown { serves: true, ..self.shown });
         self.input_ready_by_listening(worker);
+    }
+
+    /// The road over a worker's channel.
+    pub(super) fn handed(&mut self, worker: WorkerId, port: PortId, key: &str) -> Option<Road> {
+        let whole = self.ports.get(port).is_some_and(|port| port.mode == Mode::Direct);
+        let (app, successor) = (self.id, self.shared.successor.clone());
+        let link = self.link(worker)?;
+        let hand = NodeHand {
+            channel: link.channel.clone(),
+            app,
+            worker,
+            key: key.to_owned(),
+            successor,
+            unaccepted: link.unaccepted.clone(),
+            whole,
+        };
+        Some(Road::Handed(Arc::new(hand)))
     }
 
     /// A worker is ready when it listens where its predecessors do. One that listens elsewhere gets a moment for the rest, and is

@@ -1,6 +1,7 @@
 //! `NOTIFY_SOCKET`: a worker says `READY=1` by a datagram (sd_notify(3)).
 
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use tokio::net::UnixDatagram;
@@ -16,6 +17,11 @@ impl NotifySocket {
         UnixDatagram::bind(path).map(Self)
     }
 
+    /// One that the daemon before this one has bound.
+    pub(super) fn adopt(socket: OwnedFd) -> io::Result<Self> {
+        UnixDatagram::from_std(socket.into()).map(Self)
+    }
+
     /// Waits until the worker says that it is ready; for ever if it never does.
     pub(super) async fn ready(&self) {
         let mut buffer = [0; DATAGRAM_BYTES_MAX];
@@ -26,6 +32,12 @@ impl NotifySocket {
                 Err(_) => std::future::pending::<()>().await,
             }
         }
+    }
+}
+
+impl AsFd for NotifySocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }
 

@@ -1,14 +1,25 @@
 //! The control API's questions, put to the tasks of the apps.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::Value;
-use stead_control::{Event, Operator, PoisonedRequest, Progress, Refusal, RefusalKind, Status, StopRequest};
+use stead_control::{
+    AppState, AppStatus, Definition, Environment, Event, Operator, PoisonedRequest, Progress, Refusal,
+    RefusalKind, RenewRequest, SavedApp, StartAnswer, StartRequest, Status, Steps, StopRequest, Text,
+};
+use stead_process::keeper::Signal;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::message::Message;
-use super::registry::AppHandle;
+use super::registry::{AppHandle, Rest};
+use super::relief;
+use super::renew::{How, Renewal};
 use super::shared::Shared;
+use super::start;
+use crate::{cli, config};
 
 /// Steps of a reload that may wait for a slow reader.
 const PROGRESS_MAX: usize = 256;
@@ -29,8 +40,81 @@ impl Desk {
     }
 
     fn put(&self, app: &AppHandle, message: Message) -> Result<(), Refusal> {
-        let ending = || Refusal::new(RefusalKind::Conflict, format!("app `{}` has ended", app.name));
-        app.inbox.send(message).map_err(|_| ending())
+        app.inbox.send(message).map_err(|_| has_ended(&app.name))
+    }
+
+    fn renew(&self, apps: Vec<AppHandle>, how: How, request: &RenewRequest) -> Steps {
+        if self.0.is_stopping() {
+            return Err(Refusal::new(RefusalKind::Conflict, "Stead is stopping"));
+        }
+        let (sender, receiver) = mpsc::channel(PROGRESS_MAX);
+        let mut under_way = Vec::new();
+        for app in apps {
+            let (progress, steps) = mpsc::channel(PROGRESS_MAX);
+            let environment = request.environment.clone();
+            self.put(&app, Message::Renew(Renewal { how, environment, progress: Some(progress) }))?;
+            under_way.push(steps);
+        }
+        tokio::spawn(merge(under_way, sender));
+        Ok(receiver)
+    }
+
+    /// Asks an app something and waits for what it says.
+    async fn ask<T>(
+        &self,
+        app: &str,
+        question: impl FnOnce(oneshot::Sender<T>) -> Message,
+    ) -> Result<T, Refusal> {
+        let (answer, told) = oneshot::channel();
+        self.put(&self.app(app)?, question(answer))?;
+        told.await.map_err(|_| has_ended(app))
+    }
+}
+
+/// With what the list knows and the app does not.
+fn known(status: AppStatus, app: &AppHandle) -> AppStatus {
+    let file = file_of(&app.definition).map(Text::from);
+    let (state, failure) = match &app.rest {
+        Rest::Finished if app.rests => (AppState::Finished, None),
+        Rest::Failed(refusal) => (AppState::Failed, Some(refusal.clone())),
+        Rest::Finished | Rest::AsAsked => (status.state, None),
+    };
+    AppStatus { file, state, failure, ..status }
+}
+
+/// The file that defines an app, if one does.
+fn file_of(definition: &Definition) -> Option<PathBuf> {
+    let words: Vec<OsString> = definition.arguments.iter().map(|word| word.as_os_str().to_owned()).collect();
+    let arguments = cli::parse_run(&words).ok().filter(|arguments| arguments.command.is_empty())?;
+    let file = arguments.config.unwrap_or_else(|| PathBuf::from(config::FILE_NAME));
+    Some(definition.directory.as_path().join(file))
+}
+
+/// Variables as the control API has them.
+pub(super) fn pairs(variables: &BTreeMap<OsString, OsString>) -> Environment {
+    let pair =
+        |(name, value): (&OsString, &OsString)| (Text::from(name.as_os_str()), Text::from(value.as_os_str()));
+    variables.iter().map(pair).collect()
+}
+
+fn has_ended(app: &str) -> Refusal {
+    Refusal::new(RefusalKind::Conflict, format!("app `{app}` has ended"))
+}
+
+/// What an instance that belongs to a terminal does not do.
+fn not_offered(what: &str) -> Refusal {
+    Refusal::new(RefusalKind::NotOffered, format!("this instance does not {what}"))
+        .with_hint("it was started with `stead run`; the apps of `stead start` can do that")
+}
+
+/// A slot that was named and has no worker.
+fn reached(app: &str, slot: Option<u32>, count: u32) -> Result<u32, Refusal> {
+    match slot {
+        Some(slot) if count == 0 => Err(Refusal::new(
+            RefusalKind::NoSuchWorker,
+            format!("app `{app}` has no worker `{app}.{slot}` that runs"),
+        )),
+        _ => Ok(count),
     }
 }
 
@@ -41,32 +125,33 @@ impl Operator for Desk {
             let (answer, status) = oneshot::channel();
             // An app that ends at this moment is left out.
             drop(app.inbox.send(Message::Status { answer }));
-            apps.extend(status.await);
+            apps.extend(status.await.ok().map(|status| known(status, &app)));
         }
         self.0.status(apps)
     }
 
-    async fn reload(&self, app: Option<&str>) -> Result<mpsc::Receiver<Progress>, Refusal> {
+    async fn start(&self, request: StartRequest) -> Result<StartAnswer, Refusal> {
+        start::start(&self.0, request).await
+    }
+
+    async fn start_app(&self, app: &str) -> Result<(), Refusal> {
+        start::again(&self.app(app)?).await
+    }
+
+    async fn restart(&self, app: &str, request: RenewRequest) -> Steps {
+        self.renew(vec![self.app(app)?], How::Restart, &request)
+    }
+
+    async fn reload(&self, app: Option<&str>, request: RenewRequest) -> Steps {
         let apps = match app {
             Some(name) => vec![self.app(name)?],
-            None => self.0.registry.all(),
+            None => self.0.registry.all().into_iter().filter(|app| !app.rests).collect(),
         };
-        if self.0.is_stopping() {
-            return Err(Refusal::new(RefusalKind::Conflict, "Stead is stopping"));
-        }
-        let (sender, receiver) = mpsc::channel(PROGRESS_MAX);
-        let mut under_way = Vec::new();
-        for app in apps {
-            let (progress, steps) = mpsc::channel(PROGRESS_MAX);
-            self.put(&app, Message::Reload { progress: Some(progress) })?;
-            under_way.push(steps);
-        }
-        tokio::spawn(merge(under_way, sender));
-        Ok(receiver)
+        self.renew(apps, How::Reload, &request)
     }
 
     async fn scale(&self, app: &str, instances: u32) -> Result<(), Refusal> {
-        let most = crate::config::INSTANCES_MAX;
+        let most = config::INSTANCES_MAX;
         if instances > most {
             return Err(Refusal::new(
                 RefusalKind::Invalid,
@@ -78,18 +163,69 @@ impl Operator for Desk {
 
     async fn stop(&self, request: StopRequest) -> Result<(), Refusal> {
         match &request.app {
-            Some(name) => self.put(&self.app(name)?, Message::Stop { now: request.now }),
-            None => {
-                self.0.stop(request.now);
-                Ok(())
+            Some(name) => {
+                let app = self.app(name)?;
+                // What was given up is given up on purpose from now on.
+                self.0.registry.set_rest(name, &Rest::AsAsked);
+                self.put(&app, Message::Stop { now: request.now })?;
             }
+            None if self.0.background => {
+                self.0.registry.tell_all(|| Message::Stop { now: request.now });
+            }
+            // Without its apps an instance on a terminal has nothing to do.
+            None => self.0.stop(request.now),
         }
+        Ok(())
     }
 
-    async fn send_message(&self, app: &str, message: Value) -> Result<u32, Refusal> {
-        let (answer, count) = oneshot::channel();
-        self.put(&self.app(app)?, Message::Send { message, answer })?;
-        count.await.map_err(|_| Refusal::new(RefusalKind::Conflict, format!("app `{app}` has ended")))
+    async fn delete(&self, app: &str) -> Result<(), Refusal> {
+        self.put(&self.app(app)?, Message::Delete { now: false })
+    }
+
+    async fn signal(&self, app: &str, slot: Option<u32>, signal: i32) -> Result<u32, Refusal> {
+        let signal = Signal::try_from(signal)
+            .map_err(|_| Refusal::new(RefusalKind::Invalid, format!("there is no signal {signal}")))?;
+        let count = self.ask(app, |answer| Message::Signal { slot, signal, answer }).await?;
+        reached(app, slot, count)
+    }
+
+    async fn send_message(&self, app: &str, slot: Option<u32>, message: Value) -> Result<u32, Refusal> {
+        let count = self.ask(app, |answer| Message::Send { slot, message, answer }).await?;
+        reached(app, slot, count)
+    }
+
+    async fn environment(&self, app: &str) -> Result<Environment, Refusal> {
+        self.ask(app, |answer| Message::Environment { answer }).await
+    }
+
+    async fn reset(&self, app: &str) -> Result<(), Refusal> {
+        self.put(&self.app(app)?, Message::Reset)
+    }
+
+    async fn flush(&self, app: &str) -> Result<(), Refusal> {
+        self.app(app)?;
+        Err(not_offered("keep logs"))
+    }
+
+    async fn definitions(&self) -> Vec<SavedApp> {
+        let all = self.0.registry.all().into_iter();
+        all.map(|app| SavedApp {
+            id: app.id,
+            name: app.name,
+            definition: (*app.definition).clone(),
+            wanted: !app.rests || matches!(app.rest, Rest::Failed(_)),
+            instances: app.scaled,
+        })
+        .collect()
+    }
+
+    async fn upgrade(&self, binary: &Path) -> Steps {
+        relief::begin(&self.0, binary).await
+    }
+
+    async fn shut_down(&self, now: bool) -> Result<(), Refusal> {
+        self.0.stop(now);
+        Ok(())
     }
 
     async fn events(&self) -> mpsc::Receiver<Event> {
@@ -134,7 +270,7 @@ async fn merge(under_way: Vec<mpsc::Receiver<Progress>>, sender: mpsc::Sender<Pr
                 Progress::Done { apps } => done.extend(apps),
                 Progress::Failed { .. } => failure = failure.or(Some(progress)),
                 // Whoever asked may have gone; the reload goes on.
-                Progress::Step { .. } => drop(sender.send(progress).await),
+                Progress::Step { .. } | Progress::Note { .. } => drop(sender.send(progress).await),
             }
         }
     }

@@ -15,7 +15,9 @@ use stead_process::keeper::Keeper;
 use stead_supervisor::WorkerId;
 use tokio::sync::mpsc;
 
+use super::held::{self, Held};
 use super::message::Message;
+use super::state::SavedPort;
 use crate::config::{AppSettings, ListenAddress, Mode};
 
 /// Names a port within its app.
@@ -38,20 +40,18 @@ pub(super) struct Port {
     held_as: Vec<String>,
     /// The files of Unix sockets.
     files: Vec<PathBuf>,
-    /// The last one is current; a worker has more only if it was drained and taken back.
+    /// The last one is current; a worker has more only if it was reached in another way before.
     endpoints: HashMap<WorkerId, Vec<EndpointId>>,
 }
 
 /// All ports of an app.
 pub(super) struct Ports {
-    app: String,
+    app: u32,
     lanes: Arc<Lanes>,
     keeper: Keeper,
     inbox: mpsc::UnboundedSender<Message>,
     ports: BTreeMap<PortId, Port>,
     udp: HashMap<String, OwnedFd>,
-    /// Listeners of the daemon before this one, by name.
-    held: HashMap<String, OwnedFd>,
     next_port: PortId,
 }
 
@@ -66,21 +66,12 @@ pub(super) struct ListenError {
 
 impl Ports {
     pub(super) fn new(
-        app: &str,
+        app: u32,
         lanes: Arc<Lanes>,
-        (keeper, held): (Keeper, HashMap<String, OwnedFd>),
+        keeper: Keeper,
         inbox: mpsc::UnboundedSender<Message>,
     ) -> Self {
-        Self {
-            app: app.to_owned(),
-            lanes,
-            keeper,
-            inbox,
-            ports: BTreeMap::new(),
-            udp: HashMap::new(),
-            held,
-            next_port: 0,
-        }
+        Self { app, lanes, keeper, inbox, ports: BTreeMap::new(), udp: HashMap::new(), next_port: 0 }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -144,10 +135,11 @@ impl Ports {
     ) -> Result<PortId, ListenError> {
         let mut listeners = Vec::new();
         let mut names = Vec::new();
-        let held_as: Vec<_> = addresses.iter().map(|address| format!("{} {address}", self.app)).collect();
+        let held_as: Vec<_> =
+            addresses.iter().map(|address| held::listener(self.app, &address.to_string())).collect();
         for (address, name) in addresses.iter().zip(&held_as) {
             let bound = self
-                .listener(address, name)
+                .listen(address, name)
                 .map_err(|source| ListenError { address: address.to_string(), source })?;
             names.push(bound.address().map_or_else(|| address.to_string(), |address| address.to_string()));
             listeners.push(bound);
@@ -171,13 +163,69 @@ impl Ports {
         Ok(id)
     }
 
-    fn listener(&mut self, address: &Address, name: &str) -> io::Result<Bound> {
-        let bound = match self.held.remove(name) {
-            Some(socket) => Bound::adopt(socket)?,
-            None => Bound::bind(address)?,
-        };
+    fn listen(&self, address: &Address, name: &str) -> io::Result<Bound> {
+        let bound = Bound::bind(address)?;
         self.keeper.hold(name, bound.as_fd())?;
         Ok(bound)
+    }
+
+    /// Takes over a port of the daemon before this one, with the clients that wait there.
+    pub(super) fn resume(
+        &mut self,
+        saved: SavedPort,
+        held: &mut Held,
+        settings: &AppSettings,
+    ) -> io::Result<()> {
+        let listeners = saved.held_as.iter().map(|name| {
+            let socket = held.take(name).ok_or(io::ErrorKind::NotFound)?;
+            Bound::adopt(socket)
+        });
+        let listeners = listeners.collect::<io::Result<_>>()?;
+        let pool = Pool::new(super::settings::for_balancer(settings), self.pool_events(saved.id));
+        pool.import(&saved.totals);
+        let port = Port {
+            key: saved.key,
+            listeners,
+            names: saved.names,
+            mode: saved.mode,
+            pool,
+            serving: Vec::new(),
+            data: saved.data,
+            held_as: saved.held_as,
+            files: saved.files,
+            endpoints: HashMap::new(),
+        };
+        self.ports.insert(saved.id, port);
+        self.next_port = self.next_port.max(saved.id + 1);
+        if saved.serving {
+            self.serve(saved.id, saved.mode)?;
+        }
+        Ok(())
+    }
+
+    /// What the next daemon has to know.
+    pub(super) fn saved(&self) -> Vec<SavedPort> {
+        let save = |(id, port): (&PortId, &Port)| SavedPort {
+            id: *id,
+            key: port.key.clone(),
+            names: port.names.clone(),
+            mode: port.mode,
+            serving: !port.serving.is_empty(),
+            data: port.data.clone(),
+            held_as: port.held_as.clone(),
+            files: port.files.clone(),
+            totals: port.pool.export(),
+        };
+        self.ports.iter().map(save).collect()
+    }
+
+    pub(super) fn next_port(&self) -> PortId {
+        self.next_port
+    }
+
+    /// Numbers of ports go on where the daemon before this one was.
+    pub(super) fn skip_to(&mut self, next_port: PortId) {
+        self.next_port = self.next_port.max(next_port);
     }
 
     /// A pool tells the app's task, marked with its port.
@@ -205,8 +253,8 @@ impl Ports {
             Mode::Direct => Front::Direct(Arc::clone(&port.pool)),
             Mode::Http | Mode::Auto => Front::Http(Arc::clone(&port.pool)),
         };
-        for listener in &port.listeners {
-            port.serving.push(self.lanes.serve(listener, &front)?);
+        for (name, listener) in port.held_as.iter().zip(&port.listeners) {
+            port.serving.push(self.lanes.serve(name, listener, &front)?);
         }
         Ok(true)
     }
@@ -214,6 +262,9 @@ impl Ports {
     /// The worker gets this port's requests.
     pub(super) fn add(&mut self, id: PortId, worker: WorkerId, road: Road) {
         let Some(port) = self.ports.get_mut(&id) else { return };
+        if port.endpoint_of(worker).is_some_and(|known| port.pool.restore(known, &road)) {
+            return;
+        }
         let endpoint = Endpoint::new(road);
         port.endpoints.entry(worker).or_default().push(endpoint.id());
         port.pool.add(endpoint);
@@ -267,6 +318,9 @@ impl Ports {
     pub(super) fn close_all(&mut self) {
         let all: Vec<PortId> = self.ports.keys().copied().collect();
         all.into_iter().for_each(|port| self.close(port));
+        for (key, _) in self.udp.drain() {
+            self.keeper.release(&held::udp(self.app, &key));
+        }
     }
 
     /// The UDP socket that all workers share.
@@ -274,6 +328,7 @@ impl Ports {
         if !self.udp.contains_key(key) {
             let socket = std::net::UdpSocket::bind(address)?;
             socket.set_nonblocking(true)?;
+            self.keeper.hold(&held::udp(self.app, key), socket.as_fd())?;
             self.udp.insert(key.to_owned(), socket.into());
         }
         self.udp[key].try_clone()

@@ -1,11 +1,24 @@
 //! The apps of this instance, running or at rest, by the names and numbers people know them by.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use stead_control::{Definition, Refusal};
 use tokio::sync::{mpsc, watch};
 
-use super::definition::Definition;
 use super::message::Message;
+
+/// Why nothing of an app runs.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) enum Rest {
+    /// It was asked to, or was never asked for.
+    #[default]
+    AsAsked,
+    /// It has done what it is for.
+    Finished,
+    /// It never got ready, and was given up.
+    Failed(Refusal),
+}
 
 /// An app, to talk to.
 #[derive(Clone)]
@@ -18,6 +31,12 @@ pub(super) struct AppHandle {
     pub(super) inbox: mpsc::UnboundedSender<Message>,
     /// It was stopped, or has finished: nothing of it runs.
     pub(super) rests: bool,
+    /// Why, when it does.
+    pub(super) rest: Rest,
+    /// For requests to finish.
+    pub(super) grace: Duration,
+    /// The number of workers, if it was changed since.
+    pub(super) scaled: Option<u32>,
 }
 
 /// All of them.
@@ -60,6 +79,10 @@ impl Registry {
         self.lock().apps.iter().find(|app| app.name == name).cloned()
     }
 
+    pub(super) fn by_id(&self, id: u32) -> Option<AppHandle> {
+        self.lock().apps.iter().find(|app| app.id == id).cloned()
+    }
+
     /// Something of an app runs.
     pub(super) fn is_busy(&self) -> bool {
         self.lock().apps.iter().any(|app| !app.rests)
@@ -67,7 +90,25 @@ impl Registry {
 
     pub(super) fn set_rests(&self, id: u32, rests: bool) {
         self.change(|apps| {
-            apps.iter_mut().filter(|app| app.id == id).for_each(|app| app.rests = rests);
+            for app in apps.iter_mut().filter(|app| app.id == id) {
+                app.rests = rests;
+                if !rests {
+                    app.rest = Rest::AsAsked;
+                }
+            }
+        });
+    }
+
+    /// Why an app will rest, or does; said before it does.
+    pub(super) fn set_rest(&self, name: &str, rest: &Rest) {
+        self.change(|apps| {
+            apps.iter_mut().filter(|app| app.name == name).for_each(|app| app.rest = rest.clone());
+        });
+    }
+
+    pub(super) fn set_scaled(&self, id: u32, instances: u32) {
+        self.change(|apps| {
+            apps.iter_mut().filter(|app| app.id == id).for_each(|app| app.scaled = Some(instances));
         });
     }
 
@@ -82,6 +123,11 @@ impl Registry {
 
     pub(super) fn remove(&self, id: u32) {
         self.change(|apps| apps.retain(|app| app.id != id));
+    }
+
+    /// Lets those who wait for changes look around.
+    pub(super) fn ring(&self) {
+        self.change(|_| ());
     }
 
     /// Rung by every change from now on.

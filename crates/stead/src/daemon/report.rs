@@ -1,24 +1,21 @@
-//! What an app tells: events as they happen, its status when asked, the poison requests it kept.
+//! What an app tells: events as they happen, and the poison requests it kept.
 
-use std::collections::{HashMap, VecDeque};
-use std::time::{Duration, Instant};
+use std::collections::VecDeque;
+use std::time::{Duration, Instant, SystemTime};
 
-use stead_balancer::{EndpointId, EndpointSnapshot, PoisonRecord, PoolSnapshot};
-use stead_control::{
-    AppStatus, Bucket, Counters, Death, Event as Heard, ExitReport, Instances, Latency, ListenStatus,
-    PoisonedRequest, Progress, ReloadStatus, WorkerState, WorkerStatus,
-};
+use stead_balancer::{EndpointId, PoisonRecord};
+use stead_control::{Death, Event as Heard, ExitRecord, ExitReport, PoisonedRequest, Progress};
 use stead_process::keeper::Exit;
-use stead_supervisor::{Event, Next, Readiness, SlotState, WorkerId};
+use stead_supervisor::{Event, Next, Readiness, Recycle, WorkerId};
 
 use super::app::AppTask;
 use super::bypass;
 use super::ports::{PortId, Ports};
+use super::registry::Rest;
 use super::settings::Shown;
+use super::worker::Worker;
 use crate::config::Mode;
 
-/// Upper bounds of the latency histogram that is told, in milliseconds.
-const LATENCY_BOUNDS_MS: [u64; 14] = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000];
 /// Exits kept to explain poison requests.
 const EXITS_MAX: usize = 64;
 /// Headers whose values nobody shall read in a report.
@@ -28,19 +25,20 @@ const SECRET_HEADERS: [&str; 4] = ["authorization", "proxy-authorization", "cook
 #[derive(Default)]
 pub(super) struct Exits {
     by_endpoint: VecDeque<(PortId, EndpointId, Death)>,
-    pids: VecDeque<(WorkerId, u32)>,
+    processes: VecDeque<(WorkerId, u32, Duration)>,
 }
 
 impl Exits {
-    pub(super) fn note(&mut self, ports: &Ports, worker: WorkerId, (pid, exit): (u32, Exit)) {
-        self.pids.push_back((worker, pid));
+    pub(super) fn note(&mut self, ports: &Ports, worker: WorkerId, (process, exit): (&Worker, Exit)) {
+        let pid = process.child.pid;
+        self.processes.push_back((worker, pid, process.started.elapsed()));
         for (id, port) in ports.iter() {
             if let Some(endpoint) = port.endpoint_of(worker) {
                 let death = Death { worker, pid, exit: exit_report(exit, false) };
                 self.by_endpoint.push_back((id, endpoint, death));
             }
         }
-        self.pids.drain(..self.pids.len().saturating_sub(EXITS_MAX));
+        self.processes.drain(..self.processes.len().saturating_sub(EXITS_MAX));
         self.by_endpoint.drain(..self.by_endpoint.len().saturating_sub(EXITS_MAX));
     }
 
@@ -52,8 +50,10 @@ impl Exits {
         endpoints.iter().filter_map(of).collect()
     }
 
-    fn pid_of(&self, worker: WorkerId) -> u32 {
-        self.pids.iter().rev().find(|(other, _)| *other == worker).map_or(0, |(_, pid)| *pid)
+    /// The process, and how long it ran.
+    fn of(&self, worker: WorkerId) -> (u32, Option<Duration>) {
+        let found = self.processes.iter().rev().find(|(other, ..)| *other == worker);
+        found.map_or((0, None), |(_, pid, uptime)| (*pid, Some(*uptime)))
     }
 }
 
@@ -81,23 +81,33 @@ impl AppTask {
                     signal: exit.signal,
                     core_dumped: exit.core_dumped,
                     out_of_memory: exit.out_of_memory,
+                    rusage: None,
                 };
                 self.tell_exit((worker, slot), (exit, expected), next);
             }
             Event::SpawnFailed { slot, reason, next, .. } => {
                 self.say(&format!("{app}.{slot} could not be started: {reason}; {}", follows(next)));
             }
+            Event::WorkerUnhealthy { .. }
+            | Event::WorkerEjected { .. }
+            | Event::WorkerRestored { .. }
+            | Event::WorkerHealthy { .. } => self.tell_health(&event),
+            Event::RecycleStarted { .. } | Event::Recycled { .. } | Event::RecycleFailed { .. } => {
+                self.tell_recycle(&event);
+            }
+            Event::StartFollows => self.say("will be started when it has stopped"),
             Event::Recovered { slot } => self.say(&format!("{app}.{slot} is back")),
             Event::ReloadProgress { id, done, of } => {
                 self.tell_progress(id, Progress::Step { app, done, of });
             }
-            Event::ReloadDone { id } => {
-                self.say("reload done");
-                self.tell_progress(id, Progress::Done { apps: vec![app] });
+            Event::ReloadDone { id } => self.tell_reload_done(id),
+            Event::ReloadFailed { id, reason, .. } => {
+                let hint = "see what the new worker printed; the old workers serve on".to_owned();
+                self.tell_reload_failed(id, &reason.to_string(), Some(hint));
             }
-            Event::ReloadFailed { id, reason, .. } => self.tell_reload_failed(id, &reason.to_string()),
             Event::Finished => {
                 self.say("finished");
+                self.shared.registry.set_rest(&app, &Rest::Finished);
                 self.rest();
             }
             Event::Stopped => {
@@ -108,6 +118,49 @@ impl AppTask {
                 let refusal = self.refusal.take();
                 self.give_up(&reason.to_string(), refusal);
             }
+        }
+    }
+
+    fn tell_health(&mut self, event: &Event) {
+        let app = self.settings.name.clone();
+        match *event {
+            Event::WorkerUnhealthy { worker, slot } => {
+                self.set_healthy(worker, false);
+                self.say(&format!("{app}.{slot} fails its health check"));
+            }
+            Event::WorkerHealthy { worker, slot, after } => {
+                self.set_healthy(worker, true);
+                self.say(&format!("{app}.{slot} is healthy again after {}", seconds(after)));
+            }
+            Event::WorkerEjected { slot, .. } => {
+                self.say(&format!("{app}.{slot} gets no requests until it is healthy"));
+            }
+            Event::WorkerRestored { slot, .. } => {
+                self.say(&format!(
+                    "{app}.{slot} gets requests although it is unhealthy: no healthy worker is left"
+                ));
+            }
+            _ => (),
+        }
+    }
+
+    fn set_healthy(&mut self, worker: WorkerId, healthy: bool) {
+        if let Some(process) = self.workers.get_mut(&worker) {
+            process.healthy = Some(healthy);
+        }
+    }
+
+    fn tell_recycle(&self, event: &Event) {
+        let app = &self.settings.name;
+        match event {
+            Event::RecycleStarted { slot, why, .. } => {
+                self.say(&format!("{app}.{slot} {}: another is started in its place", reason_for(*why)));
+            }
+            Event::Recycled { slot, .. } => self.say(&format!("{app}.{slot} has been replaced")),
+            Event::RecycleFailed { slot, reason, .. } => {
+                self.say(&format!("{app}.{slot} could not be replaced: {reason}; it is tried again later"));
+            }
+            _ => (),
         }
     }
 
@@ -166,8 +219,12 @@ impl AppTask {
             Next::Reload | Next::No => None,
         };
         let failed = matches!(next, Next::Failed { .. });
-        let pid = self.exits.pid_of(worker);
+        let (pid, uptime) = self.exits.of(worker);
+        let why =
+            if expected { format!("{exit}; it was asked to end") } else { format!("{exit}; {follows}") };
         let exit = exit_report(exit, expected);
+        let at = SystemTime::now();
+        self.ends.note(ExitRecord { at, worker, slot, pid, uptime, exit, why, last_lines: Vec::new() });
         self.hear_all(&Heard::WorkerExited { app, worker, slot, pid, exit, restart_in, failed });
     }
 
@@ -181,7 +238,12 @@ impl AppTask {
         }
     }
 
-    fn tell_reload_failed(&mut self, id: u64, reason: &str) {
+    pub(super) fn tell_reload_done(&mut self, id: u64) {
+        self.say("reload done");
+        self.tell_progress(id, Progress::Done { apps: vec![self.settings.name.clone()] });
+    }
+
+    pub(super) fn tell_reload_failed(&mut self, id: u64, reason: &str, hint: Option<String>) {
         self.say(&format!("reload failed: {reason}; the old workers serve on"));
         let (done, of) = self
             .machine
@@ -189,8 +251,7 @@ impl AppTask {
             .reload
             .map_or((0, self.settings.instances), |r| (r.done, r.of));
         let app = self.settings.name.clone();
-        let hint = "see what the new worker printed; the old workers serve on".to_owned();
-        let failed = Progress::Failed { app, reason: reason.to_owned(), hint: Some(hint), done, of };
+        let failed = Progress::Failed { app, reason: reason.to_owned(), hint, done, of };
         self.tell_progress(id, failed);
     }
 
@@ -242,131 +303,19 @@ impl AppTask {
             deaths: self.exits.deaths(port, &record.deaths),
         }
     }
-
-    pub(super) fn status(&self) -> AppStatus {
-        let now = Instant::now();
-        let snapshot = self.machine.snapshot(now);
-        let pools: Vec<(PortId, PoolSnapshot)> =
-            self.ports.iter().map(|(id, port)| (id, port.pool.snapshot())).collect();
-        let workers = self.worker_statuses(now, &pools);
-        let ready = workers.iter().filter(|worker| worker.state == WorkerState::Ready).count() as u32;
-        let listens = self.ports.iter().flat_map(|(_, port)| {
-            let mode = control_mode(port.mode);
-            port.names.iter().map(move |address| ListenStatus { address: address.clone(), mode })
-        });
-        AppStatus {
-            name: self.settings.name.clone(),
-            mode: control_mode(self.settings.mode),
-            instances: Instances { wanted: snapshot.instances, ready },
-            listens: listens.collect(),
-            workers,
-            reload: snapshot.reload.map(|reload| ReloadStatus { done: reload.done, of: reload.of }),
-            counters: counters(&pools),
-            latency: latency(&pools),
-        }
-    }
-
-    fn worker_statuses(&self, now: Instant, pools: &[(PortId, PoolSnapshot)]) -> Vec<WorkerStatus> {
-        let mut endpoints: HashMap<(PortId, EndpointId), EndpointSnapshot> = HashMap::new();
-        for (id, pool) in pools {
-            endpoints.extend(pool.endpoints.iter().map(|endpoint| ((*id, endpoint.id), *endpoint)));
-        }
-        let load = |worker: Option<WorkerId>| {
-            let mut sum = EndpointSnapshot::default();
-            for (id, port) in self.ports.iter() {
-                let endpoint = worker.and_then(|worker| port.endpoint_of(worker));
-                if let Some(found) = endpoint.and_then(|endpoint| endpoints.get(&(id, endpoint))) {
-                    sum.requests += found.requests;
-                    sum.in_flight += found.in_flight;
-                    sum.failed += found.failed;
-                }
-            }
-            sum
-        };
-        let mut all = Vec::new();
-        for slot in self.machine.snapshot(now).slots {
-            let last_exit = self.last_exits.get(&slot.slot).map(|exit| exit_report(*exit, false));
-            let retry_in = slot.try_next.map(|at| at.saturating_duration_since(now));
-            let main = (slot.worker, slot.pid, slot.state);
-            let others = slot.others.iter().map(|other| (Some(other.worker), other.pid, other.state));
-            for (worker, pid, state) in std::iter::once(main).chain(others) {
-                let load = load(worker);
-                let process = worker.and_then(|worker| self.workers.get(&worker));
-                all.push(WorkerStatus {
-                    id: worker.unwrap_or(0),
-                    slot: slot.slot,
-                    pid,
-                    state: control_state(state),
-                    uptime: process.map(|process| now.saturating_duration_since(process.started)),
-                    restarts: slot.restarts.into(),
-                    last_exit,
-                    retry_in,
-                    memory_bytes: pid.and_then(resident_bytes),
-                    requests: load.requests,
-                    in_flight: load.in_flight.into(),
-                    replayed: load.failed,
-                });
-            }
-        }
-        all
-    }
 }
 
-fn counters(pools: &[(PortId, PoolSnapshot)]) -> Counters {
-    let mut sum = Counters::default();
-    for (_, pool) in pools {
-        let from = &pool.counters;
-        sum.requests += from.requests;
-        sum.replayed += from.replayed;
-        sum.held += from.held;
-        sum.waiting += pool.waiting as u64;
-        sum.poisoned += from.poisoned;
-        sum.refused += from.refused;
-        sum.failed += from.failed;
-        sum.in_flight += pool.endpoints.iter().map(|endpoint| u64::from(endpoint.in_flight)).sum::<u64>();
-        sum.connections += pool.connections as u64;
-    }
-    sum
-}
-
-fn latency(pools: &[(PortId, PoolSnapshot)]) -> Latency {
-    let Some(((_, first), rest)) = pools.split_first() else { return Latency::default() };
-    let mut all = first.latency.clone();
-    rest.iter().for_each(|(_, pool)| all.merge(&pool.latency));
-    let mut below = 0;
-    let bucket = |millis: u64| {
-        let up_to = Duration::from_millis(millis);
-        let at_most = all.at_most(up_to);
-        let count = at_most - below;
-        below = at_most;
-        Bucket { up_to, count }
-    };
-    let buckets = LATENCY_BOUNDS_MS.into_iter().map(bucket).collect();
-    let quantile = |quantile| (all.count() > 0).then(|| all.quantile(quantile));
-    Latency { buckets, count: all.count(), sum: all.sum(), p50: quantile(0.5), p99: quantile(0.99) }
-}
-
-fn control_mode(mode: Mode) -> stead_control::Mode {
-    match mode {
-        Mode::Auto => stead_control::Mode::Auto,
-        Mode::Http => stead_control::Mode::Http,
-        Mode::Direct => stead_control::Mode::Direct,
-    }
-}
-
-fn control_state(state: SlotState) -> WorkerState {
-    match state {
-        SlotState::Down => WorkerState::Down,
-        SlotState::Starting | SlotState::Unready => WorkerState::Starting,
-        SlotState::Ready => WorkerState::Ready,
-        SlotState::Draining => WorkerState::Draining,
-        SlotState::Stopping => WorkerState::Stopping,
-        SlotState::Failed => WorkerState::Failed,
-    }
-}
-
-fn exit_report(exit: Exit, expected: bool) -> ExitReport {
+pub(super) fn exit_report(exit: Exit, expected: bool) -> ExitReport {
     ExitReport { code: exit.code, signal: exit.signal, out_of_memory: exit.out_of_memory, expected }
+}
+
+fn reason_for(why: Recycle) -> &'static str {
+    match why {
+        Recycle::Memory => "uses more memory than `recycle_memory`",
+        Recycle::Age => "is older than `recycle_age`",
+        Recycle::Requests => "has answered `recycle_requests`",
+        Recycle::Unhealthy => "has been unhealthy for too long",
+    }
 }
 
 fn follows(next: Next) -> String {
@@ -397,10 +346,4 @@ fn link(address: &str, mode: Mode) -> String {
     }
     let local = address.replace("[::]:", "localhost:").replace("0.0.0.0:", "localhost:");
     format!("http://{local}")
-}
-
-fn resident_bytes(pid: u32) -> Option<u64> {
-    let statm = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
-    let pages: u64 = statm.split(' ').nth(1)?.parse().ok()?;
-    Some(pages * rustix::param::page_size() as u64)
 }

@@ -1,19 +1,20 @@
 //! Settings in the words of the rooms they are for.
 
+use serde::{Deserialize, Serialize};
 use stead_process::node;
 
 use crate::config::{AppSettings, Balance, ReadyTimeout, RestartPolicy, Serialization};
 
 /// How a Node.js program's channel is written.
-pub(super) fn for_channel(settings: &AppSettings) -> node::Serialization {
-    match settings.serialization {
+pub(super) fn for_channel(serialization: Serialization) -> node::Serialization {
+    match serialization {
         Serialization::Json => node::Serialization::Json,
         Serialization::Advanced => node::Serialization::Advanced,
     }
 }
 
 /// What an app has shown of itself so far.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub(super) struct Shown {
     /// It listens somewhere, or did: a worker that does not is then not ready.
     pub(super) serves: bool,
@@ -32,6 +33,7 @@ pub(super) fn for_supervisor(settings: &AppSettings, shown: Shown) -> stead_supe
             RestartPolicy::Transient => stead_supervisor::Restart::Transient,
             RestartPolicy::Temporary => stead_supervisor::Restart::Temporary,
         },
+        stop_exit_codes: Vec::new(),
         backoff_first: restart.backoff_first,
         backoff_max: restart.backoff_max,
         stable_after: restart.stable_after,
@@ -47,6 +49,7 @@ pub(super) fn for_supervisor(settings: &AppSettings, shown: Shown) -> stead_supe
         terminate_after: stop.terminate_after,
         kill_after: stop.kill_after,
         reload_parallel: settings.reload_parallel,
+        health_replace_after: std::time::Duration::from_secs(30),
     }
 }
 
@@ -80,6 +83,7 @@ pub(super) fn for_balancer(settings: &AppSettings) -> stead_balancer::Config {
         poison_deaths_max: from.poison_deaths_max,
         replays_max: from.replays_max,
         trust_forwarded: from.trust_forwarded,
+        slow_start: settings.slow_start,
         policy: match from.balance {
             Balance::LeastLoaded => stead_balancer::Policy::LeastLoaded,
             Balance::RoundRobin => stead_balancer::Policy::RoundRobin,

@@ -1,26 +1,24 @@
 //! What all tasks of an instance share, and the list of its apps.
 
-use std::collections::HashMap;
-use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Instant, SystemTime};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
 use stead_balancer::Lanes;
-use stead_control::{AppStatus, Event as Heard, Status};
+use stead_control::{AppStatus, Definition, Event as Heard, Home, Progress, Status, Text};
 use stead_process::keeper::Keeper;
 use stead_supervisor::App;
 use tokio::sync::{broadcast, mpsc};
 
-use super::app::{self, AppTask};
+use super::app::{self, AppTask, Parts};
 use super::children::Children;
 use super::console::Console;
-use super::definition::Definition;
 use super::folder::Folder;
 use super::message::Message;
 use super::ports::{ListenError, Ports};
-use super::registry::{AppHandle, Registry};
+use super::registry::{Registry, Rest};
 use super::settings::{Shown, for_supervisor};
+use super::successor::Successor;
 use crate::cli::{self, ExitCode, Report};
 use crate::config::AppSettings;
 
@@ -37,6 +35,9 @@ pub(super) struct Shared {
     pub(super) daemon_starts: u32,
     pub(super) started: (SystemTime, Instant),
     pub(super) registry: Registry,
+    pub(super) upgrade: Mutex<Option<mpsc::Sender<Progress>>>,
+    /// Set once another daemon has taken over.
+    pub(super) successor: Successor,
     /// It goes on when nothing runs, and has no terminal.
     pub(super) background: bool,
     pub(super) stopping: AtomicBool,
@@ -45,54 +46,58 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    /// Starts an app. It takes over the listeners of its name that `held` has, from the daemon before this one.
-    pub(super) fn start_app(
+    /// Adds an app, and starts it unless it is to rest.
+    pub(super) fn add_app(
         self: &Arc<Self>,
         settings: AppSettings,
         definition: &Arc<Definition>,
-        held: &mut HashMap<String, OwnedFd>,
+        rests: bool,
     ) -> Result<(), ListenError> {
         let (inbox, messages) = mpsc::unbounded_channel();
-        let lanes = Arc::clone(&self.lanes);
-        let own = format!("{} ", settings.name);
-        let held = held.extract_if(|name, _| name.starts_with(&own)).collect();
-        let mut ports = Ports::new(&settings.name, lanes, (self.keeper.clone(), held), inbox.clone());
-        ports.bind_configured(&settings)?;
-        let shown = Shown { serves: !ports.is_empty(), was_ready: false };
-        let config = for_supervisor(&settings, shown);
         let id = self.registry.next_id();
-        self.registry.add(AppHandle {
-            id,
-            name: settings.name.clone(),
-            definition: Arc::clone(definition),
-            inbox: inbox.clone(),
-            rests: false,
-        });
+        let mut ports = Ports::new(id, Arc::clone(&self.lanes), self.keeper.clone(), inbox.clone());
+        if !rests {
+            ports.bind_configured(&settings)?;
+        }
         self.console.know(&settings.name);
-        let task = AppTask {
-            id,
-            settings: Arc::new(settings),
-            shared: Arc::clone(self),
-            machine: App::new(config, u64::from(self.keeper_pid)),
-            workers: std::collections::BTreeMap::new(),
-            ports,
-            inbox,
-            reloads: HashMap::new(),
-            next_reload: 1,
-            shown,
-            refusal: None,
-            last_exits: HashMap::new(),
-            exits: super::report::Exits::default(),
-            rests: false,
-            leaving: false,
-        };
+        let shown = Shown { serves: !ports.is_empty(), was_ready: false };
+        let machine = App::new(for_supervisor(&settings, shown), self.seed());
+        let parts = Parts { id, settings, definition: Arc::clone(definition), machine, ports, shown };
+        let mut task = AppTask::new(parts, self, inbox);
+        task.rests = rests;
+        self.registry.add(task.handle());
+        // Before anything else happens, so that a crash cannot forget it.
+        task.save();
+        if !rests {
+            task.begin();
+        }
         tokio::spawn(app::run(task, messages));
         Ok(())
+    }
+
+    /// The longest grace period of an app.
+    pub(super) fn grace(&self) -> Duration {
+        self.registry.all().iter().map(|app| app.grace).max().unwrap_or_default()
+    }
+
+    /// Decides the jitter of backoffs.
+    pub(super) fn seed(&self) -> u64 {
+        u64::from(self.keeper_pid)
+    }
+
+    /// Messages to workers are numbered from here, so that an answer to the daemon before this one is not taken for one to us.
+    pub(super) fn first_number(&self) -> u64 {
+        u64::from(self.daemon_starts) << 32
     }
 
     /// There is, or will be, something to do.
     pub(super) fn goes_on(&self) -> bool {
         self.registry.is_busy() || (self.background && !self.is_stopping())
+    }
+
+    /// Who waits for the end of an upgrade.
+    pub(super) fn upgrading(&self) -> MutexGuard<'_, Option<mpsc::Sender<Progress>>> {
+        self.upgrade.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn is_stopping(&self) -> bool {
@@ -102,16 +107,24 @@ impl Shared {
     pub(super) fn stop(&self, now: bool) {
         self.stopping.store(true, Ordering::Relaxed);
         self.registry.tell_all(|| Message::Stop { now });
+        // Without an app nobody else would.
+        self.registry.ring();
     }
 
     /// An app never got ready and will not.
     pub(super) fn app_failed(&self, name: &str, reason: &str, refusal: Option<ListenError>) {
+        let hint = match self.background {
+            true => format!("`stead logs {name}` shows what it printed"),
+            false => "see what it printed above".to_owned(),
+        };
         let report = match refusal {
             Some(error) => refused(&error),
-            None => Report::new(ExitCode::Program, format!("app `{name}` did not start"))
-                .cause(reason)
-                .hint("see what it printed above"),
+            None => {
+                let message = format!("app `{name}` did not start");
+                Report::new(ExitCode::Program, message).cause(reason).hint(hint)
+            }
         };
+        self.registry.set_rest(name, &Rest::Failed(report.clone().into()));
         self.fail(report);
     }
 
@@ -135,6 +148,8 @@ impl Shared {
             daemon_starts: self.daemon_starts,
             started: self.started.0,
             uptime: self.started.1.elapsed(),
+            background: self.background,
+            home: Some(Text::from(Home::here().path())),
             apps,
         }
     }

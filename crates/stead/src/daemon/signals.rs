@@ -1,12 +1,13 @@
 //! What signals to the keeper ask for: stop, reload, read the configuration again.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use stead_control::Definition;
 use stead_process::keeper::Signal;
 
-use super::definition::Definition;
+use super::definition;
 use super::message::Message;
+use super::renew::Renewal;
 use super::shared::Shared;
 use crate::cli;
 
@@ -19,7 +20,7 @@ pub(super) fn hear(shared: &Arc<Shared>, signal: Signal) {
         shared.stop(again);
     } else if signal == Signal::USR2 {
         shared.console.say(None, "reloading");
-        shared.registry.tell_all(|| Message::Reload { progress: None });
+        shared.registry.tell_all(|| Message::Renew(Renewal::reload()));
     } else if signal == Signal::HUP {
         reread(shared);
     }
@@ -37,7 +38,7 @@ fn reread(shared: &Arc<Shared>) {
 }
 
 fn reread_one(shared: &Arc<Shared>, definition: &Arc<Definition>) {
-    let wanted = match definition.evaluate() {
+    let wanted = match definition::evaluate(definition) {
         Ok(settings) => settings.apps,
         Err(report) => {
             let text = format!("the configuration was not taken over: {}", report.in_one_line());
@@ -57,12 +58,11 @@ fn reread_one(shared: &Arc<Shared>, definition: &Arc<Definition>) {
         match running.iter().find(|app| app.name == name) {
             Some(app) => {
                 // An app that ends at this moment takes nothing over.
-                drop(app.inbox.send(Message::Reconfigure(Box::new(settings))));
-                drop(app.inbox.send(Message::Reload { progress: None }));
+                drop(app.inbox.send(Message::Renew(Renewal::reload())));
             }
             None => {
                 shared.console.say(Some(&name), &format!("new: {}", settings.program.display));
-                if let Err(error) = shared.start_app(settings, definition, &mut HashMap::new()) {
+                if let Err(error) = shared.add_app(settings, definition, false) {
                     shared.console.say(Some(&name), &cli::in_one_line(&error));
                 }
             }

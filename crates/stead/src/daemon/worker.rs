@@ -5,21 +5,25 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use stead_balancer::{Hand, Road};
-use stead_process::keeper::Child;
-use stead_process::node::{Channel, ClusterMessage};
+use stead_process::keeper::ChildId;
+use stead_process::node::{Channel, ClusterMessage, Released};
+use stead_supervisor::WorkerId;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::ports::PortId;
+use super::successor::{Handed, Successor};
+use crate::config::Serialization;
 
 /// A running process.
 pub(super) struct Worker {
     pub(super) slot: u32,
-    pub(super) child: Child,
+    pub(super) child: Leader,
     pub(super) started: Instant,
     pub(super) link: Link,
     /// Where it takes connections, by port.
@@ -28,13 +32,23 @@ pub(super) struct Worker {
     pub(super) routed: bool,
     /// Ports that still have requests of it in flight, while it drains.
     pub(super) draining: Option<HashSet<PortId>>,
+    /// What its health check last came to, if it has one.
+    pub(super) healthy: Option<bool>,
     /// Stead gave up on it: what it had taken is to blame.
     pub(super) wedged: bool,
     /// Stead sent it a signal that ends it, or asked it to end.
     pub(super) asked_to_end: bool,
+    /// Who reads what it prints; they end with the streams, which may outlive it.
+    pub(super) taps: Vec<JoinHandle<()>>,
     /// Files and tasks of its own, which end with it.
-    #[expect(dead_code, reason = "held to be dropped")]
     pub(super) belongings: Belongings,
+}
+
+/// The process itself, which leads a group of its own.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Leader {
+    pub(super) id: ChildId,
+    pub(super) pid: u32,
 }
 
 /// How Stead talks to it.
@@ -48,6 +62,13 @@ pub(super) enum Link {
 /// The channel, and what is known over it.
 pub(super) struct NodeLink {
     pub(super) channel: Channel,
+    pub(super) serialization: Serialization,
+    /// Passes on what it says; ends with the channel.
+    listening: JoinHandle<()>,
+    /// The channel goes on in another process.
+    released: Arc<AtomicBool>,
+    /// Where this process stopped speaking over it.
+    pub(super) left: Option<Released>,
     pub(super) open: bool,
     /// It ran as far as Node.js itself.
     pub(super) online: bool,
@@ -100,7 +121,11 @@ impl Unaccepted {
 /// Hands connections to one listener of a Node.js worker.
 pub(super) struct NodeHand {
     pub(super) channel: Channel,
+    pub(super) app: u32,
+    pub(super) worker: WorkerId,
     pub(super) key: String,
+    /// Who speaks to the workers once this daemon has been relieved.
+    pub(super) successor: Successor,
     pub(super) unaccepted: Unaccepted,
     /// Whole connections are waited for; socket pairs tell by themselves.
     pub(super) whole: bool,
@@ -109,6 +134,13 @@ pub(super) struct NodeHand {
 impl Hand for NodeHand {
     fn give(&self, connection: OwnedFd, _client: Option<SocketAddr>) -> io::Result<oneshot::Receiver<bool>> {
         let (sender, answer) = oneshot::channel();
+        if let Some(successor) = self.successor.get() {
+            let (app, worker, key) = (self.app, self.worker, self.key.clone());
+            successor.send(Handed::Connect { app, worker, key, connection })?;
+            // It reaches the worker if the worker lives; a socket pair tells if not.
+            let _unheard = sender.send(true);
+            return Ok(answer);
+        }
         let message = ClusterMessage::NewConnection { key: self.key.clone(), remote: None };
         if !self.whole {
             self.channel.cluster(message, Some(connection)).map_err(io::Error::other)?;
@@ -132,6 +164,23 @@ impl Worker {
         asked || self.roads.contains_key(&port)
     }
 
+    /// Neither reads from it nor writes to it any more; both go on elsewhere. What it has said is in the inbox then.
+    pub(super) async fn let_go(&mut self) {
+        self.belongings.tasks.iter().for_each(JoinHandle::abort);
+        for tap in self.taps.drain(..) {
+            tap.abort();
+            // Cancelled, or ended by itself.
+            drop(tap.await);
+        }
+        if let Link::Node(link) = &mut self.link
+            && link.open
+        {
+            link.released.store(true, Ordering::Relaxed);
+            link.left = Some(link.channel.release().await);
+            drop((&mut link.listening).await);
+        }
+    }
+
     pub(super) fn node(&mut self) -> Option<&mut NodeLink> {
         match &mut self.link {
             Link::Node(link) => Some(link),
@@ -141,9 +190,16 @@ impl Worker {
 }
 
 impl NodeLink {
-    pub(super) fn new(channel: Channel) -> Self {
+    pub(super) fn new(
+        (channel, serialization): (Channel, Serialization),
+        (listening, released): (JoinHandle<()>, Arc<AtomicBool>),
+    ) -> Self {
         Self {
             channel,
+            serialization,
+            listening,
+            released,
+            left: None,
             open: true,
             online: false,
             keys: HashMap::new(),

@@ -18,7 +18,7 @@ const UP: &str = "> start
 
 fn check_reload(parallel: u32, transcript: &str) {
     let config = AppConfig { instances: 2, reload_parallel: parallel, ..config() };
-    check(config, &format!("{UP}{transcript}"));
+    check(&config, &format!("{UP}{transcript}"));
 }
 
 #[test]
@@ -218,7 +218,7 @@ fn scaling_during_a_reload_is_honoured() {
 #[test]
 fn old_worker_that_becomes_ready_during_its_reload_proves_the_application() {
     check(
-        config(),
+        &config(),
         "> start
          spawn 1 in 0
          > started 1
@@ -241,7 +241,7 @@ fn old_worker_that_becomes_ready_during_its_reload_proves_the_application() {
 #[test]
 fn reload_of_nothing_is_answered() {
     check(
-        AppConfig { instances: 0, ..config() },
+        &AppConfig { instances: 0, ..config() },
         "> reload 7
          * reload 7 failed: the application is not running
          > start

@@ -7,7 +7,7 @@ use crate::{check, config};
 #[test]
 fn workers_serve_on_and_keep_their_records() {
     check(
-        AppConfig { instances: 2, restarts_max: 1, ..config() },
+        &AppConfig { instances: 2, restarts_max: 1, ..config() },
         "> start
          spawn 1 in 0
          spawn 2 in 1
@@ -39,7 +39,7 @@ fn workers_serve_on_and_keep_their_records() {
 #[test]
 fn those_who_were_leaving_are_asked_again_and_keep_their_deadlines() {
     check(
-        config(),
+        &config(),
         "> start
          spawn 1 in 0
          > started 1
@@ -74,7 +74,7 @@ fn those_who_were_leaving_are_asked_again_and_keep_their_deadlines() {
 #[test]
 fn reload_goes_on() {
     check(
-        AppConfig { instances: 2, ..config() },
+        &AppConfig { instances: 2, ..config() },
         "> start
          spawn 1 in 0
          spawn 2 in 1
@@ -114,7 +114,7 @@ fn reload_goes_on() {
 #[test]
 fn worker_whose_time_to_get_ready_is_over_is_heard_first() {
     check(
-        config(),
+        &config(),
         "> start
          spawn 1 in 0
          > started 1

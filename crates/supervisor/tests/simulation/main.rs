@@ -1,16 +1,17 @@
 //! Thousands of random lives of an application, in virtual time, each from a seed.
 //!
 //! `world.rs` plays the driver and the processes: they crash, start slowly or never, hang, lose answers and refuse to die, while
-//! somebody reloads, scales, reconfigures, stops and starts. `rules.rs` checks what must hold after every step. Each life has three parts:
+//! somebody reloads, restarts, recycles, scales, reconfigures, stops and starts, and the driver itself dies and is resumed. `rules.rs` checks what must hold after every step; `tally.rs` counts. Each life has three parts:
 //! chaos; then nothing fails any more and what is wanted must come to run; then a last stop. A failing seed is named in the panic;
 //! `SIMULATION_SEED=<seed> cargo test -p stead-supervisor --test simulation` repeats it alone.
 
 mod rules;
+mod tally;
 mod world;
 
 use std::panic::{self, AssertUnwindSafe};
 
-use crate::rules::Tally;
+use crate::tally::Tally;
 use crate::world::World;
 
 const SEEDS: u64 = 4000;

@@ -4,8 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use stead_supervisor::{
-    Action, AppConfig, AppSnapshot, Event, Input, Next, Phase, ReadyTimeout, SlotState, WorkerId,
+    Action, AppConfig, AppSnapshot, Event, Input, Next, Phase, ReadyTimeout, SlotSnapshot, SlotState,
+    WorkerId,
 };
+
+use crate::tally::Tally;
 
 /// With one worker serving, or two in a reload, so many processes may be in a slot at a time.
 const PROCESSES_PER_SLOT_MAX: usize = 3;
@@ -39,66 +42,30 @@ pub(crate) struct Process {
 
 pub(crate) type Processes = BTreeMap<WorkerId, Process>;
 
-/// How often what happened, over all lives.
-#[derive(Debug, Default, Clone)]
-pub(crate) struct Tally {
-    steps: u64,
-    spawned: u64,
-    killed: u64,
-    reloads_done: u64,
-    reloads_failed: u64,
-    recovered: u64,
-    slots_failed: u64,
-    apps_failed: u64,
-    finished: u64,
-    stopped: u64,
-    wedged: u64,
-    not_ready: u64,
-    pub(crate) resumed: u64,
-}
-
-impl Tally {
-    pub(crate) fn add(&mut self, other: &Self) {
-        for (mine, theirs) in self.fields().into_iter().zip(other.clone().fields()) {
-            *mine += *theirs;
-        }
-    }
-
-    pub(crate) fn is_complete(&self) -> bool {
-        self.clone().fields().into_iter().all(|count| *count > 0)
-    }
-
-    fn fields(&mut self) -> [&mut u64; 13] {
-        [
-            &mut self.steps,
-            &mut self.spawned,
-            &mut self.killed,
-            &mut self.reloads_done,
-            &mut self.reloads_failed,
-            &mut self.recovered,
-            &mut self.slots_failed,
-            &mut self.apps_failed,
-            &mut self.finished,
-            &mut self.stopped,
-            &mut self.wedged,
-            &mut self.not_ready,
-            &mut self.resumed,
-        ]
-    }
-}
-
 /// What is remembered of a life in order to judge it.
 #[derive(Debug, Default)]
 pub(crate) struct Rules {
     pub(crate) tally: Tally,
-    /// Reloads that are still to be answered, with the last worker asked for before each.
-    open_reloads: BTreeMap<u64, WorkerId>,
+    /// Reloads and restarts that are still to be answered.
+    open_reloads: BTreeMap<u64, Open>,
+    /// Workers that are to be recycled, and can be.
+    recycled: BTreeSet<WorkerId>,
+    /// What the last order was: to run, or not to.
+    wanted: bool,
     stop: Option<Stop>,
     was_ready: bool,
     /// Some configuration of this life assumes that a worker is ready after a while.
     may_assume: bool,
     /// The longest of each limit that any configuration of this life had.
     limits: Limits,
+}
+
+/// A reload or restart.
+#[derive(Debug)]
+struct Open {
+    /// The last worker asked for before it.
+    last: WorkerId,
+    is_restart: bool,
 }
 
 /// A stop that is not over yet.
@@ -115,6 +82,7 @@ struct Limits {
     kill_after: Duration,
     backoff_max: Duration,
     cool_down: Duration,
+    reload_parallel: usize,
 }
 
 /// One step: what went in, and how the world was before.
@@ -124,6 +92,8 @@ pub(crate) struct Step<'a> {
     pub(crate) input: &'a Input,
     pub(crate) routed_before: &'a BTreeMap<WorkerId, u32>,
     pub(crate) phase_before: Phase,
+    /// How it was after it, as the application tells.
+    pub(crate) snapshot: &'a AppSnapshot,
 }
 
 impl Rules {
@@ -134,17 +104,27 @@ impl Rules {
         self.limits.kill_after = self.limits.kill_after.max(config.kill_after);
         self.limits.backoff_max = self.limits.backoff_max.max(config.backoff_max);
         self.limits.cool_down = self.limits.cool_down.max(config.cool_down);
+        self.limits.reload_parallel = self.limits.reload_parallel.max(config.reload_parallel.max(1) as usize);
     }
 
     pub(crate) fn are_reloads_answered(&self) -> bool {
         self.open_reloads.is_empty()
     }
 
-    pub(crate) fn note_input(&mut self, now: Instant, input: &Input, worker_last: WorkerId) {
+    pub(crate) fn note_input(&mut self, now: Instant, input: &Input, before: &AppSnapshot) {
         match input {
-            Input::Reload { id } => {
-                self.open_reloads.insert(*id, worker_last);
+            Input::Start | Input::Restart { .. } => self.wanted = true,
+            Input::Stop | Input::StopNow => self.wanted = before.phase == Phase::Stopped && self.wanted,
+            Input::Recycle { worker, .. } => {
+                let states = [SlotState::Ready, SlotState::Unready];
+                let serves =
+                    |slot: &&SlotSnapshot| slot.worker == Some(*worker) && states.contains(&slot.state);
+                self.recycled.extend(before.slots.iter().find(serves).and_then(|slot| slot.worker));
             }
+            _ => (),
+        }
+        match input {
+            _ if before.phase == Phase::Stopped => (),
             Input::Stop => {
                 self.stop.get_or_insert(Stop::InOrder { since: now });
             }
@@ -155,21 +135,31 @@ impl Rules {
         }
     }
 
+    pub(crate) fn note_order(&mut self, input: &Input, last: WorkerId) {
+        if let Input::Reload { id } | Input::Restart { id } = input {
+            let is_restart = matches!(input, Input::Restart { .. });
+            self.open_reloads.insert(*id, Open { last, is_restart });
+        }
+    }
+
+    pub(crate) fn check_all_recycled(&self, processes: &Processes) {
+        let left = self.recycled.iter().find(|worker| processes[worker].life == Life::Running);
+        assert!(left.is_none(), "who is to be recycled is: {left:?}");
+    }
+
     pub(crate) fn check_action(&mut self, action: &Action, processes: &Processes, step: &Step<'_>) {
+        self.tally.count(action);
         let worker = match action {
             Action::Spawn { worker, slot } => {
-                self.tally.spawned += 1;
                 assert!(!processes.contains_key(worker), "worker ids are never used again: {worker}");
                 assert!(!is_stopped(step), "nothing is spawned after a stop: {worker} in {slot}");
                 return;
             }
             Action::Tell(event) => return self.check_event(event, processes, step),
-            Action::Kill { worker } => {
-                self.tally.killed += 1;
-                worker
-            }
             Action::Route { worker }
+            | Action::Suspend { worker }
             | Action::Drain { worker }
+            | Action::Kill { worker }
             | Action::StopPolitely { worker }
             | Action::Terminate { worker } => worker,
         };
@@ -188,13 +178,12 @@ impl Rules {
     fn check_event(&mut self, event: &Event, processes: &Processes, step: &Step<'_>) {
         match event {
             Event::WorkerReady { .. } => self.was_ready = true,
-            Event::WorkerNotReady { .. } => self.tally.not_ready += 1,
-            Event::WorkerWedged { next, .. } => {
-                self.tally.wedged += 1;
-                self.check_next(*next);
+            Event::WorkerWedged { next, .. }
+            | Event::WorkerExited { next, .. }
+            | Event::SpawnFailed { next, .. } => self.check_next(*next),
+            Event::RecycleStarted { .. } => {
+                assert!(self.open_reloads.is_empty(), "nobody is recycled while a reload is wanted");
             }
-            Event::WorkerExited { next, .. } | Event::SpawnFailed { next, .. } => self.check_next(*next),
-            Event::Recovered { .. } => self.tally.recovered += 1,
             Event::ReloadProgress { id, done, of } => {
                 assert!(
                     self.open_reloads.contains_key(id) && done <= of,
@@ -202,30 +191,29 @@ impl Rules {
                 );
             }
             Event::ReloadDone { id } => {
-                self.tally.reloads_done += 1;
-                let last = self.open_reloads.remove(id).expect("each reload is answered once");
+                let Open { last, is_restart } = self.open_reloads.remove(id).expect("each is answered once");
+                *(if is_restart { &mut self.tally.restarts_done } else { &mut self.tally.reloads_done }) += 1;
                 let old = processes.iter().find(|(worker, process)| process.is_routed && **worker <= last);
                 assert!(old.is_none(), "after reload {id} no old worker serves: {old:?}");
             }
             Event::ReloadFailed { id, .. } => {
-                self.tally.reloads_failed += 1;
-                self.open_reloads.remove(id).expect("each reload is answered once");
+                let Open { is_restart, .. } = self.open_reloads.remove(id).expect("each is answered once");
+                *(if is_restart {
+                    &mut self.tally.restarts_failed
+                } else {
+                    &mut self.tally.reloads_failed
+                }) += 1;
             }
-            Event::Finished => self.tally.finished += 1,
             Event::Stopped => {
-                self.tally.stopped += 1;
                 self.stop = None;
-                assert!(
-                    !processes.values().any(|process| process.life == Life::Running),
-                    "stopped means all ended"
-                );
+                let mut processes = processes.values();
+                assert!(!processes.any(|process| process.life == Life::Running), "stopped means all ended");
             }
             Event::Failed { .. } => {
-                self.tally.apps_failed += 1;
                 assert!(!self.was_ready, "an application that was ready is never given up");
                 assert!(!is_stopped(step), "a stopped application does not fail");
             }
-            Event::WorkerStarted { .. } | Event::WorkerUnready { .. } => (),
+            _ => (),
         }
     }
 
@@ -233,7 +221,6 @@ impl Rules {
         match next {
             Next::After(delay) => assert!(delay <= self.limits.backoff_max, "backoff is bounded: {delay:?}"),
             Next::Failed { retry_in } => {
-                self.tally.slots_failed += 1;
                 let limit = self.limits.cool_down.max(self.limits.backoff_max);
                 assert!(retry_in <= limit, "cool-down is bounded: {retry_in:?}");
             }
@@ -241,12 +228,25 @@ impl Rules {
         }
     }
 
-    pub(crate) fn check_step(&mut self, step: &Step<'_>, processes: &Processes, snapshot: &AppSnapshot) {
+    /// Before its actions are looked at.
+    pub(crate) fn note_step(&mut self, step: &Step<'_>) {
+        if step.phase_before != Phase::Running && step.snapshot.phase == Phase::Running {
+            // A fresh start; if one was stopped before, that is over.
+            (self.was_ready, self.stop) = (false, None);
+        }
+    }
+
+    pub(crate) fn check_step(&mut self, step: &Step<'_>, processes: &Processes) {
         self.tally.steps += 1;
+        let snapshot = step.snapshot;
         let routed = routed(processes);
         let slots: BTreeSet<u32> = routed.values().copied().collect();
         assert_eq!(slots.len(), routed.len(), "one routed worker per slot: {routed:?}");
-        check_losses(step, &routed, snapshot);
+        let runs = matches!(snapshot.phase, Phase::Running | Phase::StoppingToStart);
+        assert_eq!(runs, self.wanted, "the last order counts");
+        self.check_losses(step, &routed);
+        check_health(&routed, snapshot);
+        check_recycling(snapshot);
         check_snapshot(snapshot, processes);
         for slot in &snapshot.slots {
             let count = usize::from(slot.worker.is_some()) + slot.others.len();
@@ -261,6 +261,31 @@ impl Rules {
         });
         assert!(stopped_by.is_none_or(|by| step.now <= by), "a stop ends within its limits");
     }
+
+    /// A worker stops getting requests only by its own fault, by order, or because another already gets them in its place.
+    fn check_losses(&self, step: &Step<'_>, routed: &BTreeMap<WorkerId, u32>) {
+        let snapshot = step.snapshot;
+        let mut restarted = 0;
+        for (worker, slot) in step.routed_before.iter().filter(|(worker, _)| !routed.contains_key(worker)) {
+            let is_allowed = match step.input {
+                Input::Exited { worker: own, .. }
+                | Input::Unready { worker: own }
+                | Input::Wedged { worker: own } => own == worker,
+                Input::Stop | Input::StopNow => true,
+                Input::Scale(_) | Input::Reconfigure(_) => *slot >= snapshot.instances,
+                _ => false,
+            };
+            let is_ejected =
+                is_ill(*worker, snapshot) && routed.keys().any(|other| !is_ill(*other, snapshot));
+            let is_replaced = routed.values().any(|other| other == slot);
+            if !(is_allowed || is_ejected || is_replaced) {
+                restarted += 1;
+                let is_restart = self.open_reloads.values().any(|open| open.is_restart);
+                assert!(is_restart, "worker {worker} of slot {slot} lost its requests by {:?}", step.input);
+            }
+        }
+        assert!(restarted <= self.limits.reload_parallel, "a restart takes few at a time: {restarted}");
+    }
 }
 
 pub(crate) fn routed(processes: &Processes) -> BTreeMap<WorkerId, u32> {
@@ -269,26 +294,31 @@ pub(crate) fn routed(processes: &Processes) -> BTreeMap<WorkerId, u32> {
 }
 
 fn is_stopped(step: &Step<'_>) -> bool {
-    match step.input {
-        Input::Stop | Input::StopNow => true,
-        Input::Start => step.phase_before == Phase::Stopping,
-        _ => step.phase_before != Phase::Running,
+    step.snapshot.phase != Phase::Running
+}
+
+fn is_ill(worker: WorkerId, snapshot: &AppSnapshot) -> bool {
+    let mut slots = snapshot.slots.iter();
+    slots.any(|slot| slot.worker == Some(worker) && slot.unhealthy_since.is_some())
+}
+
+/// The unhealthy get requests exactly if nobody healthy is there to take them.
+fn check_health(routed: &BTreeMap<WorkerId, u32>, snapshot: &AppSnapshot) {
+    let any_healthy = routed.keys().any(|worker| !is_ill(*worker, snapshot));
+    for slot in snapshot.slots.iter().filter(|slot| slot.unhealthy_since.is_some()) {
+        let is_routed = slot.worker.is_some_and(|worker| routed.contains_key(&worker));
+        assert_ne!(is_routed, any_healthy, "the unhealthy serve only if nobody else does: {snapshot:?}");
     }
 }
 
-/// A worker stops getting requests only by its own fault, by order, or because another already gets them in its place.
-fn check_losses(step: &Step<'_>, routed: &BTreeMap<WorkerId, u32>, snapshot: &AppSnapshot) {
-    for (worker, slot) in step.routed_before.iter().filter(|(worker, _)| !routed.contains_key(worker)) {
-        let is_allowed = match step.input {
-            Input::Exited { worker: own, .. }
-            | Input::Unready { worker: own }
-            | Input::Wedged { worker: own } => own == worker,
-            Input::Stop | Input::StopNow => true,
-            Input::Scale(_) | Input::Reconfigure(_) => *slot >= snapshot.instances,
-            _ => routed.values().any(|other| other == slot),
-        };
-        assert!(is_allowed, "worker {worker} of slot {slot} lost its requests by {:?}", step.input);
-    }
+/// One at a time, and never during a reload.
+fn check_recycling(snapshot: &AppSnapshot) {
+    assert!(snapshot.recycle.is_none() || snapshot.reload.is_none(), "nobody is recycled during a reload");
+    let is_renewed =
+        |slot: &&SlotSnapshot| slot.others.iter().any(|other| other.state == SlotState::Starting);
+    let renewed = snapshot.slots.iter().filter(is_renewed).count();
+    let may_be = usize::from(snapshot.recycle.is_some());
+    assert!(snapshot.reload.is_some() || renewed <= may_be, "one is recycled at a time: {snapshot:?}");
 }
 
 /// The snapshot tells of exactly the processes that there are, and calls ready what gets requests.

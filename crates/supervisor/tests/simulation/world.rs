@@ -4,13 +4,18 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use stead_supervisor::{
-    Action, App, AppConfig, Event, ExitKind, Input, Phase, ReadyTimeout, Restart, SlotState, WorkerId,
+    Action, App, AppConfig, Event, ExitKind, Input, Phase, ReadyTimeout, Recycle, Restart, SlotState,
+    WorkerId,
 };
 
-use crate::rules::{Life, Process, Processes, Rules, Step, Tally, routed};
+use crate::rules::{Life, Process, Processes, Rules, Step, routed};
+use crate::tally::Tally;
 
 /// More steps in one life mean that the machine spins.
 const STEPS_MAX: u64 = 200_000;
+
+/// More timeouts at one moment mean the same; a few follow each other if limits are zero.
+const TIMEOUTS_MAX: u32 = 20;
 
 /// When everything goes well again, all must run after this: longer than any limit that a configuration here may have.
 const HEALING: Duration = Duration::from_secs(900);
@@ -50,7 +55,7 @@ impl World {
         rules.learn(&config);
         let mischief = [0, 5, 20, 60, 100][chance.below(5) as usize];
         Self {
-            app: App::new(config, seed),
+            app: App::new(config.clone(), seed),
             config,
             rules,
             part: Part::Chaos,
@@ -102,12 +107,15 @@ impl World {
         for slot in &snapshot.slots {
             assert_eq!(slot.state, SlotState::Ready, "what is wanted runs: {slot:?}");
             assert!(slot.others.is_empty() && slot.unstable == 0, "everything is calm: {slot:?}");
+            assert_eq!(slot.unhealthy_since, None, "who stays unhealthy is replaced: {slot:?}");
         }
+        self.rules.check_all_recycled(&self.processes);
         assert_eq!(routed(&self.processes).len(), instances as usize);
         assert!(snapshot.reload.is_none() && self.rules.are_reloads_answered(), "each reload is answered");
     }
 
     fn run_until(&mut self, end: Instant) {
+        let mut timeouts = 0;
         loop {
             assert!(self.planned < STEPS_MAX, "the machine spins");
             let planned = self.plan.first_key_value().map(|(key, _)| key.0);
@@ -115,6 +123,7 @@ impl World {
             let Some(next) = planned.into_iter().chain(timeout).min().filter(|next| *next < end) else {
                 break;
             };
+            timeouts = if next > self.now { 0 } else { timeouts };
             self.now = self.now.max(next);
             // Now and then the timer is late and something else comes first.
             let is_near = planned.is_some_and(|at| at < self.now + LATENESS_MAX);
@@ -122,8 +131,8 @@ impl World {
             let is_timeout = timeout.is_some_and(|at| at <= self.now) && !is_late;
             if is_timeout {
                 self.put_in(&Input::Timeout);
-                let again = self.app.poll_timeout();
-                assert!(again.is_none_or(|at| at > self.now), "the timeout was handled");
+                timeouts += 1;
+                assert!(timeouts <= TIMEOUTS_MAX, "the machine spins at {:?}", self.app);
             } else if let Some(((at, _), input)) = self.plan.pop_first() {
                 self.now = self.now.max(at);
                 self.put_in_if_possible(&input);
@@ -144,7 +153,9 @@ impl World {
             Input::Ready { worker }
             | Input::Unready { worker }
             | Input::Drained { worker }
+            | Input::Unhealthy { worker }
             | Input::Wedged { worker } => life(worker) == Life::Running || self.chance.percent(20),
+            Input::Start => self.part != Part::End,
             _ => true,
         };
         if is_possible {
@@ -156,20 +167,15 @@ impl World {
         self.planned += 1;
         let worker_last = self.processes.last_key_value().map_or(0, |(worker, _)| *worker);
         let routed_before = routed(&self.processes);
-        let phase_before = self.phase;
-        if self.phase != Phase::Stopped || matches!(input, Input::Reload { .. }) {
-            self.rules.note_input(self.now, input, worker_last);
-        }
-        if let Input::Reconfigure(config) = input {
-            self.rules.learn(config);
-            self.config = *config;
-        }
-        if let Input::Scale(instances) = input {
-            self.config.instances = *instances;
-        }
+        let before = self.app.snapshot(self.now);
+        self.rules.note_input(self.now, input, &before);
+        self.rules.note_order(input, worker_last);
         self.note(input);
         self.app.handle(self.now, input.clone());
-        let step = Step { now: self.now, input, routed_before: &routed_before, phase_before };
+        let snapshot = self.app.snapshot(self.now);
+        let (now, phase_before) = (self.now, before.phase);
+        let step = Step { now, input, routed_before: &routed_before, phase_before, snapshot: &snapshot };
+        self.rules.note_step(&step);
         if self.chance.percent(2) {
             self.hand_over();
         }
@@ -177,9 +183,8 @@ impl World {
             self.rules.check_action(&action, &self.processes, &step);
             self.perform(&action);
         }
-        let snapshot = self.app.snapshot(self.now);
         self.phase = snapshot.phase;
-        self.rules.check_step(&step, &self.processes, &snapshot);
+        self.rules.check_step(&step, &self.processes);
     }
 
     /// The driver dies after it has written down the machine and has done a part of what it had to; another one goes on.
@@ -189,7 +194,7 @@ impl World {
         let written = serde_json::to_string(&saved).expect("it can be written");
         let read = serde_json::from_str(&written).expect("it can be read");
         assert_eq!(saved, read, "what was written is read as it was");
-        let config = self.config;
+        let config = self.config.clone();
         let mut old = std::mem::replace(&mut self.app, App::resume(config, self.planned, read, self.now));
         assert_eq!(
             old.snapshot(self.now),
@@ -219,6 +224,11 @@ impl World {
                 process.life = if process.life == Life::Lost { Life::Stray } else { Life::Running };
             }
             Input::Ready { worker } => self.process(*worker).said_ready = true,
+            Input::Reconfigure(config) => {
+                self.rules.learn(config);
+                self.config = config.clone();
+            }
+            Input::Scale(instances) => self.config.instances = *instances,
             Input::SpawnFailed { worker, .. } | Input::Exited { worker, .. } => {
                 let process = self.process(*worker);
                 process.life = Life::Gone;
@@ -238,6 +248,7 @@ impl World {
                     self.plan_within(2000, Input::Drained { worker });
                 }
             }
+            Action::Suspend { worker } => self.process(worker).is_routed = false,
             Action::StopPolitely { worker } => {
                 if !self.chance.percent(30) {
                     self.plan_within(12_000, Input::Exited { worker, exit: ExitKind::by_code(0) });
@@ -303,7 +314,14 @@ impl World {
     fn plan_mishap(&mut self, worker: WorkerId, started_after: u64) {
         let span = [200, 2000, 60_000][self.chance.below(3) as usize];
         let after = started_after + self.chance.below(span);
-        match self.chance.below(8) {
+        match self.chance.below(10) {
+            8 | 9 => {
+                self.plan_after(after, Input::Unhealthy { worker });
+                if self.chance.percent(50) {
+                    let again = after + self.chance.below(20_000);
+                    self.plan_after(again, Input::Ready { worker });
+                }
+            }
             0 => self.plan_after(after, Input::Wedged { worker }),
             1 => {
                 self.plan_after(after, Input::Unready { worker });
@@ -327,11 +345,20 @@ impl World {
     fn plan_orders(&mut self, end: Instant) {
         let span = u64::try_from(end.duration_since(self.now).as_millis()).expect("a short life");
         for _ in 0..self.chance.below(30) {
-            let input = match self.chance.below(20) {
+            let input = match self.chance.below(26) {
                 0..9 => {
                     self.reload_last += 1;
                     Input::Reload { id: self.reload_last }
                 }
+                20 | 21 => {
+                    self.reload_last += 1;
+                    Input::Restart { id: self.reload_last }
+                }
+                22..25 => {
+                    let (worker, why) = (1 + self.chance.below(40), Recycle::Memory);
+                    Input::Recycle { worker, why }
+                }
+                25 => Input::ResetCounts,
                 9..14 => Input::Scale(u32::try_from(self.chance.below(6)).expect("below 6")),
                 14 | 15 => Input::Reconfigure(config(&mut self.chance)),
                 16 => Input::Stop,
@@ -379,6 +406,8 @@ fn config(chance: &mut Chance) -> AppConfig {
             [chance.below(4) as usize],
         restarts_max: u32::try_from(chance.below(6)).expect("below 6"),
         on_ready_timeout: if chance.percent(30) { ReadyTimeout::Assume } else { ReadyTimeout::Fail },
+        stop_exit_codes: if chance.percent(20) { vec![0, 3] } else { Vec::new() },
+        health_replace_after: Duration::from_millis(chance.below(30_000)),
         reload_parallel: u32::try_from(chance.below(4)).expect("below 4"),
     }
 }

@@ -73,7 +73,17 @@ pub(super) struct Outgoing {
     handles: usize,
     handle_last: u64,
     handle_last_program: u64,
+    /// Answers still to come for descriptors that another process sent before us.
+    strays: usize,
     closed: bool,
+}
+
+/// What is left when nothing more will be written.
+#[derive(Debug)]
+pub(super) struct Remains {
+    pub(super) unwritten: Vec<u8>,
+    pub(super) unsent: Vec<Frame>,
+    pub(super) unconfirmed: usize,
 }
 
 impl Frame {
@@ -93,6 +103,13 @@ impl Handle {
 }
 
 impl Outgoing {
+    /// Goes on where another process stopped: first comes the rest of its message, and so many answers are for it.
+    pub(super) fn resume(unwritten: Vec<u8>, strays: usize) -> Self {
+        let waiting_bytes = unwritten.len();
+        let rest = (waiting_bytes > 0).then(|| Frame::new(unwritten, None));
+        Self { queue: rest.into_iter().collect(), waiting_bytes, strays, ..Self::default() }
+    }
+
     /// Takes a message. Call [`Self::flush`] next.
     pub(super) fn push(&mut self, mut frame: Frame, order: Order) -> Result<(), SendError> {
         if self.closed {
@@ -180,6 +197,11 @@ impl Outgoing {
 
     /// The child says whether the next unconfirmed descriptor arrived.
     pub(super) fn confirm(&mut self, arrived: bool) {
+        // The child answers in order.
+        if self.strays > 0 {
+            self.strays -= 1;
+            return;
+        }
         let Some(mut frame) = self.unconfirmed.pop_front() else { return };
         let retries = frame.handle.as_mut().map(|handle| &mut handle.retries);
         match retries.filter(|retries| !arrived && **retries < RETRIES_MAX) {
@@ -206,6 +228,33 @@ impl Outgoing {
     /// What will never arrive, since the last call.
     pub(super) fn take_lost(&mut self) -> Vec<Frame> {
         std::mem::take(&mut self.lost)
+    }
+
+    /// Whether anything can be written.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    /// Takes nothing more.
+    pub(super) fn seal(&mut self) {
+        self.closed = true;
+    }
+
+    /// Gives out everything that was not written, and takes nothing more.
+    pub(super) fn take_remains(&mut self) -> Remains {
+        let all = std::mem::replace(self, Self { closed: true, ..Self::default() });
+        let mut unwritten = Vec::new();
+        let mut unconfirmed = all.strays + all.unconfirmed.len();
+        let mut unsent = Vec::new();
+        for frame in all.queue.into_iter().chain(all.held.into_iter().map(|held| held.frame)) {
+            if frame.written > 0 {
+                unconfirmed += usize::from(frame.handle.is_some());
+                unwritten = frame.bytes[frame.written..].to_vec();
+            } else {
+                unsent.push(frame);
+            }
+        }
+        Remains { unwritten, unsent, unconfirmed }
     }
 
     /// Drops everything, descriptors too: whoever is at their other ends must see that the child is gone.
@@ -340,6 +389,43 @@ mod tests {
         outgoing.flush(&mut send).unwrap();
         assert_eq!(calls, [(10, 1), (7, 0), (7, 0)]);
         assert_eq!((outgoing.waiting_bytes, outgoing.unconfirmed.len()), (0, 1));
+    }
+
+    #[test]
+    fn what_another_process_began_comes_first() {
+        let mut outgoing = Outgoing::resume(b"rest".to_vec(), 2);
+        outgoing.push(frame(b'A'), Order::Free).unwrap();
+        outgoing.push(frame(b'x'), Order::Last).unwrap();
+        let mut written = Vec::new();
+        outgoing
+            .flush(|bytes, _| {
+                written.extend_from_slice(bytes);
+                Ok(bytes.len())
+            })
+            .unwrap();
+        assert_eq!(written, b"restA");
+        outgoing.confirm(true);
+        outgoing.confirm(false);
+        assert_eq!(flush(&mut outgoing), "", "those answers were for others");
+        outgoing.confirm(true);
+        assert_eq!(flush(&mut outgoing), "x");
+    }
+
+    #[test]
+    fn what_was_not_written_is_given_back() {
+        let mut outgoing = Outgoing::default();
+        for name in [b'A', b'B', b'c'] {
+            outgoing.push(Frame { bytes: vec![name; 4], ..frame(name) }, Order::Free).unwrap();
+        }
+        outgoing.push(frame(b'x'), Order::Last).unwrap();
+        let mut room = [4, 1].into_iter();
+        let flushed = outgoing.flush(|_, _| room.next().ok_or(io::ErrorKind::WouldBlock.into()));
+        assert_eq!(flushed.unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        let remains = outgoing.take_remains();
+        assert_eq!((remains.unwritten.as_slice(), remains.unconfirmed), (b"BBB".as_slice(), 2));
+        let unsent: Vec<u8> = remains.unsent.iter().map(|frame| frame.bytes[0]).collect();
+        assert_eq!(unsent, b"cx");
+        assert!(matches!(outgoing.push(frame(b'd'), Order::Free), Err(SendError::Closed)));
     }
 
     #[test]

@@ -45,6 +45,13 @@ impl Child {
     }
 }
 
+/// A channel over a duplicate of the first one's socket, as another process would have it.
+fn duplicate() -> (UnixStream, OwnedFd, OwnedFd) {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    theirs.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    (theirs, ours.try_clone().unwrap().into(), ours.into())
+}
+
 async fn next(receiver: &mut Receiver) -> Option<Received> {
     tokio::time::timeout(Duration::from_secs(5), receiver.next())
         .await
@@ -188,4 +195,79 @@ async fn dropping_the_receiver_or_closing_ends_the_channel() {
     while channel.send(&json!(1)).is_ok() {
         tokio::task::yield_now().await;
     }
+}
+
+#[tokio::test]
+async fn a_released_channel_goes_on_elsewhere() {
+    let (stream, first, second) = duplicate();
+    let mut child = Child { stream, unread: String::new() };
+    let (channel, mut receiver) = Channel::open(first, Serialization::Json).unwrap();
+    let (message, descriptor) = connection();
+    assert_eq!(channel.cluster(message, Some(descriptor)).unwrap(), 0);
+    child.say("1");
+    child.stream.write_all(b"{\"ha").unwrap();
+    assert!(matches!(next(&mut receiver).await, Some(Received::Message(one)) if one == 1));
+    // The half is read with or behind it; either way it must not be lost.
+    let released = channel.release().await;
+    assert!(next(&mut receiver).await.is_none());
+    assert!(matches!(channel.send(&json!("late")), Err(SendError::Closed)));
+    channel.close();
+    assert_eq!((released.continuation.seq, released.continuation.unconfirmed), (1, 1));
+    assert!(released.unsent.is_empty());
+
+    let (channel, mut receiver) =
+        Channel::resume(second, Serialization::Json, released.continuation).unwrap();
+    let (message, descriptor) = connection();
+    assert_eq!(channel.cluster(message, Some(descriptor)).unwrap(), 1);
+    child.stream.write_all(b"lf\":2}\n").unwrap();
+    assert!(matches!(next(&mut receiver).await, Some(Received::Message(half)) if half == json!({"half": 2})));
+    let (child, first) = child.hear().await;
+    let (mut child, second) = child.hear().await;
+    assert_eq!((&first["msg"]["seq"], &second["msg"]["seq"]), (&json!(0), &json!(1)));
+    // The first answer is for the first process, so the second connection is still unconfirmed and comes again.
+    child.say(r#"{"cmd":"NODE_HANDLE_ACK"}"#);
+    child.say(r#"{"cmd":"NODE_HANDLE_NACK"}"#);
+    let (_child, again) = child.hear().await;
+    assert_eq!(again["msg"]["seq"], 1);
+}
+
+#[tokio::test]
+async fn what_a_child_does_not_take_is_given_back_with_the_channel() {
+    let (stream, first, second) = duplicate();
+    let child = Child { stream, unread: String::new() };
+    let (channel, _receiver) = Channel::open(first, Serialization::Json).unwrap();
+    let large = "x".repeat(4 << 20);
+    channel.send(&json!(large)).unwrap();
+    let (message, descriptor) = connection();
+    let seq = channel.cluster(message, Some(descriptor)).unwrap();
+    channel.send(&json!("after")).unwrap();
+    let Released { continuation, unsent } = channel.release().await;
+    assert!(!continuation.unwritten.is_empty() && continuation.unwritten.len() < large.len());
+    let found: Vec<_> =
+        unsent.iter().map(|unsent| (unsent.connection, unsent.descriptor.is_some())).collect();
+    assert_eq!(found, [(Some(seq), true), (None, false)]);
+    assert_eq!((&unsent[0].message["act"], &unsent[1].message), (&json!("newconn"), &json!("after")));
+
+    let (channel, _receiver) = Channel::resume(second, Serialization::Json, continuation).unwrap();
+    channel.send(&json!("next")).unwrap();
+    let (child, heard) = child.hear().await;
+    assert_eq!(heard, json!(large));
+    let (_child, heard) = child.hear().await;
+    assert_eq!(heard, "next");
+}
+
+#[tokio::test]
+async fn after_a_crash_half_a_message_and_stray_answers_are_skipped() {
+    let (stream, first, second) = duplicate();
+    let mut child = Child { stream, unread: String::new() };
+    drop(first);
+    child.stream.write_all(b"lf\":2}\n").unwrap();
+    child.say(r#"{"cmd":"NODE_HANDLE_ACK"}"#);
+    child.say("3");
+    let from = Continuation { seq: 1 << 32, ..Continuation::default() };
+    let (channel, mut receiver) = Channel::resume(second, Serialization::Json, from).unwrap();
+    assert!(matches!(next(&mut receiver).await, Some(Received::Malformed(_))));
+    assert!(matches!(next(&mut receiver).await, Some(Received::Message(three)) if three == 3));
+    let (message, descriptor) = connection();
+    assert_eq!(channel.cluster(message, Some(descriptor)).unwrap(), 1 << 32);
 }

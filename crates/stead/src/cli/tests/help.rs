@@ -1,6 +1,6 @@
 //! What the command line says about itself, and about mistakes.
 
-use crate::cli::{Command, CommandLine};
+use crate::cli::command::{Command, CommandLine, Mistake, read};
 use clap::{CommandFactory, Parser};
 use std::ffi::OsString;
 
@@ -19,7 +19,11 @@ fn the_definitions_are_consistent() {
 #[test]
 fn every_verb_explains_itself() {
     insta::assert_snapshot!("help", help("stead --help"));
-    for verb in ["run", "reload", "stop", "scale", "status"] {
+    let verbs = [
+        "run", "start", "stop", "restart", "reload", "delete", "scale", "list", "show", "signal", "send",
+        "env", "save", "upgrade", "kill",
+    ];
+    for verb in verbs {
         insta::assert_snapshot!(format!("help_{verb}"), help(&format!("stead {verb} --help")));
     }
 }
@@ -38,7 +42,7 @@ fn mistakes_on_the_command_line_are_explained() {
         "stead run server.js --instnaces 4",
         "stead run server.js -i many",
         "stead run server.js --listen localhost",
-        "stead run server.js --env A",
+        "stead run server.js --env =A",
         "stead run server.js --mode tunnel",
         "stead run server.js --set grace",
         "stead run server.js -c stead.toml",
@@ -48,8 +52,24 @@ fn mistakes_on_the_command_line_are_explained() {
         "stead stop --pid 1 --socket a.sock",
         "stead scale",
         "stead scale a b c",
+        "stead restart",
+        "stead delete",
+        "stead signal NOPE shop",
+        "stead list --sort size",
+        "stead start a.js --exp-backoff-restart-delay=100",
+        "stead start a.js -f",
+        "stead run a.js --deep-monitoring",
+        "stead restart shop --parallel 2",
+        "stead deploy production setup",
+        "stead plus",
+        "stead lst",
     ];
-    let texts: Vec<String> = lines.iter().map(|line| format!("$ {line}\n{}", help(line))).collect();
+    let complaint = |line: &str| match read(line.split_whitespace().map(OsString::from).collect()) {
+        Err(Mistake::Known(report)) => report.to_string(),
+        Err(Mistake::Unknown(error)) => error.render().to_string(),
+        Ok(command) => panic!("{line}: {command:?}"),
+    };
+    let texts: Vec<String> = lines.iter().map(|line| format!("$ {line}\n{}", complaint(line))).collect();
     insta::assert_snapshot!("mistakes", texts.join("\n"));
 }
 

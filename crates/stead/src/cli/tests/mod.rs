@@ -1,4 +1,6 @@
-//! The verbs against a fake instance behind a real socket, and everything they print.
+//! Whole lines: verbs against fake instances, help, and mistakes.
 
 mod help;
+mod stage;
+mod starting;
 mod verbs;

@@ -1,106 +1,146 @@
-//! Reload, stop, scale and status against fake instances.
+//! Verbs against fake instances: reload, restart, stop, scale, list and their kind.
 
-use crate::cli::exit_code::ExitCode;
-use crate::cli::output::Output;
-use crate::cli::reload::reload;
-use crate::cli::scale::scale;
-use crate::cli::status::status;
-use crate::cli::stop::stop;
-use crate::cli::test_support::{Instance, Printed, directory};
-use crate::cli::{Command, CommandLine, session};
-use clap::Parser;
+use super::stage::Stage;
+use crate::cli::ExitCode;
+use crate::cli::test_support::Instance;
 use std::fmt::Write;
-use stead_control::{Progress, RuntimeDirectory, Status};
-
-/// Carries out a line; gives what it printed and how it ended.
-async fn execute(line: &str, directory: &RuntimeDirectory, live: bool) -> (String, ExitCode) {
-    let printed = Printed::default();
-    let mut output: Output = printed.output(live);
-    let words = format!("stead {line}");
-    let result = match CommandLine::try_parse_from(words.split_whitespace()).unwrap().command {
-        Command::Reload(arguments) => reload(&arguments, directory, &mut output).await,
-        Command::Stop(arguments) => stop(&arguments, directory, &mut output).await,
-        Command::Scale(arguments) => scale(&arguments, directory, &mut output).await,
-        Command::Status(arguments) => status(&arguments, directory, &mut output).await,
-        other => panic!("{other:?}"),
-    };
-    let code = session::finish(result, &mut output);
-    (printed.text(), code)
-}
-
-/// A snapshot of several lines, each with its text and code; pids and paths taken out.
-async fn transcript(name: &str, lines: &[&str], directory: &RuntimeDirectory, pids: &[u32]) {
-    let mut all = String::new();
-    for line in lines {
-        let (text, code) = execute(line, directory, false).await;
-        write!(all, "$ stead {line}\n{text}(exit code {})\n\n", u8::from(code)).unwrap();
-    }
-    all = all.replace(directory.path().to_str().unwrap(), "<run>");
-    for (index, pid) in pids.iter().enumerate() {
-        all = all.replace(&pid.to_string(), &format!("<pid {index}>"));
-    }
-    insta::assert_snapshot!(name, all);
-}
+use stead_control::{AppState, Progress};
 
 fn step(done: u32) -> Progress {
     Progress::Step { app: "shop".to_owned(), done, of: 2 }
 }
 
+fn done() -> Progress {
+    Progress::Done { apps: vec!["shop".to_owned()] }
+}
+
 #[tokio::test]
 async fn verbs_without_an_instance_say_so() {
-    let (_folder, directory) = directory();
+    let stage = Stage::new();
     let lines = [
-        "status",
+        "list",
+        "list --json",
+        "list shop",
+        "show shop",
         "reload",
+        "restart all",
         "stop",
+        "delete shop",
         "scale 2",
-        "status --pid 7",
-        "status --socket /nonexistent.sock",
         "scale few",
+        "signal HUP shop",
+        "send shop 1",
+        "send shop hello",
+        "env shop",
+        "reset shop",
+        "save",
+        "start all",
+        "upgrade",
+        "kill",
+        "ping",
+        "pid",
+        "list --pid 7",
+        "list --socket /nonexistent.sock",
     ];
-    transcript("nothing_running", &lines, &directory, &[]).await;
+    stage.transcript("nothing_running", &lines, &[]).await;
 }
 
 #[tokio::test]
 async fn the_only_instance_needs_no_name() {
-    let (_folder, directory) = directory();
-    let instance = Instance::start(&directory, |_| ());
+    let stage = Stage::new();
+    let instance = Instance::start(&stage.directory, |_| ());
     let pid = instance.operator.status.keeper_pid;
-    let lines =
-        ["status", "status shop", "status shpo", "scale shop 4", "scale shop +1", "scale 2", "scale shpo 2"];
-    transcript("one_instance", &lines, &directory, &[pid]).await;
-    assert_eq!(instance.asked(), ["scale shop 4", "scale shop 3", "scale shpo 2"]);
+    let lines = [
+        "ls",
+        "ps api",
+        "status shpo",
+        "scale shop 4",
+        "scale shop +1",
+        "scale 0 1",
+        "scale 2",
+        "scale shpo 2",
+        "scale shop.1 2",
+        "pid",
+        "pid shop.0",
+        "id api",
+        "ping",
+        "signal hup shop api",
+        "signal USR2 shop.1",
+        "signal NOPE shop",
+        "send 0 '{\"type\": \"hello\"}'",
+        "send shop.1 '[1]'",
+        "env shop",
+        "env shop --secrets",
+        "env shop --json",
+        "env all",
+        "reset back",
+    ];
+    stage.transcript("one_instance", &lines, &[pid]).await;
+    let asked = [
+        "scale shop 4",
+        "scale shop 3",
+        "scale shop 1",
+        "signal shop None 1",
+        "signal api None 1",
+        "signal shop Some(1) 12",
+        "message shop None {\"type\":\"hello\"}",
+        "message shop Some(1) [1]",
+        "environment shop",
+        "environment shop",
+        "environment shop",
+        "reset api",
+    ];
+    assert_eq!(instance.asked(), asked);
 }
 
 #[tokio::test]
 async fn json_is_the_status_itself() {
-    let (_folder, directory) = directory();
-    let instance = Instance::start(&directory, |_| ());
-    let (text, code) = execute("status --json", &directory, true).await;
-    let parsed: Status = serde_json::from_str(&text).unwrap();
-    assert_eq!((parsed, code), (instance.operator.status.clone(), ExitCode::Ok));
+    let stage = Stage::new();
+    let instance = Instance::start(&stage.directory, |_| ());
+    let (text, code) = stage.execute("list --json", true).await;
+    let parsed: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let expected = serde_json::json!({ "instances": [instance.operator.status.clone()] });
+    assert_eq!((parsed, code), (expected, ExitCode::Ok));
+    let (text, _) = stage.execute("show --json shop", true).await;
+    let parsed: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(parsed, serde_json::json!([instance.operator.status.apps[0].clone()]));
 }
 
 #[tokio::test]
 async fn a_reload_is_followed_to_its_end() {
-    let (_folder, directory) = directory();
-    let instance = Instance::start(&directory, |operator| {
-        operator.steps = vec![step(0), step(1), step(2), Progress::Done { apps: vec!["shop".to_owned()] }];
+    let stage = Stage::new();
+    let instance = Instance::start(&stage.directory, |operator| {
+        operator.status.apps[1].state = AppState::Stopped;
+        operator.steps = vec![step(0), step(1), step(2), done()];
     });
-    let (text, code) = execute("reload", &directory, false).await;
+    // What was stopped is not meant by `all`.
+    let (text, code) = stage.execute("reload", false).await;
     let lines: Vec<&str> = text.lines().collect();
     let steps =
         ["shop: 0 of 2 workers replaced", "shop: 1 of 2 workers replaced", "shop: 2 of 2 workers replaced"];
     assert_eq!((&lines[..3], code), (&steps[..], ExitCode::Ok));
     assert!(lines[3].starts_with("reloaded shop in 0."), "{text}");
-    let (text, code) = execute("reload shop", &directory, true).await;
+    let (text, code) = stage.execute("reload shop", true).await;
     assert!(text.starts_with("\rshop: 0 of 2 workers replaced\u{1b}[K\rshop: 1 of 2"), "{text:?}");
     assert!(text.contains("\r\u{1b}[Kreloaded shop in 0."), "{text:?}");
     assert_eq!(code, ExitCode::Ok);
-    let (text, _) = execute("reload --json shop", &directory, true).await;
+    let (text, _) = stage.execute("reload --json shop", true).await;
     assert_eq!(text.lines().next(), Some(r#"{"app":"shop","done":0,"of":2,"type":"step"}"#));
     assert_eq!(text.lines().count(), 4);
-    assert_eq!(instance.asked(), ["reload None", "reload Some(\"shop\")", "reload Some(\"shop\")"]);
+    stage.execute("reload shop --update-env", false).await;
+    let asked = ["reload Some(\"shop\")"; 3].into_iter().chain(["reload Some(\"shop\") with environment"]);
+    assert_eq!(instance.asked(), asked.collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn several_apps_are_renewed_and_each_is_told() {
+    let stage = Stage::new();
+    let instance = Instance::start(&stage.directory, |operator| operator.steps = vec![done()]);
+    let (text, code) = stage.execute("restart /^[sa]/", false).await;
+    assert_eq!((text.matches("restarted ").count(), code), (2, ExitCode::Ok), "{text}");
+    let mut asked = instance.asked();
+    asked.sort();
+    assert_eq!(asked, ["restart api", "restart shop"]);
 }
 
 #[tokio::test]
@@ -113,51 +153,121 @@ async fn a_failed_reload_says_what_still_runs() {
         of: 4,
     };
     let cases = [
-        vec![step(0), failed(0, Some("its last words: SyntaxError: Unexpected token"))],
-        vec![failed(1, None)],
-        vec![failed(3, None)],
-        vec![step(1)],
+        ("reload shop", vec![step(0), failed(0, Some("its last words: SyntaxError: Unexpected token"))]),
+        ("reload shop", vec![failed(1, None)]),
+        ("reload shop", vec![failed(3, None)]),
+        ("reload shop", vec![step(1)]),
+        ("restart shop", vec![step(1), failed(1, None)]),
+        ("restart shop", vec![failed(0, None)]),
+        ("reload shpo", vec![]),
+        ("restart shop.1", vec![]),
     ];
     let mut all = String::new();
-    for steps in cases {
-        let (_folder, directory) = directory();
-        let _instance = Instance::start(&directory, |operator| operator.steps = steps);
-        let (text, code) = execute("reload shop", &directory, false).await;
-        write!(all, "{text}(exit code {})\n\n", u8::from(code)).unwrap();
+    for (line, steps) in cases {
+        let stage = Stage::new();
+        let _instance = Instance::start(&stage.directory, |operator| operator.steps = steps);
+        let (text, code) = stage.execute(line, false).await;
+        write!(all, "$ stead {line}\n{text}(exit code {})\n\n", u8::from(code)).unwrap();
     }
-    let (_folder, directory) = directory();
-    let _instance = Instance::start(&directory, |_| ());
-    let (text, code) = execute("reload shpo", &directory, false).await;
-    writeln!(all, "{text}(exit code {})", u8::from(code)).unwrap();
     insta::assert_snapshot!("reload_failed", all);
 }
 
 #[tokio::test]
 async fn a_stop_returns_when_everything_has_ended() {
-    let (_folder, directory) = directory();
-    let instance = Instance::start(&directory, |_| ());
+    let stage = Stage::new();
+    let instance = Instance::start(&stage.directory, |_| ());
     let pid = instance.operator.status.keeper_pid;
-    transcript("stop", &["stop shop", "stop shpo", "stop --now"], &directory, &[pid]).await;
-    assert_eq!(
-        instance.asked(),
-        ["stop Some(\"shop\") now=false", "stop Some(\"shpo\") now=false", "stop None now=true"]
-    );
+    stage.transcript("stop", &["stop shop", "stop shpo", "delete api", "stop --now"], &[pid]).await;
+    assert_eq!(instance.asked(), ["stop Some(\"shop\") now=false", "delete api", "shut down now=true"]);
+}
+
+#[tokio::test]
+async fn all_apps_of_an_instance_on_a_terminal_are_the_instance() {
+    let stage = Stage::new();
+    let instance = Instance::start(&stage.directory, |_| ());
+    let (text, code) = stage.execute("stop all", false).await;
+    assert!(text.contains("stopped the instance with pid "), "{text}");
+    assert_eq!((code, instance.asked()), (ExitCode::Ok, vec!["shut down now=false".to_owned()]));
+}
+
+#[tokio::test]
+async fn the_background_instance_stays_when_its_apps_are_stopped() {
+    let stage = Stage::new();
+    let instance = Instance::start(&stage.directory, |operator| {
+        operator.status.background = true;
+        operator.status.apps[1].state = AppState::Stopped;
+    });
+    let pid = instance.operator.status.keeper_pid;
+    let lines = ["stop", "stop all", "stop api", "kill --now"];
+    stage.transcript("stop_background", &lines, &[pid]).await;
+    assert_eq!(instance.asked(), ["stop Some(\"shop\") now=false", "shut down now=true"]);
 }
 
 #[tokio::test]
 async fn several_instances_have_to_be_told_apart() {
-    let (_folder, directory) = directory();
-    let first = Instance::start(&directory, |_| ());
-    let second = Instance::start(&directory, |operator| {
+    let stage = Stage::new();
+    let first = Instance::start(&stage.directory, |_| ());
+    let second = Instance::start(&stage.directory, |operator| {
         operator.status.apps.remove(1);
         operator.status.apps[0].name = "blog".to_owned();
     });
     let mut pids = [first.operator.status.keeper_pid, second.operator.status.keeper_pid];
     pids.sort_unstable();
     // The list is by pid, and the first instance has the lower one unless the numbers have just wrapped around.
-    let lines = ["status", "scale 3", "scale blog 3", "stop shop blog", "status --pid 1"];
-    transcript("several_instances", &lines, &directory, &pids).await;
-    assert_eq!((first.asked(), second.asked()), (vec![], vec!["scale blog 3".to_owned()]));
-    let (text, code) = execute(&format!("scale 3 --pid {}", pids[1]), &directory, false).await;
+    let lines = ["list", "scale 3", "scale blog 3", "scale 0 3", "reset shop blog", "kill", "list --pid 1"];
+    stage.transcript("several_instances", &lines, &pids).await;
+    assert_eq!(
+        (first.asked(), second.asked()),
+        (vec!["reset shop".to_owned()], vec!["scale blog 3".to_owned(), "reset blog".to_owned()])
+    );
+    let (text, code) = stage.execute(&format!("scale 3 --pid {}", pids[1]), false).await;
     assert_eq!((text.as_str(), code), ("scaled blog from 2 to 3 workers\n", ExitCode::Ok));
+}
+
+#[tokio::test]
+async fn the_background_instance_comes_first() {
+    let stage = Stage::new();
+    let terminal = Instance::start(&stage.directory, |_| ());
+    let background = Instance::start(&stage.directory, |operator| operator.status.background = true);
+    stage.execute("reset shop", false).await;
+    stage.execute("reset 1", false).await;
+    assert_eq!((terminal.asked(), background.asked().len()), (vec![], 2));
+    let (text, _) = stage.execute("list", false).await;
+    assert!(text.find("in the background") < text.find("on a terminal"), "{text}");
+}
+
+#[tokio::test]
+async fn an_instance_of_another_version_is_told() {
+    let stage = Stage::new();
+    let instance = Instance::start(&stage.directory, |operator| operator.status.version = "0.0.9".to_owned());
+    let pid = instance.operator.status.keeper_pid;
+    stage.transcript("other_version", &["reset shop", "list --json shop --socket /x"], &[pid]).await;
+}
+
+#[tokio::test]
+async fn an_upgrade_tells_what_went_on() {
+    let note = |text: &str| Progress::Note { text: text.to_owned() };
+    let done = Progress::Done { apps: Vec::new() };
+    let failed = Progress::Failed {
+        app: String::new(),
+        reason: "the new daemon exited with code 1".to_owned(),
+        hint: Some("see daemon.log".to_owned()),
+        done: 0,
+        of: 0,
+    };
+    let cases = [vec![note("the new daemon is prepared"), done], vec![failed], vec![note("handing over")]];
+    let mut all = String::new();
+    for steps in cases {
+        let stage = Stage::new();
+        let _instance = Instance::start(&stage.directory, |operator| operator.steps = steps);
+        let (text, code) = stage.execute("upgrade", false).await;
+        write!(all, "{text}(exit code {})\n\n", u8::from(code)).unwrap();
+    }
+    let stage = Stage::new();
+    let _instance = Instance::start(&stage.directory, |_| ());
+    let (text, code) = stage.execute("upgrade --binary /nonexistent", false).await;
+    write!(all, "{text}(exit code {})", u8::from(code)).unwrap();
+    insta::with_settings!({filters => vec![(r"in \d+\.\d s", "in <n> s")]}, {
+        insta::assert_snapshot!("upgrade", all);
+    });
 }

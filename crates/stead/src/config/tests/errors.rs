@@ -4,7 +4,7 @@ use super::*;
 use std::fmt::Write;
 
 /// Each case: what it is about, the file (nothing: none), and the options.
-const CASES: [(&str, Option<&str>, &str); 33] = [
+const CASES: [(&str, Option<&str>, &str); 62] = [
     ("nothing to run", None, ""),
     ("a file that is not there", None, "-c staed.toml"),
     ("a file that is not TOML", Some("[app.shop]\ncommand = node server.js\n"), ""),
@@ -43,6 +43,57 @@ const CASES: [(&str, Option<&str>, &str); 33] = [
         Some("[app.a]\ncommand = \"a\"\n[app.b]\ncommand = \"b\"\n"),
         "-i 2",
     ),
+    ("a namespace that is none", Some("[app.shop]\ncommand = \"a\"\nnamespace = \"my shops\"\n"), ""),
+    ("an exit code that is none", Some("[app.shop]\ncommand = \"a\"\nstop_exit_codes = [0, 256]\n"), ""),
+    ("a signal that is none", Some("[app.shop]\ncommand = \"a\"\nstop_signal = \"SIGTREM\"\n"), ""),
+    ("a signal that nothing answers", Some("[app.shop]\ncommand = \"a\"\nstop_signal = \"SIGKILL\"\n"), ""),
+    ("a wrong limit or off", Some("[app.shop]\ncommand = \"a\"\nrecycle_memory = \"of\"\n"), ""),
+    ("a limit of nothing", Some("[app.shop]\ncommand = \"a\"\nrecycle_requests = 0\n"), ""),
+    ("a wrong watch", Some("[app.shop]\ncommand = \"a\"\nwatch = 1\n"), ""),
+    ("a cron expression that is none", Some("[app.shop]\ncommand = \"a\"\ncron_restart = \"0 3 * *\"\n"), ""),
+    ("a user that is not there", Some("[app.shop]\ncommand = \"a\"\nuid = \"no-such-user\"\n"), ""),
+    ("a group that is not there", Some("[app.shop]\ncommand = \"a\"\ngid = \"no-such-group\"\n"), ""),
+    ("a umask as a number", Some("[app.shop]\ncommand = \"a\"\numask = 27\n"), ""),
+    ("a umask that is none", Some("[app.shop]\ncommand = \"a\"\numask = \"088\"\n"), ""),
+    ("a resource that is none", Some("[app.shop]\ncommand = \"a\"\nlimits = { nofiles = 1 }\n"), ""),
+    ("a limit that is none", Some("[app.shop]\ncommand = \"a\"\nlimits = { nofile = \"many\" }\n"), ""),
+    ("half a core too few", Some("[app.shop]\ncommand = \"a\"\ncpu_max = -0.5\n"), ""),
+    ("an empty hook", Some("[app.shop]\ncommand = \"a\"\nbefore_start = \" \"\n"), ""),
+    ("a wrong health", Some("[app.shop]\ncommand = \"a\"\nhealth = \"tpc\"\n"), ""),
+    (
+        "two keys in health",
+        Some("[app.shop]\ncommand = \"a\"\nhealth = { http = \"/\", command = \"x\" }\n"),
+        "",
+    ),
+    ("a wrong format of logs", Some("[app.shop]\ncommand = \"a\"\nlog_format = \"xml\"\n"), ""),
+    ("a dependency that is not there", Some("[app.shop]\ncommand = \"a\"\ndepends_on = [\"shp\"]\n"), ""),
+    ("a condition that is none", Some("[app.shop]\ncommand = \"a\"\ndepends_on = { shop = \"redy\" }\n"), ""),
+    (
+        "an app that waits for itself",
+        Some(
+            "[app.shop]\ncommand = \"a\"\ndepends_on = [\"b\"]\n[app.b]\ncommand = \"b\"\ndepends_on = [\"shop\"]\n",
+        ),
+        "",
+    ),
+    ("a group without apps", Some("[app.shop]\ncommand = \"a\"\n[group.g]\n"), ""),
+    ("a group of strangers", Some("[app.shop]\ncommand = \"a\"\n[group.g]\napps = [\"shopp\"]\n"), ""),
+    (
+        "an app in two groups",
+        Some("[app.shop]\ncommand = \"a\"\n[group.g]\napps = [\"shop\"]\n[group.h]\napps = [\"shop\"]\n"),
+        "",
+    ),
+    (
+        "a wrong strategy",
+        Some("[app.shop]\ncommand = \"a\"\n[group.g]\napps = [\"shop\"]\nstrategy = \"one_for_all\"\n"),
+        "",
+    ),
+    (
+        "a profile that no app has",
+        Some("[app.shop]\ncommand = \"a\"\nenv_production = {}\n"),
+        "--env prodution",
+    ),
+    ("a profile without a file", None, "server.js --env production"),
+    ("an app of --only that is not there", Some("[app.shop]\ncommand = \"a\"\n"), "--only shpo"),
     ("an unknown setting", None, "server.js --set gracee=5s"),
     ("a wrong value of a setting", None, "server.js --set grace=5"),
     ("a bad name by option", None, "server.js --name 'my shop'"),

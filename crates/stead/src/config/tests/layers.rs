@@ -20,11 +20,16 @@ fn a_script_alone_gets_every_default() {
 fn the_defaults_are_a_file_themselves() {
     let folder = folder();
     folder.file("server.js", "");
-    let text = DEFAULTS.replace("# command =", "command =").replace("app.NAME", "app.shop");
+    let text = DEFAULTS
+        .replace("# command =", "command =")
+        .replace("# apps = [\"db\", \"shop\"]", "apps = [\"shop\"]")
+        .replace("app.NAME", "app.shop")
+        .replace("group.NAME", "group.all");
     let from_file = load_file(&folder, &text, "").unwrap();
-    let from_defaults = load(&folder, "server.js --name shop").unwrap();
-    assert_eq!(format!("{:?}", from_file.apps[0].balancer), format!("{:?}", from_defaults.apps[0].balancer));
+    let from_defaults = load(&folder, "'node server.js' --name shop").unwrap();
+    assert_eq!(from_file.apps, from_defaults.apps);
     assert_eq!(from_file.lanes, from_defaults.lanes);
+    assert_eq!(from_file.groups.len(), 1);
 }
 
 #[test]

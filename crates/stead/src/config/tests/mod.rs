@@ -1,5 +1,6 @@
 //! What `stead run` makes of files, options and commands, and every error text on the way.
 
+mod care;
 mod errors;
 mod layers;
 mod programs;

@@ -1,0 +1,222 @@
+//! Every verb, and how a line becomes one. A word of PM2's that is not offered is answered with what to use instead.
+
+use super::background::BackgroundArguments;
+use super::{
+    ExitCode, Report, RunArguments, env, list, not_offered, numbers, output, reload, reset, save, scale,
+    send, show, signal, start, stop, upgrade,
+};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory, Parser, Subcommand};
+use std::ffi::OsString;
+
+/// Keeps a service up: supervised copies of any server program behind one address, and no request is lost.
+#[derive(Parser, Debug)]
+#[command(
+    name = "stead",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true,
+    max_term_width = 100
+)]
+pub(super) struct CommandLine {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// What was typed.
+#[derive(Subcommand, Clone, Debug)]
+pub enum Command {
+    /// Run a program as supervised copies, in the foreground
+    Run(RunArguments),
+    // The part of `run` that does the work. The keeper starts it with the arguments of `run`, so this is what says what
+    // is wrong with them, and it must not look like another verb.
+    /// Run a program as supervised copies, in the foreground
+    #[command(hide = true)]
+    Daemon(RunArguments),
+    /// Keep running whatever `stead start` asks for
+    #[command(hide = true)]
+    Background(BackgroundArguments),
+    /// The part of `background` that does the work
+    #[command(hide = true)]
+    BackgroundDaemon(BackgroundArguments),
+    /// Tell which formats this version knows; asked before an upgrade to it
+    #[command(hide = true)]
+    Formats,
+    /// Start a program in the background, the apps of a file, or apps that were stopped
+    Start(start::StartArguments),
+    /// Start the apps of a file; restart those that run
+    #[command(name = "startOrRestart", alias = "start-or-restart")]
+    StartOrRestart(start::StartArguments),
+    /// Start the apps of a file; reload those that run
+    #[command(
+        name = "startOrReload",
+        aliases = ["start-or-reload", "startOrGracefulReload"]
+    )]
+    StartOrReload(start::StartArguments),
+    /// Let workers finish their requests, then end them; the app stays in the list
+    Stop(stop::StopArguments),
+    /// End the workers of apps and start new ones
+    Restart(reload::RestartArguments),
+    /// Replace workers one by one, without losing a request
+    #[command(alias = "gracefulReload")]
+    Reload(reload::ReloadArguments),
+    /// Stop apps and forget them
+    #[command(visible_alias = "del")]
+    Delete(stop::DeleteArguments),
+    /// Change the number of workers
+    Scale(scale::ScaleArguments),
+    /// Show the apps of all running instances
+    #[command(visible_aliases = ["ls", "ps", "status"], alias = "l")]
+    List(list::ListArguments),
+    /// Show everything about an app, and why it restarted
+    #[command(visible_alias = "describe", aliases = ["desc", "info"])]
+    Show(show::ShowArguments),
+    /// Send a signal to workers
+    #[command(alias = "sendSignal")]
+    Signal(signal::SignalArguments),
+    /// Send a message to Node.js workers (`process.on('message')`)
+    Send(send::SendArguments),
+    /// Show the environment of an app, secrets masked
+    Env(env::EnvArguments),
+    /// Set the counters of apps to zero
+    Reset(reset::ResetArguments),
+    /// Keep the list of apps for `stead resurrect`, also over a reboot
+    #[command(visible_alias = "dump")]
+    Save(save::SaveArguments),
+    /// Start the apps that were saved
+    Resurrect(save::ResurrectArguments),
+    /// Put a new version of Stead in the place of the running one; workers and connections go on
+    #[command(visible_alias = "update", alias = "updatePM2")]
+    Upgrade(upgrade::UpgradeArguments),
+    /// Stop all apps and end the background instance
+    Kill(stop::KillArguments),
+    /// Ask whether an instance answers
+    Ping(numbers::PlainArguments),
+    /// Print process ids of workers
+    Pid(numbers::NumbersArguments),
+    /// Print numbers of apps
+    Id(numbers::NumbersArguments),
+    /// Print the list as JSON in the shape of PM2's
+    Jlist(numbers::PlainArguments),
+    /// The same, on many lines
+    Prettylist(numbers::PlainArguments),
+    /// Print every setting with its default and its reason
+    Defaults,
+}
+
+/// Reads the command line, the program's own name first.
+///
+/// # Errors
+/// `--help` and `--version` are printed and end with [`ExitCode::Ok`]; a mistake is printed and ends with
+/// [`ExitCode::Usage`].
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, ExitCode> {
+    match read(arguments.into_iter().collect()) {
+        Ok((command, notes)) => {
+            notes.iter().for_each(|note| output::note(note));
+            Ok(command)
+        }
+        Err(Mistake::Known(report)) => Err(output::error(&report)),
+        Err(Mistake::Unknown(error)) => {
+            output::usage(&error);
+            Err(if error.use_stderr() { ExitCode::Usage } else { ExitCode::Ok })
+        }
+    }
+}
+
+/// Reads words as they stand after `stead run`.
+///
+/// # Errors
+/// What is wrong with them.
+pub fn parse_run(words: &[OsString]) -> Result<RunArguments, Report> {
+    // What is to be said about words that do nothing was said when they were typed.
+    let (words, _notes) = not_offered::leave_out_harmless(words.to_vec());
+    RunArguments::from_words(words).map_err(|error| {
+        let known = known(&error);
+        known.unwrap_or_else(|| Report::new(ExitCode::Usage, output::complaint(&error)))
+    })
+}
+
+/// What is wrong with a line.
+#[derive(Debug)]
+pub(super) enum Mistake {
+    /// It is in the words of another program, and there is something to say about that.
+    Known(Report),
+    /// What the parser says; or what was asked of it, help.
+    Unknown(clap::Error),
+}
+
+/// A line as a command, and what is to be said about words in it that do nothing here.
+pub(super) fn read(words: Vec<OsString>) -> Result<(Command, Vec<String>), Mistake> {
+    let (words, notes) = not_offered::leave_out_harmless(words);
+    match CommandLine::try_parse_from(words) {
+        Ok(line) => Ok((line.command, notes)),
+        Err(error) => Err(known(&error).map_or(Mistake::Unknown(error), Mistake::Known)),
+    }
+}
+
+/// What there is to say about a mistake that comes from another program's habits.
+fn known(error: &clap::Error) -> Option<Report> {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    match error.kind() {
+        ErrorKind::InvalidSubcommand => not_offered::verb(text(ContextKind::InvalidSubcommand)?),
+        ErrorKind::UnknownArgument => {
+            let option = text(ContextKind::InvalidArg)?;
+            not_offered::option(option).or_else(|| of_start(option))
+        }
+        _ => None,
+    }
+}
+
+/// An option of `stead start` at a verb for apps that are there: they keep what they were started with.
+fn of_start(option: &str) -> Option<Report> {
+    let name = option.split(['=', ' ']).next()?;
+    let start = CommandLine::command();
+    let start = start.find_subcommand("start")?;
+    let is_name = |known: &&str| name.strip_prefix("--") == Some(known);
+    let known = start.get_arguments().any(|known| {
+        let aliases = known.get_all_aliases().unwrap_or_default();
+        known.get_long().iter().chain(&aliases).any(is_name)
+    });
+    known.then(|| {
+        Report::new(ExitCode::Usage, format!("`{name}` is said when an app is started")).hint(
+            "write it into the app's file and reload, or say `stead startOrReload ..` with all the words of its start",
+        )
+    })
+}
+
+/// Carries out a verb that talks to a running instance, or prints; nothing for those that become an instance, which are not
+/// done here.
+pub fn execute(command: &Command) -> Option<ExitCode> {
+    Some(match command {
+        Command::Run(_) | Command::Daemon(_) => return None,
+        Command::Background(_) | Command::BackgroundDaemon(_) => return None,
+        Command::Formats => output::data(&format!("{}\n", serde_json::json!(crate::daemon::formats()))),
+        Command::Start(arguments) => start::execute(arguments, start::Running::Stays),
+        Command::StartOrRestart(arguments) => start::execute(arguments, start::Running::Restarts),
+        Command::StartOrReload(arguments) => start::execute(arguments, start::Running::Reloads),
+        Command::Stop(arguments) => stop::execute(arguments),
+        Command::Restart(arguments) => reload::execute_restart(arguments),
+        Command::Reload(arguments) => reload::execute(arguments),
+        Command::Delete(arguments) => stop::execute_delete(arguments),
+        Command::Scale(arguments) => scale::execute(arguments),
+        Command::List(arguments) => list::execute(arguments),
+        Command::Show(arguments) => show::execute(arguments),
+        Command::Signal(arguments) => signal::execute(arguments),
+        Command::Send(arguments) => send::execute(arguments),
+        Command::Env(arguments) => env::execute(arguments),
+        Command::Reset(arguments) => reset::execute(arguments),
+        Command::Save(arguments) => save::execute(arguments),
+        Command::Resurrect(arguments) => save::execute_resurrect(arguments),
+        Command::Upgrade(arguments) => upgrade::execute(arguments),
+        Command::Kill(arguments) => stop::execute_kill(arguments),
+        Command::Ping(arguments) => numbers::execute_ping(arguments),
+        Command::Pid(arguments) => numbers::execute_pid(arguments),
+        Command::Id(arguments) => numbers::execute_id(arguments),
+        Command::Jlist(arguments) => numbers::execute_jlist(arguments, false),
+        Command::Prettylist(arguments) => numbers::execute_jlist(arguments, true),
+        Command::Defaults => output::data(crate::config::DEFAULTS),
+    })
+}

@@ -1,0 +1,251 @@
+//! `stead show`: everything about an app: what it is, how its workers are, how its requests fare, and why it restarted.
+
+use super::fleet::{Aim, Fleet};
+use super::format::{age, cpu, exit, grouped, latency, memory, rate};
+use super::list::{colour, head, mode, state};
+use super::output::Output;
+use super::table::{Column, draw, none, number, paint, words};
+use super::{ExitCode, Report, TargetArguments, session};
+use clap::Args;
+use std::time::{Duration, SystemTime};
+use stead_control::{AppStatus, ExitRecord, RuntimeDirectory, WorkerStatus};
+
+/// The arguments of `stead show`.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ShowArguments {
+    /// Apps to show: name, number, namespace, `/pattern/`, the file that defines them, or `all`
+    #[arg(value_name = "APP", required = true)]
+    pub apps: Vec<String>,
+
+    /// Print JSON: a list of apps, each as in `stead list --json`
+    #[arg(long)]
+    pub json: bool,
+
+    /// The running instance
+    #[command(flatten)]
+    pub target: TargetArguments,
+}
+
+const WORKER_COLUMNS: [Column; 12] = [
+    words("worker", 0),
+    number("pid", 0),
+    words("state", 0),
+    words("health", 8),
+    number("uptime", 1),
+    number("cpu", 3),
+    number("mem", 3),
+    number("requests", 2),
+    number("in flight", 5),
+    number("replayed", 7),
+    number("restarts", 0),
+    words("last exit", 4),
+];
+
+/// Carries it out.
+pub fn execute(arguments: &ShowArguments) -> ExitCode {
+    session::run(async |directory, output| show(arguments, directory, output).await)
+}
+
+pub(super) async fn show(
+    arguments: &ShowArguments,
+    directory: &RuntimeDirectory,
+    output: &mut Output,
+) -> Result<ExitCode, Report> {
+    let fleet = Fleet::running(&arguments.target, directory, output).await?;
+    let aims = fleet.aims(&arguments.apps)?;
+    if arguments.json {
+        let apps: Vec<&AppStatus> = aims.iter().map(|aim| &aim.app).collect();
+        output.data(&format!("{:#}\n", serde_json::json!(apps)));
+        return Ok(ExitCode::Ok);
+    }
+    let now = SystemTime::now();
+    for (index, Aim { client, app, slot }) in aims.iter().enumerate() {
+        let member = fleet.members.iter().find(|member| member.client.socket() == client.socket());
+        let instance = member.map(|member| head(&member.status)).unwrap_or_default();
+        let app = of_slot(app.clone(), *slot);
+        let gap = if index > 0 { "\n" } else { "" };
+        let text = draw_app(&app, &instance, now, (output.columns(), output.is_coloured()));
+        output.data(&format!("{gap}{text}"));
+    }
+    Ok(ExitCode::Ok)
+}
+
+/// With one worker alone, when one was named.
+fn of_slot(mut app: AppStatus, slot: Option<u32>) -> AppStatus {
+    if let Some(slot) = slot {
+        app.workers.retain(|worker| worker.slot == slot);
+        app.exits.retain(|record| record.slot == slot);
+    }
+    app
+}
+
+pub(super) fn draw_app(
+    app: &AppStatus,
+    instance: &str,
+    now: SystemTime,
+    (columns, coloured): (u16, bool),
+) -> String {
+    let mut text = section(&what(app, instance, now));
+    if !app.workers.is_empty() {
+        let rows: Vec<_> = app.workers.iter().map(|worker| cells(app, worker)).collect();
+        let table = draw(&WORKER_COLUMNS, &rows, columns);
+        let table = if coloured { paint(&table, "state", colour) } else { table };
+        text.push_str(&format!("\n{table}\n"));
+    }
+    text.push_str(&format!("\n{}", section(&requests(app))));
+    text.push_str(&exits(app, now));
+    text
+}
+
+type Lines = Vec<(&'static str, String)>;
+
+fn what(app: &AppStatus, instance: &str, now: SystemTime) -> Lines {
+    let listens = app.listens.iter().map(|listen| format!("{} ({})", listen.address, listen.mode.as_str()));
+    let listens: Vec<String> = listens.collect();
+    let mut lines = vec![
+        ("name", format!("{} (id {}, namespace {})", app.name, app.id, app.namespace)),
+        ("status", status(app)),
+        ("command", app.command.clone()),
+        ("directory", app.directory.to_string()),
+        ("defined by", app.file.as_ref().map_or_else(|| "the command line".to_owned(), ToString::to_string)),
+        ("listens on", if listens.is_empty() { none() } else { listens.join(", ") }),
+        ("mode", mode(app)),
+        ("watch", if app.watch { "yes, reloads when files change".to_owned() } else { "no".to_owned() }),
+        ("cron", app.cron_restart.clone().unwrap_or_else(none)),
+        ("logs", app.logs.as_ref().map_or_else(none, ToString::to_string)),
+    ];
+    if let Some(started) = app.started {
+        lines.push(("started", format!("{} ago", age(since(started, now)))));
+    }
+    if let Some(failure) = &app.failure {
+        let parts = std::iter::once(&failure.message).chain(&failure.causes).chain(&failure.hint);
+        lines.push(("given up", parts.map(String::as_str).collect::<Vec<_>>().join("; ")));
+    }
+    lines.push(("uses", format!("cpu {}, memory {}", cpu(app.cpu), memory(app.memory_bytes))));
+    lines.push(("instance", instance.to_owned()));
+    lines.retain(|(_, text)| !text.is_empty());
+    lines
+}
+
+fn status(app: &AppStatus) -> String {
+    let retry = app.workers.iter().filter_map(|worker| worker.retry_in).min();
+    let retry = retry.map(|wait| format!(", tried again in {}", age(wait))).unwrap_or_default();
+    format!("{}{retry}, {} of {} workers ready", state(app), app.instances.ready, app.instances.wanted)
+}
+
+fn requests(app: &AppStatus) -> Lines {
+    let counters = &app.counters;
+    let count = |name: &str, number: u64| (number > 0).then(|| format!("{} {name}", grouped(number)));
+    let join = |parts: [Option<String>; 3]| {
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        if parts.is_empty() { none() } else { parts.join(", ") }
+    };
+    vec![
+        (
+            "requests",
+            format!(
+                "{}, {} per second; {} connections",
+                grouped(counters.requests),
+                rate(app.requests_per_second),
+                grouped(counters.connections)
+            ),
+        ),
+        (
+            "now",
+            join([
+                count("in flight", counters.in_flight),
+                count("waiting for a worker", counters.waiting),
+                None,
+            ]),
+        ),
+        (
+            "saved",
+            join([
+                count("sent to another worker", counters.replayed),
+                count("held until a worker was ready", counters.held),
+                None,
+            ]),
+        ),
+        (
+            "not served",
+            join([
+                count("failed", counters.failed),
+                count("refused", counters.refused),
+                count("poisoned", counters.poisoned),
+            ]),
+        ),
+        ("p50 / p99", latency(&app.latency)),
+        ("restarts", grouped(app.restarts)),
+    ]
+}
+
+/// How and why its processes ended, the last one first.
+fn exits(app: &AppStatus, now: SystemTime) -> String {
+    let head = if app.exits.is_empty() {
+        String::new()
+    } else {
+        "\nwhy its workers ended, the last first:\n".to_owned()
+    };
+    app.exits.iter().rev().fold(head, |text, record| text + &one_exit(app, record, now))
+}
+
+fn one_exit(app: &AppStatus, record: &ExitRecord, now: SystemTime) -> String {
+    let ago = age(since(record.at, now));
+    let life = record.uptime.map(|uptime| format!(" after {}", age(uptime))).unwrap_or_default();
+    let ExitRecord { slot, pid, why, .. } = record;
+    let mut text = format!("\n  {ago} ago  {}.{slot} (pid {pid}){life}: {why}\n", app.name);
+    for line in &record.last_lines {
+        text.push_str(&format!("    | {line}\n"));
+    }
+    text
+}
+
+fn since(moment: SystemTime, now: SystemTime) -> Duration {
+    now.duration_since(moment).unwrap_or_default()
+}
+
+fn section(lines: &Lines) -> String {
+    let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    lines.iter().map(|(name, text)| format!("{name:width$}  {text}\n")).collect()
+}
+
+fn cells(app: &AppStatus, worker: &WorkerStatus) -> [String; 12] {
+    let state = match worker.retry_in {
+        Some(wait) => format!("{}, retry in {}", worker.state.as_str(), age(wait)),
+        None => worker.state.as_str().to_owned(),
+    };
+    [
+        format!("{}.{}", app.name, worker.slot),
+        worker.pid.map_or_else(none, |pid| pid.to_string()),
+        state,
+        worker.healthy.map_or_else(none, |healthy| if healthy { "good" } else { "bad" }.to_owned()),
+        worker.uptime.map_or_else(none, age),
+        worker.pid.map_or_else(none, |_| cpu(worker.cpu)),
+        worker.memory_bytes.map_or_else(none, memory),
+        grouped(worker.requests),
+        grouped(worker.in_flight),
+        grouped(worker.replayed),
+        grouped(worker.restarts),
+        worker.last_exit.as_ref().map_or_else(none, exit),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::test_support::status as example;
+    use std::time::UNIX_EPOCH;
+
+    #[test]
+    fn an_app_is_shown_whole() {
+        let now = UNIX_EPOCH + Duration::from_secs(1_700_011_531);
+        let status = example();
+        let mut text = String::new();
+        for app in &status.apps {
+            text.push_str(&draw_app(app, &head(&status), now, (100, false)));
+            text.push_str("\n\n");
+        }
+        text.push_str(&draw_app(&of_slot(status.apps[0].clone(), Some(0)), &head(&status), now, (60, false)));
+        insta::assert_snapshot!("show", text);
+    }
+}

@@ -1,0 +1,94 @@
+//! The names under which the keeper holds this instance's descriptors, and what it gave back of them.
+
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+
+use stead_process::keeper::Keeper;
+use stead_supervisor::WorkerId;
+
+/// The socket of the control API.
+pub(super) const CONTROL: &str = "control";
+/// The lock that makes this the only instance in the background.
+pub(super) const OWNER: &str = "owner";
+
+/// What a worker's descriptor is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    Stdout,
+    Stderr,
+    /// The message channel of a Node.js program.
+    Channel,
+    /// Where a Node.js program below it comes for its channel.
+    Join,
+    /// `NOTIFY_SOCKET`.
+    Notify,
+}
+
+impl Part {
+    pub(super) const ALL: [Part; 5] = [Part::Stdout, Part::Stderr, Part::Channel, Part::Join, Part::Notify];
+
+    fn name(self) -> &'static str {
+        match self {
+            Part::Stdout => "stdout",
+            Part::Stderr => "stderr",
+            Part::Channel => "channel",
+            Part::Join => "join",
+            Part::Notify => "notify",
+        }
+    }
+}
+
+/// The state of an app, see `state.rs`.
+pub(super) fn state(app: u32) -> String {
+    format!("state {app}")
+}
+
+/// A public listener.
+pub(super) fn listener(app: u32, address: &str) -> String {
+    format!("listen {app} {address}")
+}
+
+/// A UDP socket that the workers share.
+pub(super) fn udp(app: u32, key: &str) -> String {
+    format!("udp {app} {key}")
+}
+
+/// A descriptor of a worker.
+pub(super) fn worker(app: u32, worker: WorkerId, part: Part) -> String {
+    format!("worker {app} {worker} {}", part.name())
+}
+
+/// Descriptors that the daemon before this one left.
+#[derive(Debug, Default)]
+pub(super) struct Held(HashMap<String, OwnedFd>);
+
+impl Held {
+    pub(super) fn new(held: Vec<(String, OwnedFd)>) -> Self {
+        Self(held.into_iter().collect())
+    }
+
+    pub(super) fn take(&mut self, name: &str) -> Option<OwnedFd> {
+        self.0.remove(name)
+    }
+
+    /// The states of apps, in the order of their numbers.
+    pub(super) fn take_states(&mut self) -> Vec<(u32, OwnedFd)> {
+        let number = |name: &str| name.strip_prefix("state ")?.parse::<u32>().ok();
+        let taken = self.0.extract_if(|name, _| number(name).is_some());
+        let mut states: Vec<_> =
+            taken.filter_map(|(name, memory)| number(&name).map(|app| (app, memory))).collect();
+        states.sort_by_key(|(app, _)| *app);
+        states
+    }
+
+    /// What belongs to this app.
+    pub(super) fn take_app(&mut self, app: u32) -> Self {
+        let prefixes = ["listen", "udp", "worker"].map(|kind| format!("{kind} {app} "));
+        Self(self.0.extract_if(|name, _| prefixes.iter().any(|own| name.starts_with(own))).collect())
+    }
+
+    /// What nobody wanted is not kept any longer.
+    pub(super) fn release(self, keeper: &Keeper) {
+        self.0.keys().for_each(|name| keeper.release(name));
+    }
+}

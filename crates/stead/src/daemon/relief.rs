@@ -1,0 +1,156 @@
+//! The change of guard: this daemon makes room for another that runs beside it already, or takes over from one that leaves.
+//!
+//! | the one that leaves | the one that comes |
+//! |---|---|
+//! | stops accepting; clients between two requests go to the other | |
+//! | apps stop listening to workers and write down where they are | |
+//! | tells the keeper | gets descriptors, children and states from the keeper, and resumes |
+//! | finishes the requests it has, asks the other for connections to workers | says that it serves |
+//! | ends | |
+
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use stead_balancer::Moved;
+use stead_control::{Progress, Refusal, RefusalKind, Steps};
+use stead_process::keeper::{Formats, PeerSender, peer};
+use tokio::sync::{mpsc, oneshot};
+
+use super::message::Message;
+use super::shared::Shared;
+use super::state;
+use super::successor::{self, Handed};
+use crate::cli::{self, ExitCode, Report};
+
+/// Steps that may wait for a slow reader.
+const PROGRESS_MAX: usize = 16;
+/// For tunnels and streams to end once they were told to.
+const CUT_WAIT: Duration = Duration::from_secs(2);
+/// What the one that comes says when it serves.
+const SERVING: &[u8] = b"serving";
+
+/// Asks the keeper for a daemon from `program` to take over. Told in steps.
+pub(super) async fn begin(shared: &Shared, program: &Path) -> Steps {
+    let (sender, receiver) = mpsc::channel(PROGRESS_MAX);
+    {
+        let mut waiting = shared.upgrading();
+        if waiting.is_some() || shared.is_stopping() {
+            let reason = if waiting.is_some() { "an upgrade is under way" } else { "Stead is stopping" };
+            return Err(Refusal::new(RefusalKind::Conflict, reason));
+        }
+        *waiting = Some(sender);
+    }
+    match shared.keeper.upgrade(program, &formats()).await {
+        Ok(new) => note(shared, &format!("version {} is started", new.version)),
+        Err(error) => {
+            shared.upgrading().take();
+            let report = Report::of(ExitCode::Failure, &error);
+            return Err(report.hint("the running version goes on; nothing was interrupted").into());
+        }
+    }
+    Ok(receiver)
+}
+
+/// What this version leaves to the next, in numbers.
+pub fn formats() -> Formats {
+    Formats::new(env!("CARGO_PKG_VERSION"), state::FORMAT)
+}
+
+/// The other did not come up: this daemon goes on.
+pub(super) fn failed(shared: &Shared, reason: &str) {
+    shared.console.say(None, &format!("the upgrade failed: {reason}; this version goes on"));
+    let failed = Progress::Failed {
+        app: String::new(),
+        reason: reason.to_owned(),
+        hint: Some("the running version goes on; nothing was interrupted".to_owned()),
+        done: 0,
+        of: 1,
+    };
+    tell(shared, failed);
+}
+
+/// Makes room, and returns when nothing is left to finish.
+pub(super) async fn hand_over(shared: &Arc<Shared>, socket: OwnedFd) {
+    note(shared, "the new version is up and takes over");
+    shared.folder.leave();
+    let Ok((sender, mut receiver)) = peer(socket) else { return };
+    let queue = shared.successor.begin(sender);
+    let (moves, moved) = mpsc::unbounded_channel();
+    shared.lanes.retire(&moves);
+    tokio::spawn(pass_on(moved, queue));
+    let mut leaving = Vec::new();
+    for app in shared.registry.all() {
+        let (done, left) = oneshot::channel();
+        // An app that ends at this moment has nothing to hand over.
+        drop(app.inbox.send(Message::HandOver { done }));
+        leaving.push(left);
+    }
+    for left in leaving {
+        drop(left.await);
+    }
+    shared.keeper.handed_over();
+    if matches!(receiver.next().await, Ok(Some((word, _))) if word == SERVING) {
+        tell(shared, Progress::Done { apps: Vec::new() });
+    }
+    finish(shared).await;
+}
+
+/// What was begun here ends here, within the grace period.
+async fn finish(shared: &Shared) {
+    let grace = shared.grace();
+    if tokio::time::timeout(grace, shared.lanes.idle()).await.is_err() {
+        shared.lanes.cut();
+        // What does not end then is ended with this process.
+        drop(tokio::time::timeout(CUT_WAIT, shared.lanes.idle()).await);
+    }
+}
+
+async fn pass_on(mut moved: mpsc::UnboundedReceiver<Moved>, queue: mpsc::UnboundedSender<Handed>) {
+    while let Some(moved) = moved.recv().await {
+        // A successor that is gone cannot be given anything; the client sees its connection close.
+        drop(queue.send(Handed::Client(moved)));
+    }
+}
+
+/// Takes in what the one that leaves passes on.
+pub(super) async fn take_in(shared: Arc<Shared>, socket: OwnedFd) {
+    let Ok((sender, receiver)) = peer(socket) else { return };
+    say_serving(sender).await;
+    let received = successor::receive(receiver, |handed| match handed {
+        // A listener that has been closed since has no clients either.
+        Handed::Client(moved) => drop(shared.lanes.adopt(moved)),
+        Handed::Connect { app, worker, key, connection } => {
+            if let Some(app) = shared.registry.by_id(app) {
+                // An app that ends at this moment connects nobody.
+                drop(app.inbox.send(Message::Connect { worker, key, connection }));
+            }
+        }
+    });
+    if let Err(error) = received.await {
+        let text =
+            format!("the old version left before it had passed on everything: {}", cli::in_one_line(&error));
+        shared.console.say(None, &text);
+    }
+}
+
+async fn say_serving(mut sender: PeerSender) {
+    // One that is gone already does not wait for it.
+    drop(sender.send(SERVING, Vec::new()).await);
+}
+
+fn note(shared: &Shared, text: &str) {
+    shared.console.say(None, text);
+    if let Some(waiting) = shared.upgrading().as_ref() {
+        // Whoever asked may have gone.
+        drop(waiting.try_send(Progress::Note { text: text.to_owned() }));
+    }
+}
+
+fn tell(shared: &Shared, last: Progress) {
+    if let Some(waiting) = shared.upgrading().take() {
+        // Whoever asked may have gone.
+        drop(waiting.try_send(last));
+    }
+}

@@ -1,0 +1,98 @@
+//! Starts what `stead start` asks for: apps that are new, and apps that rest; what runs already goes on.
+
+use std::sync::Arc;
+
+use stead_control::{Definition, Progress, Refusal, RefusalKind, StartAnswer, StartRequest};
+use tokio::sync::mpsc;
+
+use super::definition;
+use super::message::Message;
+use super::registry::AppHandle;
+use super::shared::{Shared, refused};
+use crate::config::AppSettings;
+
+/// Steps that may wait until they are read.
+const PROGRESS_MAX: usize = 16;
+
+/// Carries it out.
+pub(super) async fn start(shared: &Arc<Shared>, request: StartRequest) -> Result<StartAnswer, Refusal> {
+    if shared.is_stopping() {
+        return Err(Refusal::new(RefusalKind::Conflict, "Stead is stopping"));
+    }
+    let definition = Arc::new(request.definition.clone());
+    let evaluated = Arc::clone(&definition);
+    // It reads files and may have to ask Node.js.
+    let evaluation = tokio::task::spawn_blocking(move || definition::evaluate(&evaluated));
+    let settings = evaluation.await.map_err(|error| Refusal::new(RefusalKind::Failed, error.to_string()))?;
+    let apps = chosen(settings.map_err(Refusal::from)?.apps, &request.only)?;
+    let mut answer = StartAnswer::default();
+    for settings in apps {
+        let name = settings.name.clone();
+        match shared.registry.find(&name) {
+            None => {
+                let stopped = request.stopped || !settings.autostart;
+                shared.add_app(settings, &definition, stopped).map_err(|error| refused(&error))?;
+                answer.started.push(name);
+            }
+            Some(app) => start_known(shared, &app, &definition, &request, &mut answer).await?,
+        }
+    }
+    Ok(answer)
+}
+
+async fn start_known(
+    shared: &Shared,
+    app: &AppHandle,
+    definition: &Arc<Definition>,
+    request: &StartRequest,
+    answer: &mut StartAnswer,
+) -> Result<(), Refusal> {
+    let differs = !means_the_same(&app.definition, definition);
+    if request.redefine || app.rests {
+        shared.registry.redefine(app.id, definition);
+        // An app that ends at this moment cannot be defined anew.
+        drop(app.inbox.send(Message::Redefine(Arc::clone(definition))));
+    } else if differs {
+        answer.differing.push(app.name.clone());
+    }
+    if !app.rests || request.stopped {
+        answer.already.push(app.name.clone());
+        return Ok(());
+    }
+    again(app).await?;
+    answer.started.push(app.name.clone());
+    Ok(())
+}
+
+/// Starts an app that rests; one that runs has what failed of it tried again at once.
+pub(super) async fn again(app: &AppHandle) -> Result<(), Refusal> {
+    let (progress, mut steps) = mpsc::channel(PROGRESS_MAX);
+    // An app that has ended drops the sender.
+    drop(app.inbox.send(Message::Start { progress }));
+    while let Some(step) = steps.recv().await {
+        match step {
+            Progress::Done { .. } => return Ok(()),
+            Progress::Failed { reason, hint, .. } => {
+                let refusal =
+                    Refusal::new(RefusalKind::Failed, format!("failed to start app `{}`", app.name));
+                return Err(Refusal { hint, ..refusal.with_cause(reason) });
+            }
+            Progress::Step { .. } | Progress::Note { .. } => (),
+        }
+    }
+    Err(Refusal::new(RefusalKind::Conflict, format!("app `{}` has ended", app.name)))
+}
+
+/// The environment of the shell changes with every prompt and says nothing.
+fn means_the_same(one: &Definition, other: &Definition) -> bool {
+    one.arguments == other.arguments && one.directory == other.directory
+}
+
+fn chosen(apps: Vec<AppSettings>, only: &[String]) -> Result<Vec<AppSettings>, Refusal> {
+    if let Some(unknown) = only.iter().find(|name| !apps.iter().any(|app| app.name == **name)) {
+        let known: Vec<String> = apps.iter().map(|app| format!("`{}`", app.name)).collect();
+        let refusal = Refusal::new(RefusalKind::NoSuchApp, format!("the file has no app `{unknown}`"));
+        return Err(refusal.with_hint(format!("it has {}", known.join(", "))));
+    }
+    Ok(apps.into_iter().filter(|app| only.is_empty() || only.contains(&app.name)).collect())
+}
