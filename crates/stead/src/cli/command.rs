@@ -2,8 +2,8 @@
 
 use super::background::BackgroundArguments;
 use super::{
-    ExitCode, Report, RunArguments, env, list, not_offered, numbers, output, reload, reset, save, scale,
-    send, show, signal, start, stop, upgrade,
+    ExitCode, Report, RunArguments, env, flush, list, logs, not_offered, numbers, output, reload, reset,
+    save, scale, send, show, signal, start, stop, upgrade,
 };
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser, Subcommand};
@@ -71,6 +71,11 @@ pub enum Command {
     /// Show everything about an app, and why it restarted
     #[command(visible_alias = "describe", aliases = ["desc", "info"])]
     Show(show::ShowArguments),
+    /// Show what apps printed
+    #[command(alias = "log")]
+    Logs(logs::LogsArguments),
+    /// Remove what was logged
+    Flush(flush::FlushArguments),
     /// Send a signal to workers
     #[command(alias = "sendSignal")]
     Signal(signal::SignalArguments),
@@ -204,6 +209,8 @@ pub fn execute(command: &Command) -> Option<ExitCode> {
         Command::Scale(arguments) => scale::execute(arguments),
         Command::List(arguments) => list::execute(arguments),
         Command::Show(arguments) => show::execute(arguments),
+        Command::Logs(arguments) => logs::execute(arguments),
+        Command::Flush(arguments) => flush::execute(arguments),
         Command::Signal(arguments) => signal::execute(arguments),
         Command::Send(arguments) => send::execute(arguments),
         Command::Env(arguments) => env::execute(arguments),
