@@ -159,7 +159,10 @@ fn two_that_start_at_once_find_the_same_instance() {
     let verbs: Vec<_> = names
         .iter()
         .map(|name| {
-            crate::support::stead::Verb::start(&mut user.command(&["start", &script, "--name", name]))
+            // Each its own port, or only the first of them could serve.
+            let port = format!("PORT={}", free_port());
+            let words = ["start", &script, "--name", name, "--env", &port];
+            crate::support::stead::Verb::start(&mut user.command(&words))
         })
         .collect();
     for verb in verbs {
