@@ -153,9 +153,9 @@ fn kill_ends_everything() {
 #[test]
 fn two_that_start_at_once_find_the_same_instance() {
     let _turn = alone();
-    let (user, _) = user();
+    let user = Background::new();
     let names = ["one", "two", "three"];
-    let script = node("ready-message.js");
+    let script = node("port-zero.js");
     let verbs: Vec<_> = names
         .iter()
         .map(|name| {

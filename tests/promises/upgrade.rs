@@ -17,7 +17,8 @@ const LIMIT: Duration = Duration::from_secs(20);
 
 /// The binary under test, as a file of its own, as if it had just been installed.
 fn new_version(stead: &Stead) -> PathBuf {
-    let path = stead.path().join("stead-new");
+    // The one of the last round runs and cannot be written to.
+    let path = stead.path().join(format!("stead-{}", stead.status().daemon_starts()));
     std::fs::copy(env!("CARGO_BIN_EXE_stead"), &path).expect("there is room for a copy");
     path
 }
@@ -44,7 +45,7 @@ fn upgrade(stead: &Stead) -> Status {
 #[test]
 fn an_upgrade_under_load_loses_no_request_and_restarts_no_worker() {
     let _turn = alone();
-    let stead = Stead::script(node("mirror.js")).instances(2).start();
+    let stead = Stead::script(node("executions.js")).instances(2).start();
     let before = stead.status();
     let load = Load::mixed(stead.port, 40);
     load.each_answers(100);
@@ -56,7 +57,7 @@ fn an_upgrade_under_load_loses_no_request_and_restarts_no_worker() {
     }
     assert_nothing_failed(&load.stop());
     let program = std::fs::read_link(format!("/proc/{}/exe", stead.pid())).expect("the keeper lives");
-    assert!(program.ends_with("stead-new"), "the keeper itself runs the new version: {program:?}");
+    assert!(program.starts_with(stead.path()), "the keeper itself runs the new version: {program:?}");
     soon("the old daemons are gone", || {
         children(stead.pid()).iter().filter(|child| child.command.contains(" daemon ")).count() == 1
     });
@@ -114,14 +115,14 @@ fn a_version_that_does_not_come_up_changes_nothing() {
     let formats = String::from_utf8(formats).expect("JSON");
     let falls_over = format!("case $1 in formats) echo '{}';; *) exit 7;; esac", formats.trim());
     let unknown = "echo '{\"version\":\"9.9.9\",\"keeper\":999,\"state\":999}'";
-    for (text, word) in [(falls_over.as_str(), "7"), (unknown, "999"), ("exit 1", "exit")] {
+    for (text, word) in [(falls_over.as_str(), "exit code"), (unknown, "999"), ("exit 1", "formats")] {
         let binary = script(&stead, text);
         let failed = stead.verb(&["upgrade", "--binary", &binary.to_string_lossy()]);
         assert_eq!(failed.code, Some(1), "{text}: {failed:?}");
-        assert!(failed.stderr.contains("failed to upgrade") && failed.stderr.contains(word), "{failed:?}");
+        assert!(failed.stderr.contains(word), "{failed:?}");
     }
     let missing = stead.verb(&["upgrade", "--binary", "/no/such/file"]);
-    assert!(missing.code == Some(1) && missing.stderr.contains("/no/such/file"), "{missing:?}");
+    assert!(missing.code == Some(2) && missing.stderr.contains("/no/such/file"), "{missing:?}");
     load.each_answers(50);
     assert_nothing_failed(&load.stop());
     let after = stead.status();

@@ -134,8 +134,9 @@ struct JsonLine {
 }
 
 impl Record {
-    /// Reads a line of a file, without its line feed; nothing if it is not one of ours.
+    /// Reads a line of a file, with or without its line feed; nothing if it is not one of ours.
     pub fn parse(line: &[u8]) -> Option<Record> {
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
         match line.first()? {
             b'{' => Record::parse_json(line),
             _ => Record::parse_text(&String::from_utf8_lossy(line)),
@@ -178,11 +179,7 @@ impl Record {
     pub fn to_json(&self) -> String {
         let mut buffer = Vec::new();
         let encoder = Encoder { json: true, line_bytes_max: usize::MAX, time: &self.time };
-        encoder.encode(
-            &self.source,
-            Chunk { text: self.text.as_bytes(), goes_on: self.partial },
-            &mut buffer,
-        );
+        encoder.piece(&encoder.json_prefix(&self.source), self.text.as_bytes(), self.partial, &mut buffer);
         String::from_utf8_lossy(buffer.trim_ascii_end()).into_owned()
     }
 }

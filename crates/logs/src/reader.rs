@@ -209,7 +209,7 @@ fn next_record(file: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Option
     line.clear();
     match file.take(LINE_BYTES_MAX).read_until(b'\n', line) {
         Ok(0) => Ok(None),
-        Ok(_bytes) => Ok(Some(Record::parse(line.trim_ascii_end()))),
+        Ok(_bytes) => Ok(Some(Record::parse(line))),
         // A file that was not compressed to its end, because the machine went down: what is there, is there.
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
         Err(error) => Err(error),

@@ -5,8 +5,10 @@
 //! enough is waited for only so long; the worker itself waits in its pipe meanwhile, and not longer.
 //!
 //! An unfinished line stays in the pipe until it is finished, too long, or the last thing that was said: the next daemon
-//! finds it whole. That bytes which are still there do not hide those which come later is what the kernel promises to
-//! anyone who has once waited for a pipe with epoll (Linux 5.14 and the stable ones since 2021).
+//! finds it whole. Bytes which are still there do not hide those which come later: the end of each `write` wakes anyone who
+//! has once waited for the pipe with epoll (Linux 5.14 and the stable ones since 2021). One that waits for room in the
+//! middle of a `write` wakes nobody unless the pipe was empty, so while an unfinished line is there the tap looks again by
+//! itself, soon at first, then ever more rarely.
 
 use crate::line::char_floor;
 use crate::pipe::{self, Glass};
@@ -21,10 +23,15 @@ use tokio::io::unix::AsyncFd;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::{JoinHandle, yield_now};
+use tokio::time::{sleep, timeout};
 
 /// How long lines wait in a worker's pipe for a disk that does not answer. After that they are dropped from the pipe, so
 /// that the worker goes on; whether they are in the file is the disk's secret.
 pub const WRITE_WAIT_MAX: Duration = Duration::from_secs(2);
+
+/// When a pipe with an unfinished line is looked at again without a word from the kernel: first, and at last.
+const LOOK_AGAIN_FIRST: Duration = Duration::from_millis(1);
+const LOOK_AGAIN_MAX: Duration = Duration::from_secs(10);
 
 /// The thread on which workers are read. It ends when this is dropped, and every tap with it.
 #[derive(Debug)]
@@ -118,26 +125,32 @@ impl Reader {
         let mut buffer = Vec::new();
         // Bytes of an unfinished line that were left in the pipe.
         let mut unfinished = 0;
+        let mut look_again = LOOK_AGAIN_FIRST;
         loop {
-            let mut guard = tokio::select! {
+            let ready = tokio::select! {
                 biased;
                 () = stop.notified() => return Ok(()),
-                guard = self.pipe.readable() => guard?,
+                guard = self.pipe.readable() => Some(guard?),
+                () = sleep(look_again), if unfinished > 0 => None,
             };
             // Asked first: what was printed before the end is then all there.
-            let closed = guard.ready().is_read_closed();
+            let closed = ready.as_ref().is_some_and(|guard| guard.ready().is_read_closed());
             let seen = {
                 let mut glass = self.glass.lock().unwrap_or_else(PoisonError::into_inner);
-                glass.look(guard.get_inner(), &mut buffer, self.pipe_bytes)?
+                glass.look(self.pipe.get_ref(), &mut buffer, self.pipe_bytes)?
             };
             if closed && seen.bytes == 0 {
                 return Ok(());
             }
             if seen.bytes == unfinished && !seen.full && !closed {
-                guard.clear_ready();
+                match ready {
+                    Some(mut guard) => guard.clear_ready(),
+                    None => look_again = (look_again * 2).min(LOOK_AGAIN_MAX),
+                }
                 continue;
             }
-            drop(guard);
+            drop(ready);
+            look_again = LOOK_AGAIN_FIRST;
             let full = seen.full && !self.enlarged()?;
             let cut = Cut::of(&buffer, full, closed, self.line_bytes_max);
             if cut.bytes > 0 {
@@ -162,7 +175,7 @@ impl Reader {
             Written::Now => (),
             Written::Later(done) => {
                 // Too late, or the writer is gone: the worker must not wait for that.
-                let _late = tokio::time::timeout(WRITE_WAIT_MAX, done).await;
+                let _late = timeout(WRITE_WAIT_MAX, done).await;
             }
         }
     }

@@ -84,6 +84,7 @@ fn a_line_without_end_comes_in_pieces() {
     let sink: Arc<dyn Sink> = Arc::<Memory>::clone(&memory);
     let mut tap = taps.tap(out, source(0), sink, 1024 * 1024 * 1024);
     // Far more than a pipe holds: if an unfinished line were left in it, this would wait for ever.
+    // In one `write`, which waits for room many times and wakes nobody then.
     worker.write_all(&"ä€😀".repeat(300_000).into_bytes()).unwrap();
     drop(worker);
     end(&mut tap);

@@ -7,7 +7,9 @@ use std::net::{TcpListener, UdpSocket};
 
 use node::{Worker, within};
 use serde_json::{Value, json};
-use stead_process::node::{AddressType, ClusterMessage, FromWorker, Received, Serialization, ServerKind};
+use stead_process::node::{
+    AddressType, ClusterMessage, Continuation, FromWorker, Received, Serialization, ServerKind,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// Answers every request with what it sees of its client, and prints its address.
@@ -38,6 +40,28 @@ async fn a_server_asks_and_believes_the_answer() {
     let address = json!({"address": "127.0.0.1", "family": "IPv4", "port": 8080});
     assert_eq!(worker.program.printed().await, address);
     assert!(worker.connect(&query, None).await.get("").await.is_object());
+}
+
+#[tokio::test]
+async fn a_worker_does_not_notice_that_another_process_goes_on_with_its_channel() {
+    let (mut worker, held) = Worker::cluster_held(&format!("{INFO}listen(8080);"));
+    let another = held.try_clone().unwrap();
+    let query = worker.serve().await;
+    let mut first = worker.connect(&query, None).await;
+    // Handed over with a connection whose arrival the worker has not confirmed to us.
+    let (_, mut second) = worker.give(&query.key(), None);
+    let released = worker.channel.release().await;
+    assert!(released.unsent.is_empty());
+    let mut worker = worker.resume(held, released.continuation);
+    let mut third = worker.connect(&query, None).await;
+    // And after a death, of which nothing is known but that numbers must be larger.
+    let (_, mut fourth) = worker.give(&query.key(), None);
+    assert!(worker.channel.release().await.continuation.seq < 1 << 32);
+    let mut worker = worker.resume(another, Continuation { seq: 1 << 32, ..Continuation::default() });
+    let mut fifth = worker.connect(&query, None).await;
+    for connection in [&mut first, &mut second, &mut third, &mut fourth, &mut fifth] {
+        assert!(connection.get("").await.is_object());
+    }
 }
 
 #[tokio::test]

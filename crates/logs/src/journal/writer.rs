@@ -195,6 +195,6 @@ fn began(file: &File, bytes: u64) -> Option<SystemTime> {
     }
     let mut line = Vec::new();
     BufReader::new(file).take(FIRST_LINE_BYTES_MAX).read_until(b'\n', &mut line).ok()?;
-    let record = Record::parse(line.trim_ascii_end())?;
+    let record = Record::parse(&line)?;
     Some(record.time.parse::<jiff::Timestamp>().ok()?.into())
 }

@@ -12,7 +12,7 @@
 //!   `connection.rs`, `signals.rs`, `systemd.rs`, `memory.rs`, `footprint.rs`, `name.rs` and `say.rs`.
 //! - `protocol.rs`, `frame.rs`, `exit.rs` and `signal.rs` are what both sides say.
 //! - [`Keeper::connect`] is what the daemon calls, on tokio: `connect.rs`, `client.rs`, `exchange.rs`, `inheritance.rs`, and
-//!   `formats.rs` for which versions understand each other; `peer.rs` is what two daemons say to each other.
+//!   `formats.rs` for which versions understand each other. `peer.rs` is what two daemons say to each other.
 
 mod children;
 mod client;

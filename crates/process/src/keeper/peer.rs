@@ -80,7 +80,7 @@ impl PeerReceiver {
             match filled {
                 Ok(Fill::End) => return Ok(None),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => (),
-                Ok(_) => (),
+                Ok(Fill::Data | Fill::Nothing) => (),
                 Err(error) => return Err(error),
             }
         }

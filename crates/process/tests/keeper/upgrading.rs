@@ -1,11 +1,14 @@
 //! Another binary takes over while everything runs.
 
 use std::os::unix::fs::PermissionsExt;
+use std::time::Instant;
 
 use stead_process::keeper::{Role, Signal};
 
 use crate::commands::{Command, Report};
-use crate::harness::{Daemon, Stead, exists, exit_code, killed_by, puppet, shell, signal_process, wait_end};
+use crate::harness::{
+    Daemon, PATIENCE, Stead, exists, exit_code, killed_by, puppet, shell, signal_process, wait_end,
+};
 
 /// A copy of the puppet, as a newer version would be.
 fn new_binary(stead: &Stead, name: &str) -> String {
@@ -50,6 +53,15 @@ fn upgrade(stead: &Stead, old: &mut Daemon, program: &str) -> Daemon {
     new
 }
 
+/// Waits until the keeper is the new binary, which it becomes between two requests.
+fn settle_renewed(stead: &Stead, daemon: &mut Daemon, program: &str) {
+    let deadline = Instant::now() + PATIENCE;
+    while program_of(stead.pid()) != program {
+        assert!(Instant::now() < deadline, "the keeper is {}", program_of(stead.pid()));
+        daemon.settle();
+    }
+}
+
 fn refusal(daemon: &mut Daemon, program: &str, state: u32) -> String {
     match daemon.ask(&Command::Upgrade { program: program.to_owned(), state }) {
         Report::UpgradeRefused { error } => error,
@@ -87,8 +99,7 @@ fn a_successor_takes_over_and_the_keeper_becomes_the_new_binary() {
     assert_eq!(program_of(stead.pid()), puppet().to_string_lossy());
     new.obey(&Command::Serving);
     new.obey(&Command::Bury { child: dead });
-    new.settle();
-    assert_eq!(program_of(stead.pid()), program, "the keeper is the new binary");
+    settle_renewed(&stead, &mut new, &program);
     assert_eq!(program_of(new.pid), program);
     assert!(exists(pid) && exists(old.pid));
 
@@ -125,8 +136,7 @@ fn upgrade_follows_upgrade_and_no_signal_is_lost() {
         let mut heard = [new.hear(), new.hear()];
         heard.sort_by_key(|report| *report != Report::Done);
         assert_eq!(heard, [Report::Done, Report::Signal { signal: Signal::USR2 }]);
-        new.settle();
-        assert_eq!(program_of(stead.pid()), program);
+        settle_renewed(&stead, &mut new, &program);
         assert_eq!((new.children[0].child, new.children[0].pid, new.held.len()), (child, pid, 300));
         daemon.tell(&Command::Exit { code: 0 });
         wait_end(daemon.pid);

@@ -16,7 +16,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use stead_process::node::environment::{self, Environment};
 use stead_process::node::{
-    Channel, ClusterMessage, FromWorker, PRELOAD, Query, Received, Receiver, Serialization,
+    Channel, ClusterMessage, Continuation, FromWorker, PRELOAD, Query, Received, Receiver, Serialization,
 };
 use stead_process::socket;
 use tempfile::TempDir;
@@ -127,6 +127,27 @@ impl Worker {
             environment::add_channel(environment, number, serialization);
         });
         Self::over(program, ours, serialization)
+    }
+
+    /// A cluster worker, and a second descriptor of our end, as the keeper has one.
+    pub fn cluster_held(script: &str) -> (Self, OwnedFd) {
+        let (ours, theirs) = socket::pair().unwrap();
+        let held = ours.try_clone().unwrap();
+        let number = theirs.as_raw_fd();
+        let command = [&*node(), "app.js"];
+        let program =
+            Program::start(&command, &[("app.js", script)], Some(&theirs), |environment, directory| {
+                let preload = directory.join("preload.cjs");
+                let worker = environment::Worker { id: 7, preload: &preload };
+                environment::add_worker(environment, number, Serialization::Json, worker);
+            });
+        (Self::over(program, ours, Serialization::Json), held)
+    }
+
+    /// Goes on over another descriptor of the same channel. What was received before is forgotten.
+    pub fn resume(self, held: OwnedFd, from: Continuation) -> Self {
+        let (channel, receiver) = Channel::resume(held, Serialization::Json, from).unwrap();
+        Self { program: self.program, channel, receiver, early: VecDeque::new() }
     }
 
     pub fn over(program: Program, socket: OwnedFd, serialization: Serialization) -> Self {

@@ -2,8 +2,8 @@
 
 use super::background::BackgroundArguments;
 use super::{
-    ExitCode, Report, RunArguments, doctor, env, list, monit, not_offered, numbers, output, reload, reset,
-    save, scale, send, show, signal, start, startup, stop, upgrade,
+    ExitCode, Report, RunArguments, doctor, env, flush, list, logs, monit, not_offered, numbers, output,
+    reload, reset, save, scale, send, show, signal, start, startup, stop, upgrade,
 };
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser, Subcommand};
@@ -73,6 +73,11 @@ pub enum Command {
     Show(show::ShowArguments),
     /// Watch apps, workers, logs and events live
     Monit(monit::MonitArguments),
+    /// Show what apps printed
+    #[command(alias = "log")]
+    Logs(logs::LogsArguments),
+    /// Remove what was logged
+    Flush(flush::FlushArguments),
     /// Send a signal to workers
     #[command(alias = "sendSignal")]
     Signal(signal::SignalArguments),
@@ -213,6 +218,8 @@ pub fn execute(command: &Command) -> Option<ExitCode> {
         Command::List(arguments) => list::execute(arguments),
         Command::Show(arguments) => show::execute(arguments),
         Command::Monit(arguments) => monit::execute(arguments),
+        Command::Logs(arguments) => logs::execute(arguments),
+        Command::Flush(arguments) => flush::execute(arguments),
         Command::Signal(arguments) => signal::execute(arguments),
         Command::Send(arguments) => send::execute(arguments),
         Command::Env(arguments) => env::execute(arguments),

@@ -10,6 +10,7 @@
 //! | `save.rs`, `saved.rs` | apps that survive a reboot, and the file they are in |
 //! | `list.rs`, `show.rs`, `numbers.rs` | what is running, for people and for scripts |
 //! | `monit/`, `startup/`, `doctor/` | everything live on the terminal; running again after a reboot; what is wrong here |
+//! | `logs.rs`, `flush.rs`, `places.rs` | what apps printed, and where that is |
 //! | `fleet.rs`, `selector.rs`, `target.rs` | which instances run, and which apps a word means |
 //! | `steps.rs`, `ending.rs` | staying with what takes time, to its end |
 //! | `table.rs`, `format.rs`, `secrets.rs` | how things look |
@@ -25,13 +26,16 @@ pub mod env;
 pub mod exit_code;
 pub mod familiar;
 mod fleet;
+pub mod flush;
 mod follow;
 mod format;
 pub mod list;
+pub mod logs;
 pub mod monit;
 mod not_offered;
 pub mod numbers;
 pub mod output;
+mod places;
 pub mod reload;
 mod report;
 pub mod reset;

@@ -55,6 +55,11 @@ impl Output {
         let _ = self.data.write_all(text.as_bytes()).and_then(|()| self.data.flush());
     }
 
+    /// The same for what may have no end; says whether anybody still reads it.
+    pub(super) fn stream(&mut self, text: &str) -> bool {
+        self.data.write_all(text.as_bytes()).and_then(|()| self.data.flush()).is_ok()
+    }
+
     /// A line for people.
     pub(super) fn words(&mut self, line: &str) {
         self.close();

@@ -10,6 +10,7 @@ use stead_balancer::{Death, PoolEvent};
 use stead_control::{Definition, Event as Heard, Progress};
 use stead_process::keeper::{Exit, Signal};
 use stead_process::node::ClusterMessage;
+use stead_supervisor::fleet::Input as Fate;
 use stead_supervisor::{Action, App, ExitKind, Input, WorkerId};
 use tokio::sync::{mpsc, oneshot};
 
@@ -25,7 +26,7 @@ use super::resume;
 use super::settings::{Shown, for_supervisor};
 use super::shared::Shared;
 use super::worker::{Link, Worker};
-use crate::config::{AppSettings, Mode};
+use crate::config::{AppSettings, Group, Mode};
 
 /// How often an app is measured, and its counters are kept for the next daemon.
 const BEAT: Duration = Duration::from_secs(1);
@@ -54,8 +55,14 @@ pub(super) struct AppTask {
     pub(super) exits: super::report::Exits,
     /// Nothing of it runs, because it was stopped or has finished.
     pub(super) rests: bool,
+    /// It is wanted, and begins when what it needs is there.
+    pub(super) waits: bool,
+    /// Its workers all ended by themselves as they should.
+    pub(super) finished: bool,
     /// It is to be forgotten once it rests.
     pub(super) leaving: bool,
+    /// Apps that share their luck with it.
+    pub(super) groups: Vec<Group>,
     /// How it was asked for.
     pub(super) definition: Arc<Definition>,
     /// The number of workers, if it was changed since.
@@ -76,6 +83,7 @@ pub(super) struct Parts {
     pub(super) id: u32,
     pub(super) settings: AppSettings,
     pub(super) definition: Arc<Definition>,
+    pub(super) groups: Vec<Group>,
     pub(super) machine: App,
     pub(super) ports: Ports,
     pub(super) shown: Shown,
@@ -110,6 +118,7 @@ pub(super) async fn run(mut task: AppTask, mut messages: mpsc::UnboundedReceiver
     task.ports.close_all();
     task.shared.keeper.release(&held::state(task.id));
     task.shared.registry.remove(task.id);
+    task.shared.convoy.leave(&task.settings.name);
     task.hear_all(&Heard::AppDeleted { app: task.settings.name.clone() });
 }
 
@@ -122,7 +131,7 @@ async fn sleep_until(time: Option<Instant>) {
 
 impl AppTask {
     pub(super) fn new(parts: Parts, shared: &Arc<Shared>, inbox: mpsc::UnboundedSender<Message>) -> Self {
-        let Parts { id, settings, definition, machine, ports, shown } = parts;
+        let Parts { id, settings, definition, groups, machine, ports, shown } = parts;
         let outlet = Outlet::open(&settings, &shared.console, shared.background);
         Self {
             id,
@@ -139,7 +148,10 @@ impl AppTask {
             last_exits: HashMap::new(),
             exits: super::report::Exits::default(),
             rests: false,
+            waits: false,
+            finished: false,
             leaving: false,
+            groups,
             definition,
             scaled: None,
             started: None,
@@ -199,6 +211,14 @@ impl AppTask {
                 drop(answer.send(self.outlet.flush().map_err(|error| error.to_string())))
             }
             Message::Scale(instances) => self.scale(instances),
+            Message::Begin => self.begin(),
+            Message::Wait(reasons) => self.say(&format!("waits: {reasons}")),
+            Message::Retire => {
+                if self.workers.is_empty() {
+                    self.stop(false);
+                }
+            }
+            Message::Say(text) => self.say(&text),
             Message::Start { progress } => self.start(progress),
             Message::Redefine(definition) => self.definition = definition,
             Message::Stop { now } => self.stop(now),
@@ -476,6 +496,11 @@ impl AppTask {
         self.input(Input::StopNow);
     }
 
+    /// Tells who waits for this app, or falls with it, what has become of it.
+    pub(super) fn tell_fleet(&self, fate: impl FnOnce(String) -> Fate) {
+        self.shared.convoy.tell(&self.shared.registry, &[fate(self.settings.name.clone())]);
+    }
+
     pub(super) fn say(&self, text: &str) {
         self.outlet.note(text);
         self.shared.console.say(Some(&self.settings.name), text);
@@ -488,6 +513,7 @@ impl AppTask {
     }
 
     pub(super) fn begin(&mut self) {
+        self.waits = false;
         self.started.get_or_insert_with(SystemTime::now);
         if !self.settings.program.is_node {
             self.serve_configured();
@@ -496,7 +522,7 @@ impl AppTask {
     }
 
     fn start(&mut self, progress: mpsc::Sender<Progress>) {
-        if self.rests {
+        if self.rests || self.waits {
             let progress = Some(progress);
             return self.renew(Renewal { how: How::Restart, environment: None, progress });
         }
@@ -511,9 +537,12 @@ impl AppTask {
         self.outlet = Outlet::open(&self.settings, &self.shared.console, self.shared.background);
         self.shown = Shown { serves: !self.ports.is_empty(), was_ready: false };
         self.rests = false;
+        self.finished = false;
+        self.waits = true;
         self.shared.registry.set_rests(self.id, false);
         self.input(Input::Reconfigure(for_supervisor(&self.settings, self.shown)));
-        self.begin();
+        let app = self.settings.name.clone();
+        self.shared.convoy.tell(&self.shared.registry, &[Fate::Wanted { app, wanted: true }]);
         Ok(())
     }
 
@@ -561,6 +590,8 @@ impl AppTask {
     }
 
     fn stop(&mut self, now: bool) {
+        self.waits = false;
+        self.tell_fleet(|app| Fate::Wanted { app, wanted: false });
         if self.rests {
             return self.hear_all(&Heard::AppStopped { app: self.settings.name.clone() });
         }
@@ -570,6 +601,8 @@ impl AppTask {
     /// Nothing of it runs any more; its addresses are free for others.
     pub(super) fn rest(&mut self) {
         self.ports.close_all();
+        let succeeded = self.finished && self.last_exits.values().all(|exit| exit.code == Some(0));
+        self.tell_fleet(|app| if succeeded { Fate::Completed { app } } else { Fate::Down { app } });
         self.rests = true;
         self.started = None;
         self.shared.registry.set_rests(self.id, true);

@@ -18,6 +18,7 @@ use tokio::sync::{broadcast, watch};
 use super::children::Children;
 use super::console::Console;
 use super::definition;
+use super::fleet::Convoy;
 use super::folder::Folder;
 use super::held::{self, Held};
 use super::operator::Desk;
@@ -107,7 +108,7 @@ struct Instance {
 /// What an instance begins with.
 enum Beginning {
     /// The apps of these words.
-    Apps(Arc<Definition>, Vec<AppSettings>),
+    Apps(Arc<Definition>, Settings),
     /// Nothing: apps come later.
     Empty,
     /// What the daemon before this one left, and the way to it if it is still there.
@@ -130,8 +131,9 @@ fn plan(purpose: &Purpose) -> Result<(Frame, Beginning), Report> {
     };
     let definition =
         definition::here(arguments).map_err(|error| Report::from(&ConfigError::NoCurrentDirectory(error)))?;
-    let Settings { apps, lanes, json, .. } = definition::evaluate(&definition)?;
-    Ok((Frame { background: false, json, lanes }, Beginning::Apps(Arc::new(definition), apps)))
+    let settings = definition::evaluate(&definition)?;
+    let frame = Frame { background: false, json: settings.json, lanes: settings.lanes };
+    Ok((frame, Beginning::Apps(Arc::new(definition), settings)))
 }
 
 /// Everything that can fail before the first worker is started.
@@ -171,6 +173,7 @@ async fn start(purpose: &Purpose, keeper: &Keeper, welcome: Welcome) -> Result<I
         daemon_starts: welcome.daemon_starts,
         started: (SystemTime::now(), Instant::now()),
         registry: Registry::new(),
+        convoy: Convoy::default(),
         background: frame.background,
         stopping: AtomicBool::new(false),
         failure: Mutex::default(),
@@ -288,10 +291,15 @@ impl Instance {
 fn begin_with(shared: &Arc<Shared>, begin: Beginning) {
     let say = |text: &str| shared.console.say(None, text);
     match begin {
-        Beginning::Apps(definition, apps) => {
+        Beginning::Apps(definition, Settings { apps, groups, .. }) => {
             announce(shared, &apps);
+            if let Err(error) = shared.convoy.join(&apps.iter().collect::<Vec<_>>(), &groups) {
+                shared.fail(Report::of(ExitCode::Usage, &error));
+                return shared.stop(true);
+            }
             for settings in apps {
-                if let Err(error) = shared.add_app(settings, &definition, false) {
+                let rests = !settings.autostart;
+                if let Err(error) = shared.add_app(settings, (&definition, &groups), rests) {
                     shared.fail(refused(&error));
                     return shared.stop(true);
                 }

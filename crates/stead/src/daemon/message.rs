@@ -34,6 +34,14 @@ pub(super) enum Message {
     Renewed(Renewed),
     /// Another number of workers.
     Scale(u32),
+    /// Everything that it needs is there: begin.
+    Begin,
+    /// What it needs is not there yet, in words.
+    Wait(String),
+    /// Stop if nothing of it runs; what runs is told in its turn.
+    Retire,
+    /// Something to be said about it.
+    Say(String),
     /// Begin again, if it rests; else try at once what has failed.
     Start { progress: mpsc::Sender<Progress> },
     /// It was asked for anew; for the next restart.

@@ -7,6 +7,7 @@
 //! | `registry.rs`, `definition.rs` | the apps there are, and how each was asked for |
 //! | `signals.rs` | what signals ask for |
 //! | `app.rs` | one task per app: performs what its supervisor decides, passes on what happens |
+//! | `fleet.rs` | which app waits for which, or falls with it |
 //! | `start.rs`, `renew.rs` | what `start`, `restart` and `reload` ask of apps |
 //! | `state.rs`, `held.rs`, `resume.rs` | what outlives the daemon, and how the next one goes on with it |
 //! | `relief.rs`, `successor.rs` | the change of guard when one version makes room for another |
@@ -27,6 +28,7 @@ mod bypass;
 mod children;
 mod console;
 mod definition;
+mod fleet;
 mod folder;
 mod held;
 mod history;

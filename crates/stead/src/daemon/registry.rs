@@ -135,6 +135,13 @@ impl Registry {
         self.changed.subscribe()
     }
 
+    /// Tells an app; one that is gone needs not be told.
+    pub(super) fn tell(&self, name: &str, message: Message) {
+        if let Some(app) = self.find(name) {
+            drop(app.inbox.send(message));
+        }
+    }
+
     pub(super) fn tell_all(&self, message: impl Fn() -> Message) {
         for app in self.all() {
             // An app that ends at this moment needs not be told.

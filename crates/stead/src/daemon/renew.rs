@@ -84,7 +84,7 @@ impl AppTask {
 
     fn replace_workers(&mut self, id: u64, how: How) {
         match how {
-            How::Restart if self.rests => match self.start_again() {
+            How::Restart if self.rests || self.waits => match self.start_again() {
                 Ok(()) => self.tell_reload_done(id),
                 Err(error) => self.tell_reload_failed(id, &crate::cli::in_one_line(&error), None),
             },

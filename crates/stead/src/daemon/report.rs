@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use stead_balancer::{EndpointId, PoisonRecord};
 use stead_control::{Death, Event as Heard, ExitRecord, ExitReport, PoisonedRequest, Progress};
 use stead_process::keeper::Exit;
+use stead_supervisor::fleet::Input as Fate;
 use stead_supervisor::{Event, Next, Readiness, Recycle, WorkerId};
 
 use super::app::AppTask;
@@ -176,6 +177,8 @@ impl AppTask {
         };
         self.say(&format!("{app}.{slot} {how} (pid {pid}, {})", seconds(after)));
         self.hear_all(&Heard::WorkerReady { app, worker, slot, pid });
+        let checked = self.settings.health.check.is_some();
+        self.tell_fleet(|app| if checked { Fate::Ready { app } } else { Fate::Healthy { app } });
         if readiness == Readiness::Assumed {
             self.tell_bypass(worker);
         }
@@ -218,6 +221,9 @@ impl AppTask {
             Next::Failed { retry_in } => Some(retry_in),
             Next::Reload | Next::No => None,
         };
+        if !expected {
+            self.tell_crash(exit);
+        }
         let failed = matches!(next, Next::Failed { .. });
         let (pid, uptime) = self.exits.of(worker);
         let why =
@@ -226,6 +232,15 @@ impl AppTask {
         let at = SystemTime::now();
         self.ends.note(ExitRecord { at, worker, slot, pid, uptime, exit, why, last_lines: Vec::new() });
         self.hear_all(&Heard::WorkerExited { app, worker, slot, pid, exit, restart_in, failed });
+    }
+
+    fn tell_crash(&self, exit: Exit) {
+        if !self.workers.values().any(|worker| worker.routed) {
+            self.tell_fleet(|app| Fate::Unready { app });
+        }
+        if exit.code != Some(0) {
+            self.tell_fleet(|app| Fate::Crashed { app });
+        }
     }
 
     fn tell_progress(&mut self, id: u64, progress: Progress) {

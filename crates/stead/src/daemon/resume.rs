@@ -11,6 +11,7 @@ use stead_balancer::Road;
 use stead_control::Definition;
 use stead_process::keeper::{ChildId, Exit, Inherited, Keeper, Signal};
 use stead_process::node::{Continuation, Released};
+use stead_supervisor::fleet::Input as Fate;
 use stead_supervisor::{App, Input, WorkerId};
 use tokio::sync::mpsc;
 
@@ -61,19 +62,46 @@ impl Estate {
 impl Shared {
     /// Takes over everything; returns how many workers go on.
     pub(super) fn resume(self: &Arc<Self>, mut estate: Estate) -> usize {
-        let mut workers = 0;
+        let mut apps = Vec::new();
         for (app, memory) in estate.held.take_states() {
             match state::read::<SavedApp>(memory) {
-                Ok(saved) => workers += self.resume_app(saved, &mut estate),
+                Ok(saved) => apps.push(saved),
                 Err(error) => {
                     let text = format!("the state of app {app} is not taken over: {error}");
                     self.console.say(None, &text);
                 }
             }
         }
+        self.rejoin(&apps);
+        let mut workers = 0;
+        for saved in apps {
+            workers += self.resume_app(saved, &mut estate);
+        }
         // A child that no state speaks of was being started, and has lost what it was to write to.
         estate.discard(&self.keeper);
         workers
+    }
+
+    /// Who waits for whom, and where each of them is.
+    fn rejoin(&self, apps: &[SavedApp]) {
+        let settings: Vec<_> = apps.iter().map(|app| &app.settings).collect();
+        let groups: Vec<_> = apps.iter().flat_map(|app| app.groups.iter().cloned()).collect();
+        if let Err(error) = self.convoy.join(&settings, &groups) {
+            self.console.say(None, &format!("nobody waits for others any more: {error}"));
+        }
+        for saved in apps {
+            let app = saved.settings.name.clone();
+            let fates = match (saved.waits, saved.rests, saved.shown.was_ready) {
+                (true, _, _) => vec![Fate::Wanted { app, wanted: true }],
+                (_, true, _) if saved.finished => {
+                    vec![Fate::Found { app: app.clone() }, Fate::Completed { app }]
+                }
+                (_, true, _) => Vec::new(),
+                (_, _, false) => vec![Fate::Found { app }],
+                (_, _, true) => vec![Fate::Found { app: app.clone() }, Fate::Healthy { app }],
+            };
+            self.convoy.tell(&self.registry, &fates);
+        }
     }
 
     fn resume_app(self: &Arc<Self>, saved: SavedApp, estate: &mut Estate) -> usize {
@@ -96,6 +124,7 @@ impl Shared {
                 id: saved.id,
                 settings: saved.settings,
                 definition: estate.definition(saved.definition),
+                groups: saved.groups,
                 machine,
                 ports,
                 shown: saved.shown,
@@ -107,6 +136,8 @@ impl Shared {
         task.last_exits = saved.last_exits.into_iter().collect();
         task.ends = saved.ends;
         task.rests = saved.rests;
+        task.waits = saved.waits;
+        task.finished = saved.finished;
         task.leaving = saved.leaving;
         task.scaled = saved.scaled;
         task.started = saved.started;
@@ -231,7 +262,10 @@ impl AppTask {
             machine: self.machine.save(now),
             shown: self.shown,
             rests: self.rests,
+            waits: self.waits,
+            finished: self.finished,
             leaving: self.leaving,
+            groups: self.groups.clone(),
             scaled: self.scaled,
             started: self.started,
             next_reload: self.next_reload,

@@ -9,19 +9,21 @@ use stead_control::{AppStatus, Definition, Event as Heard, Home, Progress, Statu
 use stead_logs::Taps;
 use stead_process::keeper::Keeper;
 use stead_supervisor::App;
+use stead_supervisor::fleet::Input;
 use tokio::sync::{broadcast, mpsc};
 
 use super::app::{self, AppTask, Parts};
 use super::children::Children;
 use super::console::Console;
+use super::fleet::Convoy;
 use super::folder::Folder;
 use super::message::Message;
 use super::ports::{ListenError, Ports};
-use super::registry::{Registry, Rest};
+use super::registry::{AppHandle, Registry, Rest};
 use super::settings::{Shown, for_supervisor};
 use super::successor::Successor;
 use crate::cli::{self, ExitCode, Report};
-use crate::config::AppSettings;
+use crate::config::{AppSettings, Group};
 
 /// What the tasks of one instance share.
 pub(super) struct Shared {
@@ -37,6 +39,7 @@ pub(super) struct Shared {
     pub(super) daemon_starts: u32,
     pub(super) started: (SystemTime, Instant),
     pub(super) registry: Registry,
+    pub(super) convoy: Convoy,
     pub(super) upgrade: Mutex<Option<mpsc::Sender<Progress>>>,
     /// Set once another daemon has taken over.
     pub(super) successor: Successor,
@@ -48,11 +51,12 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    /// Adds an app, and starts it unless it is to rest.
+    /// Adds an app that has [joined](Convoy::join) the others, and starts it, as soon as all it needs is there, unless it is to
+    /// rest.
     pub(super) fn add_app(
         self: &Arc<Self>,
         settings: AppSettings,
-        definition: &Arc<Definition>,
+        (definition, groups): (&Arc<Definition>, &[Group]),
         rests: bool,
     ) -> Result<(), ListenError> {
         let (inbox, messages) = mpsc::unbounded_channel();
@@ -64,16 +68,20 @@ impl Shared {
         self.console.know(&settings.name);
         let shown = Shown { serves: !ports.is_empty(), was_ready: false };
         let machine = App::new(for_supervisor(&settings, shown), self.seed());
-        let parts = Parts { id, settings, definition: Arc::clone(definition), machine, ports, shown };
+        let name = settings.name.clone();
+        let groups = groups.iter().filter(|group| group.apps.contains(&name)).cloned().collect();
+        let definition = Arc::clone(definition);
+        let parts = Parts { id, settings, definition, groups, machine, ports, shown };
         let mut task = AppTask::new(parts, self, inbox);
         task.rests = rests;
+        task.waits = !rests;
         self.registry.add(task.handle());
         // Before anything else happens, so that a crash cannot forget it.
         task.save();
-        if !rests {
-            task.begin();
-        }
         tokio::spawn(app::run(task, messages));
+        if !rests {
+            self.convoy.tell(&self.registry, &[Input::Wanted { app: name, wanted: true }]);
+        }
         Ok(())
     }
 
@@ -108,7 +116,14 @@ impl Shared {
 
     pub(super) fn stop(&self, now: bool) {
         self.stopping.store(true, Ordering::Relaxed);
-        self.registry.tell_all(|| Message::Stop { now });
+        if now {
+            return self.registry.tell_all(|| Message::Stop { now });
+        }
+        // Those that others need are stopped after them.
+        let unwanted = |app: AppHandle| Input::Wanted { app: app.name, wanted: false };
+        let unwanted: Vec<Input> = self.registry.all().into_iter().map(unwanted).collect();
+        self.convoy.tell(&self.registry, &unwanted);
+        self.registry.tell_all(|| Message::Retire);
         // Without an app nobody else would.
         self.registry.ring();
     }

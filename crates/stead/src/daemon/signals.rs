@@ -38,14 +38,17 @@ fn reread(shared: &Arc<Shared>) {
 }
 
 fn reread_one(shared: &Arc<Shared>, definition: &Arc<Definition>) {
-    let wanted = match definition::evaluate(definition) {
-        Ok(settings) => settings.apps,
+    let (wanted, groups) = match definition::evaluate(definition) {
+        Ok(settings) => (settings.apps, settings.groups),
         Err(report) => {
             let text = format!("the configuration was not taken over: {}", report.in_one_line());
             return shared.console.say(None, &text);
         }
     };
     shared.console.say(None, "configuration read again; reloading");
+    if let Err(error) = shared.convoy.join(&wanted.iter().collect::<Vec<_>>(), &groups) {
+        return shared.console.say(None, &format!("the configuration was not taken over: {error}"));
+    }
     let mut running = shared.registry.all();
     running.retain(|app| Arc::ptr_eq(&app.definition, definition));
     for app in running.iter().filter(|app| !wanted.iter().any(|wanted| wanted.name == app.name)) {
@@ -62,7 +65,7 @@ fn reread_one(shared: &Arc<Shared>, definition: &Arc<Definition>) {
             }
             None => {
                 shared.console.say(Some(&name), &format!("new: {}", settings.program.display));
-                if let Err(error) = shared.add_app(settings, definition, false) {
+                if let Err(error) = shared.add_app(settings, (definition, &groups), false) {
                     shared.console.say(Some(&name), &cli::in_one_line(&error));
                 }
             }

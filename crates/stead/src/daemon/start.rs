@@ -9,7 +9,7 @@ use super::definition;
 use super::message::Message;
 use super::registry::AppHandle;
 use super::shared::{Shared, refused};
-use crate::config::AppSettings;
+use crate::config::{AppSettings, Settings};
 
 /// Steps that may wait until they are read.
 const PROGRESS_MAX: usize = 16;
@@ -24,14 +24,17 @@ pub(super) async fn start(shared: &Arc<Shared>, request: StartRequest) -> Result
     // It reads files and may have to ask Node.js.
     let evaluation = tokio::task::spawn_blocking(move || definition::evaluate(&evaluated));
     let settings = evaluation.await.map_err(|error| Refusal::new(RefusalKind::Failed, error.to_string()))?;
-    let apps = chosen(settings.map_err(Refusal::from)?.apps, &request.only)?;
+    let Settings { apps, groups, .. } = settings.map_err(Refusal::from)?;
+    let apps = chosen(apps, &request.only)?;
+    let joined = shared.convoy.join(&apps.iter().collect::<Vec<_>>(), &groups);
+    joined.map_err(|error| Refusal::new(RefusalKind::Invalid, error.to_string()))?;
     let mut answer = StartAnswer::default();
     for settings in apps {
         let name = settings.name.clone();
         match shared.registry.find(&name) {
             None => {
                 let stopped = request.stopped || !settings.autostart;
-                shared.add_app(settings, &definition, stopped).map_err(|error| refused(&error))?;
+                shared.add_app(settings, (&definition, &groups), stopped).map_err(|error| refused(&error))?;
                 answer.started.push(name);
             }
             Some(app) => start_known(shared, &app, &definition, &request, &mut answer).await?,

@@ -23,7 +23,7 @@ use stead_supervisor::WorkerId;
 use super::history;
 use super::ports::PortId;
 use super::settings::Shown;
-use crate::config::{AppSettings, Mode, Serialization};
+use crate::config::{AppSettings, Group, Mode, Serialization};
 
 /// The number of this format. A daemon that finds another does not guess: the workers are then started afresh.
 pub(super) const FORMAT: u32 = 1;
@@ -39,7 +39,10 @@ pub(super) struct SavedApp {
     pub(super) machine: stead_supervisor::SavedApp,
     pub(super) shown: Shown,
     pub(super) rests: bool,
+    pub(super) waits: bool,
+    pub(super) finished: bool,
     pub(super) leaving: bool,
+    pub(super) groups: Vec<Group>,
     pub(super) scaled: Option<u32>,
     pub(super) started: Option<SystemTime>,
     pub(super) next_reload: u64,

@@ -35,8 +35,12 @@ impl AppTask {
             id: self.id,
             name: self.settings.name.clone(),
             namespace: self.settings.namespace.clone(),
-            state: if self.rests {
+            state: if self.rests && self.finished {
+                AppState::Finished
+            } else if self.rests {
                 AppState::Stopped
+            } else if self.waits {
+                AppState::Waiting
             } else {
                 app_state(&workers, snapshot.reload.is_some())
             },
