@@ -358,7 +358,7 @@ impl Keeper {
             request
         };
         let descriptors = descriptors.into_iter().map(Arc::new).collect();
-        if let Err(broken) = self.send(&ToKeeper::Spawn { request, spec }, descriptors) {
+        if let Err(broken) = self.send(&ToKeeper::Spawn { request, spec: Box::new(spec) }, descriptors) {
             self.lock().waiting.remove(&request);
             return Err(broken);
         }

@@ -11,6 +11,8 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
+use rustix::io::Errno;
+
 use crate::descriptors::{self, DESCRIPTORS_MAX, DescriptorsLost};
 
 /// The largest body.
@@ -196,6 +198,8 @@ impl Outgoing {
             let borrowed: Vec<BorrowedFd<'_>> = front.descriptors.iter().map(|fd| fd.as_fd()).collect();
             match descriptors::send(&socket, &front.bytes[front.sent..], &borrowed) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                // The user has too many descriptors on their way; the other side will have taken some.
+                Err(error) if Errno::from_io_error(&error) == Some(Errno::TOOMANYREFS) => return Ok(false),
                 taken => front.sent += taken?,
             }
             front.descriptors.clear();

@@ -4,11 +4,15 @@
 //! daemon; reaps, and reports exits. It is a single thread that waits in one `poll`. It knows no application and no
 //! policy but its own: a daemon that dies is started again, and takes over what runs.
 //!
-//! The map: [`run`] is the foreground process; [`Keeper::connect`] is what the daemon calls. `policy.rs` and `upgrade.rs` decide
-//! (pure), `server.rs`, `requests.rs`, `succession.rs` and `renewal.rs` perform, with `daemon.rs`, `children.rs`, `reap.rs`, `connection.rs`,
-//! `signals.rs`, `systemd.rs` and `memory.rs` as their hands; `protocol.rs` and `frame.rs` are what both sides say; `connect.rs`, `client.rs`,
-//! `exchange.rs`, `inheritance.rs` and `formats.rs` are the daemon's side, on tokio, `peer.rs` is what two
-//! daemons say to each other.
+//! The map:
+//!
+//! - [`run`] is the foreground process. `policy.rs` (one daemon's life) and `upgrade.rs` (one daemon after another) decide and
+//!   are pure; `server.rs` waits and performs, `requests.rs` what daemons ask for, `succession.rs` how one follows another,
+//!   `renewal.rs` how the keeper becomes another binary. Their hands are `daemon.rs`, `children.rs`, `reap.rs`,
+//!   `connection.rs`, `signals.rs`, `systemd.rs`, `memory.rs`, `footprint.rs`, `name.rs` and `say.rs`.
+//! - `protocol.rs`, `frame.rs`, `exit.rs` and `signal.rs` are what both sides say.
+//! - [`Keeper::connect`] is what the daemon calls, on tokio: `connect.rs`, `client.rs`, `exchange.rs`, `inheritance.rs`, and
+//!   `formats.rs` for which versions understand each other; `peer.rs` is what two daemons say to each other.
 
 mod children;
 mod client;
@@ -17,6 +21,7 @@ mod connection;
 mod daemon;
 mod exchange;
 mod exit;
+mod footprint;
 mod formats;
 mod frame;
 mod inheritance;
@@ -44,5 +49,6 @@ pub use formats::{FORMATS_VERB, Formats, UpgradeError};
 pub use inheritance::{Inheritance, Inherited};
 pub use peer::{PeerReceiver, PeerSender, peer};
 pub use protocol::{ChildId, FD_VARIABLE, HELD_MAX, NAME_BYTES_MAX, Role, VERSION, VERSION_VARIABLE};
+pub use renewal::is_renewed;
 pub use server::run;
 pub use signal::Signal;

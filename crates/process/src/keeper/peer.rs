@@ -80,7 +80,8 @@ impl PeerReceiver {
             match filled {
                 Ok(Fill::End) => return Ok(None),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => (),
-                filled => drop(filled?),
+                Ok(_) => (),
+                Err(error) => return Err(error),
             }
         }
     }

@@ -79,7 +79,7 @@ pub(super) enum ToKeeper {
     /// Answered by `Spawned` or `NotSpawned` with the same number; the descriptors are the child's.
     Spawn {
         request: u64,
-        spec: SpawnSpec,
+        spec: Box<SpawnSpec>,
     },
     /// To the whole process group.
     Signal {

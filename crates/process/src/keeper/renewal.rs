@@ -31,6 +31,13 @@ use super::server::Server;
 /// Environment variable with the number of the file in memory.
 pub(super) const STATE_VARIABLE: &str = "STEAD_KEEPER_STATE";
 
+/// Whether this process was a keeper already before it became this binary. Then nothing is to be prepared for
+/// [`run`](super::run): what is there is in use.
+#[must_use]
+pub fn is_renewed() -> bool {
+    env::var_os(STATE_VARIABLE).is_some()
+}
+
 /// Everything a keeper leaves to itself.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Saved {

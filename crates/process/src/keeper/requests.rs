@@ -30,7 +30,7 @@ impl Server {
         if self.is_daemon(pid) {
             self.handle_daemons(message, request.descriptors);
         } else if self.is_successor(pid) {
-            self.handle_successors(message);
+            self.handle_successors(&message);
         }
     }
 
@@ -65,7 +65,7 @@ impl Server {
         }
     }
 
-    fn handle_successors(&mut self, message: ToKeeper) {
+    fn handle_successors(&mut self, message: &ToKeeper) {
         match message {
             ToKeeper::Prepared => {
                 if let Some(successor) = &mut self.successor {

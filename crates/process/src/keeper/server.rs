@@ -17,6 +17,7 @@ use super::children::{Children, Reaped};
 use super::connection::Request;
 use super::daemon::{Daemon, DaemonCommand};
 use super::exit::Exit;
+use super::footprint::Footprint;
 use super::name::name_process;
 use super::policy::{Action, Input, Policy};
 use super::protocol::{Role, ToDaemon};
@@ -143,6 +144,7 @@ impl Server {
     fn run(mut self) -> u8 {
         // What died while this process became another binary has woken nobody.
         self.reap();
+        let footprint = Footprint::find();
         loop {
             self.handle_timeouts();
             if self.daemon.is_none() && self.lingering.is_empty() && !self.children.any_alive() {
@@ -151,6 +153,7 @@ impl Server {
             if let Some(code) = self.exit {
                 return code;
             }
+            footprint.shrink();
             let ready = self.wait();
             for (pid, flags) in ready.daemons {
                 self.handle_daemon(pid, flags);

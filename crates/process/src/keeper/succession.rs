@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::io::fcntl_dupfd_cloexec;
 
 use super::daemon::{Daemon, Giving, Stage};
 use super::policy;
@@ -15,6 +16,9 @@ use super::server::Server;
 use super::upgrade::{Action, Input};
 use crate::socket;
 use crate::spawn::{Context, SpawnFailure};
+
+/// The lowest number for the new binary, above those a daemon finds its own descriptors at.
+const CANDIDATE_FROM: i32 = 10;
 
 /// Old daemons that may still be finishing their requests; beyond that the oldest is killed.
 const LINGERING_MAX: usize = 4;
@@ -99,7 +103,8 @@ impl Server {
             return self.refuse_upgrade("the keeper is busy with the daemon".to_owned());
         }
         // Opened once, so that successor and keeper become the very same file.
-        match openat(CWD, program, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) {
+        let opened = openat(CWD, program, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+        match opened.and_then(|candidate| fcntl_dupfd_cloexec(candidate, CANDIDATE_FROM)) {
             Ok(candidate) => {
                 self.candidate = Some(candidate);
                 self.handle_upgrade(Input::Asked);
@@ -129,7 +134,7 @@ impl Server {
 
     fn launch_successor(&self) -> Result<Daemon, String> {
         let candidate = self.candidate.as_ref().ok_or("there is no new program")?;
-        let program = PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), candidate.as_raw_fd()));
+        let program = PathBuf::from(format!("/proc/self/fd/{}", candidate.as_raw_fd()));
         Daemon::launch(&self.command, &program, self.null.as_fd()).map_err(|failure: SpawnFailure| {
             let error = failure.into_error("the new program".to_owned(), Context::default());
             let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));

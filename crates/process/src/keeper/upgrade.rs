@@ -105,7 +105,7 @@ impl Upgrade {
             State::Idle => self.while_idle(now, input),
             State::Preparing { until } => self.while_preparing(now, until, input),
             State::HandingOver { until } => self.while_handing_over(now, until, input),
-            State::Beginning { until } => self.while_beginning(now, until, input),
+            State::Beginning { until } => self.while_beginning(now, until, &input),
         }
     }
 
@@ -130,7 +130,7 @@ impl Upgrade {
                 self.state = State::HandingOver { until: now + HANDED_OVER_WAIT };
             }
             Input::SuccessorGone(how) => {
-                self.fail(format!("the new daemon ended before it was ready ({how})"))
+                self.fail(format!("the new daemon ended before it was ready ({how})"));
             }
             Input::Timeout if until <= now => {
                 self.abort(format!("the new daemon was not ready within {PREPARED_WAIT:?}"));
@@ -168,7 +168,7 @@ impl Upgrade {
     }
 
     /// Beginning => (Beginning | Idle)
-    fn while_beginning(&mut self, now: Instant, until: Instant, input: Input) {
+    fn while_beginning(&mut self, now: Instant, until: Instant, input: &Input) {
         match input {
             Input::Serving => {
                 self.act(Action::Renew);

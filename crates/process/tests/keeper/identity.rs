@@ -50,7 +50,7 @@ fn user_and_groups_are_as_asked_or_the_reason_is_told() {
         );
         return;
     }
-    let (_, pid) = daemon.spawn(spec.clone(), &[]);
+    let (_, pid) = daemon.spawn(spec, &[]);
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let check = |field, value: &str| assert_eq!(status_field(&status, field), value, "{field}");
     check("Uid", "65533\t65533\t65533\t65533");

@@ -4,7 +4,7 @@ use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use stead_process::spawn::SpawnSpec;
 
 use crate::commands::{Command, Report};
-use crate::harness::{Stead, exit_code, puppet, shell, wait_end};
+use crate::harness::{Stead, exit_code, puppet, shell, status_field, wait_end};
 
 #[test]
 fn too_many_open_files_refuse_one_child_and_harm_nothing() {
@@ -82,6 +82,21 @@ fn a_daemon_with_few_descriptors_is_told_what_it_did_not_get() {
     // And it goes on.
     let (child, _) = successor.spawn(shell("exit 1"), &[]);
     assert_eq!(successor.exit_of(child), exit_code(1));
+}
+
+#[test]
+fn a_keeper_that_waits_is_small() {
+    let stead = Stead::start();
+    let mut daemon = stead.daemon();
+    daemon.obey(&Command::HoldMany { names: 1000 });
+    for _ in 0..50 {
+        daemon.spawn(SpawnSpec { tag: "shop.0".into(), ..shell("exec sleep 1000") }, &[]);
+    }
+    daemon.settle();
+    let status = std::fs::read_to_string(format!("/proc/{}/status", stead.pid())).unwrap();
+    let resident = status_field(&status, "VmRSS");
+    let kilobytes: u32 = resident.trim_end_matches(" kB").parse().unwrap();
+    assert!(kilobytes < 3 << 10, "{resident}");
 }
 
 #[test]

@@ -17,9 +17,9 @@ struct Manager {
 
 impl Manager {
     fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let socket = UnixDatagram::bind(directory.path().join("notify")).unwrap();
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        let directory = tempfile::tempdir().expect("a directory");
+        let socket = UnixDatagram::bind(directory.path().join("notify")).expect("a socket");
+        socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         Self { socket, directory }
     }
 
@@ -32,7 +32,7 @@ impl Manager {
 
     fn hear(&self) -> String {
         let mut buffer = [0; 256];
-        let count = self.socket.recv(&mut buffer).unwrap();
+        let count = self.socket.recv(&mut buffer).expect("a word in time");
         String::from_utf8_lossy(&buffer[..count]).into_owned()
     }
 }
@@ -86,7 +86,7 @@ fn sockets_of_the_service_manager_are_held_for_every_daemon() {
     let name = format!("systemd {address}");
     let names = |held: &[(String, String)]| held.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
     let mut daemon = stead.daemon();
-    assert_eq!(names(&daemon.held), [name.clone()]);
+    assert_eq!(names(&daemon.held), std::slice::from_ref(&name));
     let out = stead.path("out");
     let spec = SpawnSpec { descriptors: vec![1], ..shell("ls /proc/self/fd | wc -l") };
     let (child, _) = daemon.spawn(spec, &[&out]);

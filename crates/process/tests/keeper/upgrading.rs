@@ -10,19 +10,19 @@ use crate::harness::{Daemon, Stead, exists, exit_code, killed_by, puppet, shell,
 /// A copy of the puppet, as a newer version would be.
 fn new_binary(stead: &Stead, name: &str) -> String {
     let path = stead.path(name);
-    std::fs::copy(puppet(), &path).unwrap();
+    std::fs::copy(puppet(), &path).expect("room for a copy");
     path
 }
 
 fn script(stead: &Stead, text: &str) -> String {
     let path = stead.path("script");
-    std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).expect("a file");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("our own file");
     path
 }
 
 fn program_of(pid: u32) -> String {
-    std::fs::read_link(format!("/proc/{pid}/exe")).unwrap().to_string_lossy().into_owned()
+    std::fs::read_link(format!("/proc/{pid}/exe")).expect("a process").to_string_lossy().into_owned()
 }
 
 /// Asks for a successor, and lets it prepare until the old daemon is to hand over.
@@ -80,7 +80,7 @@ fn a_successor_takes_over_and_the_keeper_becomes_the_new_binary() {
     old.obey(&Command::HandedOver);
 
     new.hear_inheritance();
-    assert_eq!(new.held, [("a".to_owned(), kept.clone()), ("state".to_owned(), kept.clone())]);
+    assert_eq!(new.held, [("a".to_owned(), kept.clone()), ("state".to_owned(), kept)]);
     let found: Vec<_> = new.children.iter().map(|child| (child.child, child.pid)).collect();
     assert_eq!((found[0], new.children.len(), new.peer), ((child, pid), 2, true));
     assert_eq!(new.ask(&Command::HearPeer), Report::FromPeer { byte: 7 });

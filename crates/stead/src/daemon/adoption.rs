@@ -7,19 +7,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use stead_balancer::Road;
+use stead_logs::{Sink, Source, Stream};
 use stead_process::node::{Channel, Continuation, Receiver};
 use stead_supervisor::{Input, WorkerId};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::app::AppTask;
-use super::console::{Source, Stream};
 use super::held::{self, Part};
 use super::launch::{Ends, Launch, Launched};
 use super::message::Message;
 use super::notify::NotifySocket;
 use super::probe::{self, Check};
-use super::pump::pump;
 use super::settings::for_channel;
 use super::worker::{Leader, Link, NodeLink, Worker};
 use crate::config::{Ready, Serialization};
@@ -84,12 +83,14 @@ impl AppTask {
     /// Listens to a process in all the ways it can speak.
     pub(super) fn attend(&mut self, worker: WorkerId, mut process: Worker, ends: Ends) {
         let Ends { stdout, stderr, channel, join, notify } = ends;
-        for (stream, descriptor) in [(Stream::Stdout, stdout), (Stream::Stderr, stderr)] {
-            let source = Source { app: self.settings.name.clone(), slot: process.slot, stream };
+        for (stream, descriptor) in [(Stream::Out, stdout), (Stream::Err, stderr)] {
+            let app = self.settings.name.clone();
+            let source = Source { app, instance: Some(process.slot), stream };
             let Some(descriptor) = descriptor else { continue };
-            // It ends with the stream, which may outlive the worker, and loses nothing that was written.
-            let console = Arc::clone(&self.shared.console);
-            process.taps.push(tokio::spawn(async move { drop(pump(descriptor, console, source).await) }));
+            let sink: Arc<dyn Sink> = Arc::clone(&self.outlet) as _;
+            let line_bytes_max = self.settings.logs.line_bytes_max;
+            let line_bytes_max = usize::try_from(line_bytes_max).unwrap_or(usize::MAX);
+            process.taps.push(self.shared.taps.tap(descriptor, source, sink, line_bytes_max));
         }
         self.shared.children.claim(process.child.id, self.inbox.clone(), worker);
         if let Some((channel, serialization, from)) = channel {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
 use stead_balancer::{Death, PoolEvent};
@@ -17,6 +17,7 @@ use super::held;
 use super::history;
 use super::message::Message;
 use super::operator::pairs;
+use super::outlet::{self, Crash, Outlet};
 use super::ports::{ListenError, PortId, Ports};
 use super::registry::{AppHandle, Rest};
 use super::renew::{How, Renewal};
@@ -59,6 +60,10 @@ pub(super) struct AppTask {
     pub(super) definition: Arc<Definition>,
     /// The number of workers, if it was changed since.
     pub(super) scaled: Option<u32>,
+    /// When it was started, the last time.
+    pub(super) started: Option<SystemTime>,
+    /// Where goes what its workers print.
+    pub(super) outlet: Arc<Outlet>,
     /// How its last processes ended, for people.
     pub(super) ends: history::Exits,
     pub(super) rate: history::Rate,
@@ -118,6 +123,7 @@ async fn sleep_until(time: Option<Instant>) {
 impl AppTask {
     pub(super) fn new(parts: Parts, shared: &Arc<Shared>, inbox: mpsc::UnboundedSender<Message>) -> Self {
         let Parts { id, settings, definition, machine, ports, shown } = parts;
+        let outlet = Outlet::open(&settings, &shared.console, shared.background);
         Self {
             id,
             settings: Arc::new(settings),
@@ -136,6 +142,8 @@ impl AppTask {
             leaving: false,
             definition,
             scaled: None,
+            started: None,
+            outlet,
             ends: history::Exits::default(),
             rate: history::Rate::default(),
             changed: true,
@@ -186,6 +194,10 @@ impl AppTask {
             Message::Renewed(renewed) => self.renewed(renewed),
             Message::Connect { worker, key, connection } => self.connect(worker, key, connection),
             Message::Reset => self.reset(),
+            Message::LastLines { worker, lines } => self.ends.add_lines(worker, lines),
+            Message::Flush { answer } => {
+                drop(answer.send(self.outlet.flush().map_err(|error| error.to_string())))
+            }
             Message::Scale(instances) => self.scale(instances),
             Message::Start { progress } => self.start(progress),
             Message::Redefine(definition) => self.definition = definition,
@@ -272,7 +284,8 @@ impl AppTask {
     fn stop_politely(&mut self, worker: WorkerId) {
         self.ports.cut(worker);
         let node = self.link(worker).is_some_and(|link| link.open && link.online);
-        if node { self.disconnect(worker) } else { self.signal(worker, Signal::TERM) }
+        let polite = Signal::from_number(self.settings.stop.stop_signal).unwrap_or(Signal::TERM);
+        if node { self.disconnect(worker) } else { self.signal(worker, polite) }
     }
 
     fn disconnect(&mut self, worker: WorkerId) {
@@ -357,7 +370,7 @@ impl AppTask {
     }
 
     fn exited(&mut self, worker: WorkerId, exit: Exit) {
-        let Some(process) = self.workers.remove(&worker) else { return };
+        let Some(mut process) = self.workers.remove(&worker) else { return };
         resume::release(&self.shared, self.id, worker, process.child.id);
         if let Link::Node(link) = &process.link {
             link.unaccepted.clear();
@@ -369,6 +382,17 @@ impl AppTask {
             out_of_memory: exit.out_of_memory,
             outside: false,
         };
+        let crashed = !process.asked_to_end && exit.code != Some(0);
+        let crash = crashed.then(|| Crash {
+            app: self.settings.name.clone(),
+            worker,
+            slot: process.slot,
+            pid: process.child.pid,
+            uptime: process.started.elapsed(),
+            exit,
+        });
+        let taps = std::mem::take(&mut process.taps);
+        tokio::spawn(outlet::outlive(taps, Arc::clone(&self.outlet), crash, self.inbox.clone()));
         let killed = matches!(exit.signal, Some(9 | 15)) && !exit.out_of_memory;
         kind.outside = killed && !process.asked_to_end;
         if !process.asked_to_end {
@@ -453,6 +477,7 @@ impl AppTask {
     }
 
     pub(super) fn say(&self, text: &str) {
+        self.outlet.note(text);
         self.shared.console.say(Some(&self.settings.name), text);
     }
 
@@ -463,6 +488,7 @@ impl AppTask {
     }
 
     pub(super) fn begin(&mut self) {
+        self.started.get_or_insert_with(SystemTime::now);
         if !self.settings.program.is_node {
             self.serve_configured();
         }
@@ -482,6 +508,7 @@ impl AppTask {
     /// From rest, with the settings it has now.
     pub(super) fn start_again(&mut self) -> Result<(), ListenError> {
         self.ports.bind_configured(&self.settings)?;
+        self.outlet = Outlet::open(&self.settings, &self.shared.console, self.shared.background);
         self.shown = Shown { serves: !self.ports.is_empty(), was_ready: false };
         self.rests = false;
         self.shared.registry.set_rests(self.id, false);
@@ -544,6 +571,7 @@ impl AppTask {
     pub(super) fn rest(&mut self) {
         self.ports.close_all();
         self.rests = true;
+        self.started = None;
         self.shared.registry.set_rests(self.id, true);
     }
 }

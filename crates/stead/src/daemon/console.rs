@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::json;
+use stead_logs::{Source, Stream};
 
 use crate::cli::output::{self, To};
 
@@ -19,21 +20,6 @@ const WAITING_MAX: usize = 8 * 1024;
 const LAST_LINES: Duration = Duration::from_secs(1);
 /// Colours for the names of apps, in turn: cyan, yellow, green, magenta, blue.
 const COLOURS: [u8; 5] = [36, 33, 32, 35, 34];
-
-/// Who printed a line.
-#[derive(Debug, Clone)]
-pub(super) struct Source {
-    pub(super) app: String,
-    pub(super) slot: u32,
-    pub(super) stream: Stream,
-}
-
-/// Where a worker printed it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stream {
-    Stdout,
-    Stderr,
-}
 
 /// What is to be printed, and where.
 type Text = (To, Vec<u8>);
@@ -83,17 +69,18 @@ impl Console {
     /// A worker printed a line.
     pub(super) fn line(&self, source: &Source, line: &[u8]) {
         let to = match source.stream {
-            Stream::Stdout => To::Stdout,
-            Stream::Stderr => To::Stderr,
+            Stream::Out => To::Stdout,
+            Stream::Err => To::Stderr,
         };
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
         if self.json {
-            let stream = if source.stream == Stream::Stdout { "stdout" } else { "stderr" };
+            let stream = source.stream.json_name();
             let line = String::from_utf8_lossy(line);
-            let value = json!({ "type": "line", "time": now(), "app": source.app, "instance": source.slot,
+            let value = json!({ "type": "line", "time": now(), "app": source.app, "instance": source.instance,
                 "stream": stream, "line": line });
             return self.put(To::Stdout, format!("{value}\n").into_bytes());
         }
-        let mut text = self.prefix(&format!("{}.{}", source.app, source.slot), &source.app).into_bytes();
+        let mut text = self.prefix(&source.to_string(), &source.app).into_bytes();
         text.extend_from_slice(line);
         text.push(b'\n');
         self.put(to, text);

@@ -24,6 +24,13 @@ impl Exits {
         self.0.push_back(record);
     }
 
+    /// What this worker had printed last.
+    pub(super) fn add_lines(&mut self, worker: u64, lines: Vec<String>) {
+        if let Some(record) = self.0.iter_mut().rev().find(|record| record.worker == worker) {
+            record.last_lines = lines;
+        }
+    }
+
     pub(super) fn all(&self) -> Vec<ExitRecord> {
         self.0.iter().cloned().collect()
     }

@@ -11,6 +11,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 use stead_balancer::Lanes;
 use stead_control::{Definition, RuntimeDirectory, Server};
+use stead_logs::Taps;
 use stead_process::keeper::{Event, Events, Inheritance, Keeper, Welcome};
 use tokio::sync::{broadcast, watch};
 
@@ -162,6 +163,7 @@ async fn start(purpose: &Purpose, keeper: &Keeper, welcome: Welcome) -> Result<I
         lanes: Arc::new(lanes),
         children: Children::default(),
         console: Arc::new(Console::start(frame.json)),
+        taps: Taps::start().map_err(|error| failed("start threads", &error))?,
         folder: Arc::new(folder),
         events: broadcast::Sender::new(EVENTS_MAX),
         open_files_max: raise_open_files(),

@@ -127,7 +127,9 @@ impl Launch<'_> {
             descriptors: parts.numbers.clone(),
             listen_pid: parts.listen_pid,
             open_files_max: Some(open_files_max),
-            ..SpawnSpec::default()
+            tag: format!("{}.{} worker {}", self.settings.name, self.slot, self.worker),
+            identity: super::settings::for_system(&self.settings.identity),
+            cgroup: None,
         }
     }
 

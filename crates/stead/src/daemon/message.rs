@@ -56,6 +56,10 @@ pub(super) enum Message {
     Connect { worker: WorkerId, key: String, connection: OwnedFd },
     /// Counters begin anew.
     Reset,
+    /// What a worker that crashed had printed last.
+    LastLines { worker: WorkerId, lines: Vec<String> },
+    /// Remove what was logged; answered with why that failed.
+    Flush { answer: oneshot::Sender<Result<(), String>> },
     /// Another daemon takes over; answered when nothing is read or written here any more.
     HandOver { done: oneshot::Sender<()> },
 }

@@ -14,7 +14,7 @@
 //! | `node.rs` | what a Node.js worker asks of its parent |
 //! | `ports.rs` | public listeners, the pool behind each, and which worker serves which |
 //! | `probe.rs`, `notify.rs` | finds out when a program that does not speak Node's protocol is ready |
-//! | `pump.rs`, `console.rs` | what workers print, and what Stead says about them |
+//! | `outlet.rs`, `console.rs` | what workers print, and what Stead says about them |
 //! | `history.rs` | what is remembered of an app: ends of processes, how busy it was |
 //! | `children.rs` | which app an ended process belonged to |
 //! | `operator.rs`, `status.rs`, `report.rs` | the control API's questions, and what happens |
@@ -36,9 +36,9 @@ mod message;
 mod node;
 mod notify;
 mod operator;
+mod outlet;
 mod ports;
 mod probe;
-mod pump;
 mod registry;
 mod relief;
 mod renew;

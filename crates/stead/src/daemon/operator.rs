@@ -102,12 +102,6 @@ fn has_ended(app: &str) -> Refusal {
     Refusal::new(RefusalKind::Conflict, format!("app `{app}` has ended"))
 }
 
-/// What an instance that belongs to a terminal does not do.
-fn not_offered(what: &str) -> Refusal {
-    Refusal::new(RefusalKind::NotOffered, format!("this instance does not {what}"))
-        .with_hint("it was started with `stead run`; the apps of `stead start` can do that")
-}
-
 /// A slot that was named and has no worker.
 fn reached(app: &str, slot: Option<u32>, count: u32) -> Result<u32, Refusal> {
     match slot {
@@ -204,8 +198,9 @@ impl Operator for Desk {
     }
 
     async fn flush(&self, app: &str) -> Result<(), Refusal> {
-        self.app(app)?;
-        Err(not_offered("keep logs"))
+        let flushed = self.ask(app, |answer| Message::Flush { answer }).await?;
+        let failed = || Refusal::new(RefusalKind::Failed, format!("failed to remove the logs of `{app}`"));
+        flushed.map_err(|error| failed().with_cause(error))
     }
 
     async fn definitions(&self) -> Vec<SavedApp> {

@@ -109,6 +109,7 @@ impl Shared {
         task.rests = saved.rests;
         task.leaving = saved.leaving;
         task.scaled = saved.scaled;
+        task.started = saved.started;
         self.registry.add(task.handle());
         let workers = saved.workers.len();
         for worker in saved.workers {
@@ -232,6 +233,7 @@ impl AppTask {
             rests: self.rests,
             leaving: self.leaving,
             scaled: self.scaled,
+            started: self.started,
             next_reload: self.next_reload,
             next_port: self.ports.next_port(),
             last_exits: self.last_exits.iter().map(|(slot, exit)| (*slot, *exit)).collect(),

@@ -3,13 +3,41 @@
 use serde::{Deserialize, Serialize};
 use stead_process::node;
 
-use crate::config::{AppSettings, Balance, ReadyTimeout, RestartPolicy, Serialization};
+use crate::config::{
+    AppSettings, Balance, Identity, ReadyTimeout, ResourceName, RestartPolicy, Serialization,
+};
 
 /// How a Node.js program's channel is written.
 pub(super) fn for_channel(serialization: Serialization) -> node::Serialization {
     match serialization {
         Serialization::Json => node::Serialization::Json,
         Serialization::Advanced => node::Serialization::Advanced,
+    }
+}
+
+/// As whom a worker runs.
+pub(super) fn for_system(identity: &Identity) -> stead_process::spawn::Identity {
+    stead_process::spawn::Identity {
+        uid: identity.uid,
+        gid: identity.gid,
+        groups: identity.groups.clone(),
+        umask: identity.umask,
+        limits: identity.limits.iter().map(|(name, limit)| (resource(*name), *limit)).collect(),
+        no_new_privileges: identity.no_new_privileges,
+    }
+}
+
+fn resource(name: ResourceName) -> stead_process::spawn::ResourceName {
+    use stead_process::spawn::ResourceName as Known;
+    match name {
+        ResourceName::Nofile => Known::Nofile,
+        ResourceName::Nproc => Known::Nproc,
+        ResourceName::Core => Known::Core,
+        ResourceName::As => Known::As,
+        ResourceName::Stack => Known::Stack,
+        ResourceName::Memlock => Known::Memlock,
+        ResourceName::Fsize => Known::Fsize,
+        ResourceName::Cpu => Known::Cpu,
     }
 }
 
@@ -33,7 +61,7 @@ pub(super) fn for_supervisor(settings: &AppSettings, shown: Shown) -> stead_supe
             RestartPolicy::Transient => stead_supervisor::Restart::Transient,
             RestartPolicy::Temporary => stead_supervisor::Restart::Temporary,
         },
-        stop_exit_codes: Vec::new(),
+        stop_exit_codes: settings.stop_exit_codes.clone(),
         backoff_first: restart.backoff_first,
         backoff_max: restart.backoff_max,
         stable_after: restart.stable_after,
@@ -49,7 +77,7 @@ pub(super) fn for_supervisor(settings: &AppSettings, shown: Shown) -> stead_supe
         terminate_after: stop.terminate_after,
         kill_after: stop.kill_after,
         reload_parallel: settings.reload_parallel,
-        health_replace_after: std::time::Duration::from_secs(30),
+        health_replace_after: settings.health.replace_after,
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use stead_balancer::Lanes;
 use stead_control::{AppStatus, Definition, Event as Heard, Home, Progress, Status, Text};
+use stead_logs::Taps;
 use stead_process::keeper::Keeper;
 use stead_supervisor::App;
 use tokio::sync::{broadcast, mpsc};
@@ -28,6 +29,7 @@ pub(super) struct Shared {
     pub(super) lanes: Arc<Lanes>,
     pub(super) children: Children,
     pub(super) console: Arc<Console>,
+    pub(super) taps: Taps,
     pub(super) folder: Arc<Folder>,
     pub(super) events: broadcast::Sender<Heard>,
     pub(super) open_files_max: u64,

@@ -9,7 +9,7 @@ use std::io::{self, Read, Seek, Write};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::time::{ClockId, clock_gettime};
@@ -41,6 +41,7 @@ pub(super) struct SavedApp {
     pub(super) rests: bool,
     pub(super) leaving: bool,
     pub(super) scaled: Option<u32>,
+    pub(super) started: Option<SystemTime>,
     pub(super) next_reload: u64,
     pub(super) next_port: PortId,
     pub(super) last_exits: Vec<(u32, Exit)>,

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use stead_balancer::{Hand, Road};
+use stead_logs::Tap;
 use stead_process::keeper::ChildId;
 use stead_process::node::{Channel, ClusterMessage, Released};
 use stead_supervisor::WorkerId;
@@ -38,8 +39,8 @@ pub(super) struct Worker {
     pub(super) wedged: bool,
     /// Stead sent it a signal that ends it, or asked it to end.
     pub(super) asked_to_end: bool,
-    /// Who reads what it prints; they end with the streams, which may outlive it.
-    pub(super) taps: Vec<JoinHandle<()>>,
+    /// They read what it prints, until its streams end, which may outlive it.
+    pub(super) taps: Vec<Tap>,
     /// Files and tasks of its own, which end with it.
     pub(super) belongings: Belongings,
 }
@@ -168,9 +169,7 @@ impl Worker {
     pub(super) async fn let_go(&mut self) {
         self.belongings.tasks.iter().for_each(JoinHandle::abort);
         for tap in self.taps.drain(..) {
-            tap.abort();
-            // Cancelled, or ended by itself.
-            drop(tap.await);
+            tap.stop().await;
         }
         if let Link::Node(link) = &mut self.link
             && link.open
