@@ -136,7 +136,9 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, E
 /// # Errors
 /// What is wrong with them.
 pub fn parse_run(words: &[OsString]) -> Result<RunArguments, Report> {
-    RunArguments::from_words(words.iter().cloned()).map_err(|error| {
+    // What is to be said about words that do nothing was said when they were typed.
+    let (words, _notes) = not_offered::leave_out_harmless(words.to_vec());
+    RunArguments::from_words(words).map_err(|error| {
         let known = known(&error);
         known.unwrap_or_else(|| Report::new(ExitCode::Usage, output::complaint(&error)))
     })

@@ -121,7 +121,7 @@ impl From<RuntimeDirectoryError> for Report {
         let report = Report::of(ExitCode::Failure, &error);
         match error {
             RuntimeDirectoryError::Unsafe { .. } => {
-                report.hint("make it yours alone (`chmod go-w`), or name another one in STEAD_RUNTIME_DIR")
+                report.hint("it has to be yours alone: `chmod go-w` if it is yours; act as its owner, or name another one in STEAD_RUNTIME_DIR")
             }
             RuntimeDirectoryError::Refused { .. } => report.hint("name another one in STEAD_RUNTIME_DIR"),
         }

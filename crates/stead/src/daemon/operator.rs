@@ -19,8 +19,7 @@ use super::relief;
 use super::renew::{How, Renewal};
 use super::shared::Shared;
 use super::start;
-use crate::cli::RunArguments;
-use crate::config;
+use crate::{cli, config};
 
 /// Steps of a reload that may wait for a slow reader.
 const PROGRESS_MAX: usize = 256;
@@ -85,8 +84,8 @@ fn known(status: AppStatus, app: &AppHandle) -> AppStatus {
 
 /// The file that defines an app, if one does.
 fn file_of(definition: &Definition) -> Option<PathBuf> {
-    let words = definition.arguments.iter().map(|word| word.as_os_str().to_owned());
-    let arguments = RunArguments::from_words(words).ok().filter(|arguments| arguments.command.is_empty())?;
+    let words: Vec<OsString> = definition.arguments.iter().map(|word| word.as_os_str().to_owned()).collect();
+    let arguments = cli::parse_run(&words).ok().filter(|arguments| arguments.command.is_empty())?;
     let file = arguments.config.unwrap_or_else(|| PathBuf::from(config::FILE_NAME));
     Some(definition.directory.as_path().join(file))
 }
