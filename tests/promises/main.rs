@@ -13,6 +13,7 @@ mod balancer_http;
 mod balancer_limits;
 mod balancer_smuggling;
 mod command_line;
+mod coming_from_pm2;
 mod configuration;
 mod crash_random;
 mod daemon_killed;
