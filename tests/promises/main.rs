@@ -12,6 +12,7 @@ mod balancer_bodies;
 mod balancer_http;
 mod balancer_limits;
 mod balancer_smuggling;
+mod coming_from_pm2;
 mod command_line;
 mod configuration;
 mod crash_random;

@@ -26,10 +26,12 @@ impl Terminal {
         let mut command = terminal.tmux(&["-f", "/dev/null", "new-session", "-d"]);
         command.args(["-x", &columns.to_string(), "-y", &rows.to_string(), "/bin/sh"]);
         command.current_dir(directory).env_remove("TMUX").env_remove("ENV").env_remove("NO_COLOR");
-        command.env("PS1", PROMPT).env("LC_ALL", "C.UTF-8").env("STEAD_RUNTIME_DIR", directory.join("run"));
+        command.env("LC_ALL", "C.UTF-8").env("STEAD_RUNTIME_DIR", directory.join("run"));
         command.env("stead", env!("CARGO_BIN_EXE_stead"));
         let status = command.status().expect("tmux can be run (apt-get install tmux)");
         assert!(status.success(), "tmux starts: {status}");
+        // A shell takes no prompt from its environment. Typed in two parts, so that the echo is not taken for it.
+        terminal.type_line("PS1=shell-is-''ready'>'");
         terminal.wait("there is a prompt", |screen| screen.contains(PROMPT));
         terminal
     }
@@ -88,9 +90,11 @@ impl Terminal {
         self.wait("the shell is back", |screen| screen.trim_end().ends_with(PROMPT));
         assert_eq!((self.value("alternate_on").as_str(), self.value("cursor_flag").as_str()), ("0", "1"));
         // What is typed is seen twice only if the terminal echoes it, and acted on only if lines are lines again.
-        self.type_line("clear; stty -a | grep -o ' -\\?\\(echo\\|icanon\\|isig\\)\\b'");
-        let screen = self.wait("the shell obeys", |screen| screen.contains(" isig"));
-        assert!(screen.contains(" echo") && screen.contains(" icanon"), "{screen}");
+        self.type_line("clear; stty -a | tr ' ' '\\n' | grep -x -e echo -e icanon -e isig; echo do''ne");
+        let screen = self.wait("the shell obeys", |screen| screen.contains("\ndone\n"));
+        for mode in ["echo", "icanon", "isig"] {
+            assert!(screen.lines().any(|line| line == mode), "{mode}: {screen}");
+        }
         self.type_line("clear");
         self.wait("the screen is clear", |screen| screen.trim() == PROMPT);
     }

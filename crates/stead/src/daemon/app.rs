@@ -7,13 +7,14 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
 use stead_balancer::{Death, PoolEvent};
-use stead_control::{Definition, Event as Heard, Progress};
+use stead_control::{Event as Heard, Progress};
 use stead_process::keeper::{Exit, Signal};
 use stead_process::node::ClusterMessage;
 use stead_supervisor::fleet::Input as Fate;
 use stead_supervisor::{Action, App, ExitKind, Input, WorkerId};
 use tokio::sync::{mpsc, oneshot};
 
+use super::definition::Origin;
 use super::held;
 use super::history;
 use super::message::Message;
@@ -26,7 +27,7 @@ use super::resume;
 use super::settings::{Shown, for_supervisor};
 use super::shared::Shared;
 use super::worker::{Link, Worker};
-use crate::config::{AppSettings, Group, Mode};
+use crate::config::{AppSettings, Mode};
 
 /// How often an app is measured, and its counters are kept for the next daemon.
 const BEAT: Duration = Duration::from_secs(1);
@@ -61,10 +62,7 @@ pub(super) struct AppTask {
     pub(super) finished: bool,
     /// It is to be forgotten once it rests.
     pub(super) leaving: bool,
-    /// Apps that share their luck with it.
-    pub(super) groups: Vec<Group>,
-    /// How it was asked for.
-    pub(super) definition: Arc<Definition>,
+    pub(super) origin: Origin,
     /// The number of workers, if it was changed since.
     pub(super) scaled: Option<u32>,
     /// When it was started, the last time.
@@ -82,8 +80,7 @@ pub(super) struct AppTask {
 pub(super) struct Parts {
     pub(super) id: u32,
     pub(super) settings: AppSettings,
-    pub(super) definition: Arc<Definition>,
-    pub(super) groups: Vec<Group>,
+    pub(super) origin: Origin,
     pub(super) machine: App,
     pub(super) ports: Ports,
     pub(super) shown: Shown,
@@ -131,7 +128,7 @@ async fn sleep_until(time: Option<Instant>) {
 
 impl AppTask {
     pub(super) fn new(parts: Parts, shared: &Arc<Shared>, inbox: mpsc::UnboundedSender<Message>) -> Self {
-        let Parts { id, settings, definition, groups, machine, ports, shown } = parts;
+        let Parts { id, settings, origin, machine, ports, shown } = parts;
         let outlet = Outlet::open(&settings, &shared.console, shared.background);
         Self {
             id,
@@ -151,8 +148,7 @@ impl AppTask {
             waits: false,
             finished: false,
             leaving: false,
-            groups,
-            definition,
+            origin,
             scaled: None,
             started: None,
             outlet,
@@ -167,7 +163,7 @@ impl AppTask {
         AppHandle {
             id: self.id,
             name: self.settings.name.clone(),
-            definition: Arc::clone(&self.definition),
+            definition: Arc::clone(&self.origin.definition),
             inbox: self.inbox.clone(),
             rests: self.rests,
             rest: Rest::AsAsked,
@@ -220,7 +216,7 @@ impl AppTask {
             }
             Message::Say(text) => self.say(&text),
             Message::Start { progress } => self.start(progress),
-            Message::Redefine(definition) => self.definition = definition,
+            Message::Redefine(definition) => self.origin.definition = definition,
             Message::Stop { now } => self.stop(now),
             Message::Delete { now } => {
                 self.leaving = true;

@@ -46,7 +46,7 @@ impl AppTask {
             },
             command: self.settings.program.display.clone(),
             directory: Text::from(self.settings.directory.as_path()),
-            file: None,
+            file: self.origin.file.as_deref().map(Text::from),
             watch: self.settings.watch.is_some(),
             cron_restart: self.settings.cron_restart.clone(),
             failure: None,

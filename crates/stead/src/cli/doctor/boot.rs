@@ -145,20 +145,20 @@ mod tests {
         let boot =
             |unit| Boot { init: Init::Systemd, unit, binary: "/usr/bin/stead".into(), home: "/h".into() };
         let of = |unit: Unit| judge(&boot(Some(unit)), true, true);
-        check(of(unit.clone()), Verdict::Ok, "stead-shop.service");
-        check(of(Unit { enabled: false, ..unit.clone() }), Verdict::Warning, "not enabled");
-        check(of(Unit { binary_exists: false, ..unit.clone() }), Verdict::Failure, "not there");
+        check(&of(unit.clone()), Verdict::Ok, "stead-shop.service");
+        check(&of(Unit { enabled: false, ..unit.clone() }), Verdict::Warning, "not enabled");
+        check(&of(Unit { binary_exists: false, ..unit.clone() }), Verdict::Failure, "not there");
         check(
-            of(Unit { binary: "/old/stead".into(), ..unit.clone() }),
+            &of(Unit { binary: "/old/stead".into(), ..unit.clone() }),
             Verdict::Warning,
             "starts /old/stead",
         );
-        check(of(Unit { home: None, ..unit }), Verdict::Warning, "another home");
-        check(judge(&boot(None), true, false), Verdict::Warning, "nothing starts the apps");
-        check(judge(&boot(None), false, false), Verdict::Ok, "nothing to start");
+        check(&of(Unit { home: None, ..unit }), Verdict::Warning, "another home");
+        check(&judge(&boot(None), true, false), Verdict::Warning, "nothing starts the apps");
+        check(&judge(&boot(None), false, false), Verdict::Ok, "nothing to start");
         let other = |init| Boot { init, ..boot(None) };
-        check(judge(&other(Init::None), true, true), Verdict::Note, "container");
-        check(judge(&other(Init::OpenRc), true, true), Verdict::Note, "not known");
-        check(judge(&other(Init::OpenRc), false, false), Verdict::Ok, "nothing to start");
+        check(&judge(&other(Init::None), true, true), Verdict::Note, "container");
+        check(&judge(&other(Init::OpenRc), true, true), Verdict::Note, "not known");
+        check(&judge(&other(Init::OpenRc), false, false), Verdict::Ok, "nothing to start");
     }
 }

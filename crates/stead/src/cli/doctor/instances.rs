@@ -193,33 +193,33 @@ mod tests {
     #[test]
     fn what_runs_is_judged() {
         let daemon = |seen: &Running| find(seen, "daemon");
-        check(daemon(&seen()), Verdict::Ok, "pid 4242");
-        check(daemon(&Running { background: None, ..seen() }), Verdict::Ok, "no background instance");
-        check(daemon(&with(|status| status.version = "9.9.9".to_owned())), Verdict::Warning, "9.9.9");
-        check(daemon(&with(|status| status.daemon_starts = 3)), Verdict::Note, "3 times");
+        check(&daemon(&seen()), Verdict::Ok, "pid 4242");
+        check(&daemon(&Running { background: None, ..seen() }), Verdict::Ok, "no background instance");
+        check(&daemon(&with(|status| status.version = "9.9.9".to_owned())), Verdict::Warning, "9.9.9");
+        check(&daemon(&with(|status| status.daemon_starts = 3)), Verdict::Note, "3 times");
         check(
-            daemon(&with(|status| status.apps[0].state = AppState::Failed)),
+            &daemon(&with(|status| status.apps[0].state = AppState::Failed)),
             Verdict::Warning,
             "failed: shop",
         );
         let silent = Running { silent: vec![(7, "it hangs".to_owned())], ..seen() };
-        check(find(&silent, "instance"), Verdict::Failure, "pid 7 does not answer: it hangs");
+        check(&find(&silent, "instance"), Verdict::Failure, "pid 7 does not answer: it hangs");
         let elsewhere = Running { elsewhere: vec!["/tmp/stead-0".into()], ..seen() };
-        check(find(&elsewhere, "instance"), Verdict::Warning, "/tmp/stead-0");
-        check(find(&Running { stale: 2, ..seen() }, "leftovers"), Verdict::Note, "2 sockets");
+        check(&find(&elsewhere, "instance"), Verdict::Warning, "/tmp/stead-0");
+        check(&find(&Running { stale: 2, ..seen() }, "leftovers"), Verdict::Note, "2 sockets");
     }
 
     #[test]
     fn the_runtime_directory_is_judged() {
         let runtime = |seen: &Running| find(seen, "runtime");
-        check(runtime(&seen()), Verdict::Ok, "/run/stead");
+        check(&runtime(&seen()), Verdict::Ok, "/run/stead");
         let refused = Running { refused: Some("it belongs to another user".to_owned()), ..seen() };
-        check(runtime(&refused), Verdict::Failure, "another user");
+        check(&runtime(&refused), Verdict::Failure, "another user");
         assert_eq!(judge(&refused).len(), 1, "nothing more can be said");
-        check(runtime(&Running { socket_path_bytes: 200, ..seen() }), Verdict::Failure, "too long");
+        check(&runtime(&Running { socket_path_bytes: 200, ..seen() }), Verdict::Failure, "too long");
         let going = Running { goes_at_logout: true, ..seen() };
-        check(runtime(&going), Verdict::Warning, "log out");
-        check(runtime(&Running { background: None, ..going }), Verdict::Ok, "/run/stead");
+        check(&runtime(&going), Verdict::Warning, "log out");
+        check(&runtime(&Running { background: None, ..going }), Verdict::Ok, "/run/stead");
     }
 
     #[tokio::test]

@@ -69,14 +69,14 @@ mod tests {
     #[test]
     fn versions_are_judged() {
         let said = |text: &str| Version::Said(text.to_owned());
-        check(node(&said("v22.12.0")), Verdict::Ok, "v22.12.0");
-        check(node(&said("v16.20.2")), Verdict::Warning, "too old");
-        check(node(&said("what")), Verdict::Note, "what");
-        check(node(&Version::Absent), Verdict::Note, "no `node`");
-        check(node(&Version::Broken("no memory".to_owned())), Verdict::Warning, "no memory");
-        check(python(&said("Python 3.11.2")), Verdict::Ok, "3.11.2");
-        check(python(&Version::Absent), Verdict::Note, "no `python3`");
-        check(python(&Version::Broken("x".to_owned())), Verdict::Warning, "fails");
+        check(&node(&said("v22.12.0")), Verdict::Ok, "v22.12.0");
+        check(&node(&said("v16.20.2")), Verdict::Warning, "too old");
+        check(&node(&said("what")), Verdict::Note, "what");
+        check(&node(&Version::Absent), Verdict::Note, "no `node`");
+        check(&node(&Version::Broken("no memory".to_owned())), Verdict::Warning, "no memory");
+        check(&python(&said("Python 3.11.2")), Verdict::Ok, "3.11.2");
+        check(&python(&Version::Absent), Verdict::Note, "no `python3`");
+        check(&python(&Version::Broken("x".to_owned())), Verdict::Warning, "fails");
         assert_eq!(ask("no-such-program-anywhere"), Version::Absent);
         assert!(matches!(ask("false"), Version::Broken(_)));
     }

@@ -89,14 +89,14 @@ mod tests {
     #[test]
     fn what_is_kept_is_compared_with_what_runs() {
         let status = status();
-        check(judge(&Saved::Nothing, None), Verdict::Ok, "nothing runs");
-        check(judge(&Saved::Nothing, Some(&status)), Verdict::Warning, "not kept over a reboot");
-        check(judge(&apps(&["api", "shop"]), Some(&status)), Verdict::Ok, "2 apps");
-        check(judge(&apps(&["x"]), None), Verdict::Ok, "1 apps");
+        check(&judge(&Saved::Nothing, None), Verdict::Ok, "nothing runs");
+        check(&judge(&Saved::Nothing, Some(&status)), Verdict::Warning, "not kept over a reboot");
+        check(&judge(&apps(&["api", "shop"]), Some(&status)), Verdict::Ok, "2 apps");
+        check(&judge(&apps(&["x"]), None), Verdict::Ok, "1 apps");
         let differing = judge(&apps(&["shop", "old"]), Some(&status));
-        check(differing, Verdict::Warning, "not kept: api; kept, and not there any more: old");
+        check(&differing, Verdict::Warning, "not kept: api; kept, and not there any more: old");
         let broken = Saved::Unreadable { path: "/h/apps.json".into(), why: "expected `}`".to_owned() };
-        check(judge(&broken, None), Verdict::Failure, "/h/apps.json cannot be read: expected `}`");
+        check(&judge(&broken, None), Verdict::Failure, "/h/apps.json cannot be read: expected `}`");
     }
 
     #[test]

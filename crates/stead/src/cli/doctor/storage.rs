@@ -112,22 +112,22 @@ mod tests {
             ..Place::default()
         };
         let home = |place: &Place| judge(place).swap_remove(0);
-        check(home(&fine), Verdict::Ok, "/h can be written");
-        check(home(&Place { exists: false, ..fine.clone() }), Verdict::Ok, "will be made");
-        check(home(&Place { writable: false, ..fine.clone() }), Verdict::Failure, "cannot be written");
-        check(home(&Place { blocked: true, ..fine.clone() }), Verdict::Failure, "file in its way");
-        check(home(&Place { open_to_others: true, ..fine.clone() }), Verdict::Warning, "other users");
+        check(&home(&fine), Verdict::Ok, "/h can be written");
+        check(&home(&Place { exists: false, ..fine.clone() }), Verdict::Ok, "will be made");
+        check(&home(&Place { writable: false, ..fine.clone() }), Verdict::Failure, "cannot be written");
+        check(&home(&Place { blocked: true, ..fine.clone() }), Verdict::Failure, "file in its way");
+        check(&home(&Place { open_to_others: true, ..fine.clone() }), Verdict::Warning, "other users");
         let disk = |place: &Place| judge(place).swap_remove(1);
-        check(disk(&fine), Verdict::Ok, "5.00 GiB are free");
+        check(&disk(&fine), Verdict::Ok, "5.00 GiB are free");
         check(
-            disk(&Place { free_bytes: Some(500 << 20), ..fine.clone() }),
+            &disk(&Place { free_bytes: Some(500 << 20), ..fine.clone() }),
             Verdict::Warning,
             "only 500.0 MiB",
         );
-        check(disk(&Place { free_bytes: Some(1 << 20), ..fine.clone() }), Verdict::Failure, "1.0 MiB");
-        check(disk(&Place { free_files: Some(3), ..fine.clone() }), Verdict::Warning, "3 more files");
-        check(disk(&Place { free_files: None, ..fine.clone() }), Verdict::Ok, "5.00 GiB");
-        check(disk(&Place { free_bytes: None, ..fine }), Verdict::Note, "not known");
+        check(&disk(&Place { free_bytes: Some(1 << 20), ..fine.clone() }), Verdict::Failure, "1.0 MiB");
+        check(&disk(&Place { free_files: Some(3), ..fine.clone() }), Verdict::Warning, "3 more files");
+        check(&disk(&Place { free_files: None, ..fine.clone() }), Verdict::Ok, "5.00 GiB");
+        check(&disk(&Place { free_bytes: None, ..fine }), Verdict::Note, "not known");
     }
 
     #[test]

@@ -196,35 +196,35 @@ mod tests {
 
     #[test]
     fn the_machine_is_judged() {
-        check(kernel(&system()), Verdict::Ok, "Linux 6.1");
-        check(kernel(&System { kernel: Some((4, 19)), ..system() }), Verdict::Failure, "Linux 4.19");
-        check(kernel(&System { kernel: None, ..system() }), Verdict::Note, "not known");
-        check(open_files(&system()), Verdict::Ok, "1048576");
-        check(open_files(&System { open_files: Some(1024), ..system() }), Verdict::Warning, "1024");
-        check(open_files(&System { open_files: None, ..system() }), Verdict::Ok, "no limit");
-        check(ports(&system()), Verdict::Ok, "all");
-        check(ports(&System { may_bind_all: false, ..system() }), Verdict::Note, "below 1024");
-        check(ports(&System { may_bind_all: false, ports_from: 80, ..system() }), Verdict::Ok, "from 80");
+        check(&kernel(&system()), Verdict::Ok, "Linux 6.1");
+        check(&kernel(&System { kernel: Some((4, 19)), ..system() }), Verdict::Failure, "Linux 4.19");
+        check(&kernel(&System { kernel: None, ..system() }), Verdict::Note, "not known");
+        check(&open_files(&system()), Verdict::Ok, "1048576");
+        check(&open_files(&System { open_files: Some(1024), ..system() }), Verdict::Warning, "1024");
+        check(&open_files(&System { open_files: None, ..system() }), Verdict::Ok, "no limit");
+        check(&ports(&system()), Verdict::Ok, "all");
+        check(&ports(&System { may_bind_all: false, ..system() }), Verdict::Note, "below 1024");
+        check(&ports(&System { may_bind_all: false, ports_from: 80, ..system() }), Verdict::Ok, "from 80");
     }
 
     #[test]
     fn cgroups_are_judged() {
         let with = |cgroup| control_group(&System { cgroup, ..system() });
-        check(control_group(&system()), Verdict::Ok, "/c can be divided");
-        check(with(Cgroup::Absent), Verdict::Note, "no cgroup v2");
-        check(with(Cgroup::Foreign("/c".into())), Verdict::Note, "cannot be divided");
+        check(&control_group(&system()), Verdict::Ok, "/c can be divided");
+        check(&with(Cgroup::Absent), Verdict::Note, "no cgroup v2");
+        check(&with(Cgroup::Foreign("/c".into())), Verdict::Note, "cannot be divided");
         let poor = Cgroup::Delegated { path: "/c".into(), controllers: vec!["memory".to_owned()] };
-        check(with(poor), Verdict::Note, "lacks the controllers cpu, pids");
+        check(&with(poor), Verdict::Note, "lacks the controllers cpu, pids");
     }
 
     #[test]
     fn clocks_are_judged() {
         let now = system().now;
-        check(clock(&system()), Verdict::Ok, "plausible");
-        check(clock(&System { now: UNIX_EPOCH, ..system() }), Verdict::Failure, "late");
+        check(&clock(&system()), Verdict::Ok, "plausible");
+        check(&clock(&System { now: UNIX_EPOCH, ..system() }), Verdict::Failure, "late");
         let written = |seconds| Some(now + Duration::from_secs(seconds));
-        check(clock(&System { newest_file: written(5), ..system() }), Verdict::Ok, "plausible");
-        check(clock(&System { newest_file: written(5000), ..system() }), Verdict::Warning, "future");
+        check(&clock(&System { newest_file: written(5), ..system() }), Verdict::Ok, "plausible");
+        check(&clock(&System { newest_file: written(5000), ..system() }), Verdict::Warning, "future");
     }
 
     #[test]

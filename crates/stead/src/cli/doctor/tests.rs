@@ -7,7 +7,7 @@ use stead_control::Home;
 
 /// The verdict, and a part of what is said. Whatever is bad comes with something to do.
 #[track_caller]
-pub(super) fn check(finding: Finding, verdict: Verdict, text: &str) {
+pub(super) fn check(finding: &Finding, verdict: Verdict, text: &str) {
     assert!(finding.verdict == verdict && finding.text.contains(text), "{finding:?}");
     assert!(
         verdict < Verdict::Warning

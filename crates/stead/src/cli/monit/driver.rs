@@ -59,7 +59,7 @@ async fn show(board: &mut Board, mut news: mpsc::Receiver<Input>) -> io::Result<
             said = keys.recv() => match said {
                 Some(Said::Input(input)) => Some(input),
                 Some(Said::Resized) => {
-                    screen.terminal.clear()?;
+                    screen.empty()?;
                     None
                 }
                 Some(Said::Suspend) => {
@@ -96,9 +96,7 @@ fn of_app(board: &Board, (app, line): (String, Input)) -> Option<Input> {
 fn suspend(screen: Screen) -> io::Result<Screen> {
     drop(screen);
     kill_current_process_group(Signal::TSTP)?;
-    let mut screen = Screen::take()?;
-    screen.terminal.clear()?;
-    Ok(screen)
+    Screen::take()
 }
 
 /// The locale says so; what cannot be shown makes a screen unreadable.

@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn the_time_of_day_is_short() {
         let check = |seconds, expected: &str| {
-            assert_eq!(time_of_day(UNIX_EPOCH + Duration::from_secs(seconds)), expected)
+            assert_eq!(time_of_day(UNIX_EPOCH + Duration::from_secs(seconds)), expected);
         };
         check(0, "00:00:00");
         check(86_400 * 3 + 3661, "01:01:01");

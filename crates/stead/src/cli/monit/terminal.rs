@@ -5,6 +5,7 @@
 use super::board::{Input, Key};
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use ratatui::layout::Rect;
 use std::io;
 use tokio::sync::mpsc;
 
@@ -29,6 +30,13 @@ impl Screen {
     /// Takes it over. A panic gives it back before it says what happened.
     pub(super) fn take() -> io::Result<Screen> {
         Ok(Screen { terminal: ratatui::try_init()? })
+    }
+
+    /// Empties it, so that everything is drawn again. `Terminal::clear` would ask the terminal where its cursor is, and the
+    /// thread that reads keys would take the answer.
+    pub(super) fn empty(&mut self) -> io::Result<()> {
+        let size = self.terminal.size()?;
+        self.terminal.resize(Rect::new(0, 0, size.width, size.height))
     }
 }
 

@@ -33,15 +33,17 @@ impl Account {
             Some(name) => name,
             None => own.as_raw().to_string(),
         };
-        let line = passwd_line(&wanted).ok_or_else(|| {
+        let mut user = look_up(&wanted).ok_or_else(|| {
             Report::new(ExitCode::Usage, format!("there is no user `{wanted}`"))
                 .hint("`-u USER` names another")
         })?;
-        let (name, uid, given_home) = line;
-        let home =
-            home.map_or(given_home, |path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned()));
-        let is_own = uid == own.as_raw();
-        Ok(Account::with_places(name, uid, home, is_own, |name| std::env::var_os(name)))
+        let is_own = user.uid == own.as_raw();
+        // What commands of this shell take for the home is what the service must take for it.
+        let here = std::env::var_os("HOME").map(PathBuf::from).filter(|home| is_own && home.is_absolute());
+        if let Some(home) = home.map(Path::to_owned).or(here) {
+            user.home = std::path::absolute(&home).unwrap_or(home);
+        }
+        Ok(Account::with_places(user, is_own, |name| std::env::var_os(name)))
     }
 
     /// This process's own user, whatever it is called.
@@ -49,26 +51,27 @@ impl Account {
         Account::find(Some(&rustix::process::geteuid().as_raw().to_string()), None).unwrap_or_else(|_| {
             let uid = rustix::process::geteuid().as_raw();
             let home = std::env::var_os("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from);
-            Account::with_places(uid.to_string(), uid, home, true, |name| std::env::var_os(name))
+            Account::with_places(User { name: uid.to_string(), uid, home }, true, |name| {
+                std::env::var_os(name)
+            })
         })
     }
 
     /// Where the user's commands look: by this environment if it is theirs, or says so in full; else as it will be when they
     /// log in.
     fn with_places(
-        name: String,
-        uid: u32,
-        home: PathBuf,
+        user: User,
         is_own: bool,
         variable: impl Fn(&str) -> Option<std::ffi::OsString>,
     ) -> Account {
+        let User { name, uid, home } = user;
         let theirs = |wanted: &str| match wanted {
             "HOME" => Some(home.clone().into_os_string()),
             "XDG_STATE_HOME" if !is_own => None,
             "XDG_RUNTIME_DIR" => {
-                let own = variable(wanted).filter(|_| is_own);
-                // Root's sessions have one too; a session of the user makes it.
-                own.or_else(|| Path::new("/run/user").is_dir().then(|| format!("/run/user/{uid}").into()))
+                // A session of the user makes it; root's sessions have one too.
+                let later = || Path::new("/run/user").is_dir().then(|| format!("/run/user/{uid}").into());
+                if is_own { variable(wanted) } else { later() }
             }
             wanted => variable(wanted),
         };
@@ -88,8 +91,16 @@ impl Account {
     }
 }
 
-/// Name, number and home of a user by name or number: from the file, else from whoever else knows users.
-fn passwd_line(wanted: &str) -> Option<(String, u32, PathBuf)> {
+/// A user as the system knows them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct User {
+    name: String,
+    uid: u32,
+    home: PathBuf,
+}
+
+/// A user by name or number: from the file, else from whoever else knows users.
+fn look_up(wanted: &str) -> Option<User> {
     let local = fs::read_to_string("/etc/passwd").unwrap_or_default();
     let find = |text: &str| text.lines().find_map(|line| parse(line, wanted));
     find(&local).or_else(|| {
@@ -99,12 +110,12 @@ fn passwd_line(wanted: &str) -> Option<(String, u32, PathBuf)> {
     })
 }
 
-fn parse(line: &str, wanted: &str) -> Option<(String, u32, PathBuf)> {
+fn parse(line: &str, wanted: &str) -> Option<User> {
     let mut fields = line.split(':');
     let (name, uid) = (fields.next()?, fields.nth(1)?);
     let home = fields.nth(2)?;
     let is_wanted = name == wanted || uid == wanted;
-    is_wanted.then(|| Some((name.to_owned(), uid.parse().ok()?, PathBuf::from(home))))?
+    is_wanted.then(|| Some(User { name: name.to_owned(), uid: uid.parse().ok()?, home: home.into() }))?
 }
 
 #[cfg(test)]
@@ -114,7 +125,7 @@ mod tests {
     #[test]
     fn users_are_found_by_name_and_number() {
         let line = "shop:x:1000:1000:Shop,,,:/home2/shop:/bin/sh";
-        let expected = Some(("shop".to_owned(), 1000, PathBuf::from("/home2/shop")));
+        let expected = Some(User { name: "shop".to_owned(), uid: 1000, home: "/home2/shop".into() });
         for (line, wanted, expected) in [
             (line, "shop", expected.clone()),
             (line, "1000", expected),
@@ -129,10 +140,11 @@ mod tests {
 
     #[test]
     fn a_service_looks_where_its_user_looks() {
+        let user = || User { name: "shop".to_owned(), uid: 77, home: "/srv/shop".into() };
         let check = |is_own, variables: &[(&str, &str)], state: &str, runtime: &str| {
             let variable =
                 |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).into());
-            let account = Account::with_places("shop".to_owned(), 77, "/srv/shop".into(), is_own, variable);
+            let account = Account::with_places(user(), is_own, variable);
             assert_eq!(account.state, Path::new(state), "{variables:?}");
             assert_eq!(account.runtime, Path::new(runtime), "{variables:?}");
         };
@@ -141,8 +153,8 @@ mod tests {
         check(true, &[("XDG_STATE_HOME", "/s"), ("STEAD_RUNTIME_DIR", "/b")], "/s/stead", "/b");
         check(false, &[("STEAD_HOME", "/a")], "/a", "/a/run");
         // Another user's variables say nothing about this one's.
-        let other = Account::with_places("shop".to_owned(), 77, "/srv/shop".into(), false, |name| {
-            (name == "XDG_STATE_HOME").then(|| "/root/state".into())
+        let other = Account::with_places(user(), false, |name| {
+            (name == "XDG_STATE_HOME").then(|| "/srv/admin/state".into())
         });
         assert_eq!(other.state, Path::new("/srv/shop/.local/state/stead"));
         assert!(other.runtime.ends_with("77/stead") || other.runtime.ends_with("stead-77"), "{other:?}");

@@ -48,8 +48,8 @@ fn root_gets_a_unit_of_the_system() {
     let of_root = Account {
         name: "root".to_owned(),
         uid: 0,
-        home: "/root".into(),
-        state: "/root/.local/state/stead".into(),
+        home: "/srv/admin".into(),
+        state: "/srv/admin/.local/state/stead".into(),
         runtime: "/run/stead".into(),
     };
     let named = Wishes {

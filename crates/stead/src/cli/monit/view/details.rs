@@ -26,6 +26,12 @@ const ASCII_BARS: bar::Set<'static> = bar::Set {
 /// Columns of the names in front of curves.
 const LABEL_COLUMNS: u16 = 12;
 
+/// Numbers over time, oldest first.
+struct Curve<'a> {
+    name: &'a str,
+    points: &'a [u64],
+}
+
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, board: &Board, style: Style) {
     let Some(app) = board.app() else { return };
     let [head, words, curves] =
@@ -36,11 +42,12 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, board: &Board, style: Styl
     let halves = Layout::horizontal([Constraint::Fill(1), Constraint::Length(2), Constraint::Fill(1)]);
     let [left, _, right] = halves.areas(curves);
     let count = usize::from(left.width.saturating_sub(LABEL_COLUMNS));
-    curve(frame, left, "  req/s", &trend.requests(count), style);
-    curve(frame, right, "cpu (%)", &trend.cpu(count), style);
+    curve(frame, left, &Curve { name: "  req/s", points: &trend.requests(count) }, style);
+    curve(frame, right, &Curve { name: "cpu (%)", points: &trend.cpu(count) }, style);
 }
 
-fn curve(frame: &mut Frame<'_>, area: Rect, name: &str, points: &[u64], style: Style) {
+fn curve(frame: &mut Frame<'_>, area: Rect, of: &Curve<'_>, style: Style) {
+    let Curve { name, points } = *of;
     let [label, curve] =
         Layout::horizontal([Constraint::Length(LABEL_COLUMNS), Constraint::Fill(1)]).areas(area);
     let most = points.iter().copied().max().unwrap_or(0);

@@ -26,6 +26,7 @@ pub(super) use style::Style;
 use super::board::{Board, Mode, Topic};
 use plan::plan;
 use ratatui::Frame;
+use text::Pane;
 
 /// Draws everything.
 pub(super) fn draw(frame: &mut Frame<'_>, board: &Board, style: Style) {
@@ -42,10 +43,10 @@ pub(super) fn draw(frame: &mut Frame<'_>, board: &Board, style: Style) {
         plan.workers.into_iter().for_each(|area| tables::workers(frame, area, board, style));
         match (plan.lines, plan.beside) {
             (Some(left), Some(right)) => {
-                text::lines(frame, left, board, Topic::Log, style);
-                text::lines(frame, right, board, Topic::Events, style);
+                text::lines(frame, left, Pane { board, topic: Topic::Log }, style);
+                text::lines(frame, right, Pane { board, topic: Topic::Events }, style);
             }
-            (Some(only), None) => text::lines(frame, only, board, board.topic, style),
+            (Some(only), None) => text::lines(frame, only, Pane { board, topic: board.topic }, style),
             (None, _) => (),
         }
     }

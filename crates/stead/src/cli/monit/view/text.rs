@@ -78,8 +78,16 @@ pub(super) fn title(text: &str, width: u16, has_keys: bool, style: Style) -> Lin
     Line::styled(text + &" ".repeat(space), style.title(has_keys))
 }
 
+/// What there is to read: one of the topics of a board.
+#[derive(Clone, Copy)]
+pub(super) struct Pane<'a> {
+    pub(super) board: &'a Board,
+    pub(super) topic: Topic,
+}
+
 /// The log of the app, or events.
-pub(super) fn lines(frame: &mut Frame<'_>, area: Rect, board: &Board, topic: Topic, style: Style) {
+pub(super) fn lines(frame: &mut Frame<'_>, area: Rect, pane: Pane<'_>, style: Style) {
+    let Pane { board, topic } = pane;
     let (name, lines) = match (topic, board.app()) {
         (Topic::Log, Some(app)) => (format!("log of {}", app.name), &board.log),
         (Topic::Log, None) => ("log".to_owned(), &board.log),
