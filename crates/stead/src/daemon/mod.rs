@@ -8,6 +8,7 @@
 //! | `signals.rs` | what signals ask for |
 //! | `app.rs` | one task per app: performs what its supervisor decides, passes on what happens |
 //! | `fleet.rs` | which app waits for which, or falls with it |
+//! | `traffic.rs` | which workers get requests, and how they leave |
 //! | `start.rs`, `renew.rs` | what `start`, `restart` and `reload` ask of apps |
 //! | `state.rs`, `held.rs`, `resume.rs` | what outlives the daemon, and how the next one goes on with it |
 //! | `relief.rs`, `successor.rs` | the change of guard when one version makes room for another |
@@ -53,6 +54,7 @@ mod start;
 mod state;
 mod status;
 mod successor;
+mod traffic;
 mod worker;
 
 pub use folder::remove_remains;
