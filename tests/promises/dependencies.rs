@@ -43,7 +43,10 @@ fn an_app_waits_until_what_it_needs_is_ready() {
     let status = user.wait_status("the proxy is on its way", |status| state(status, "proxy") == "starting");
     assert_eq!(state(&status, "api"), "waiting");
     let status = user.complete();
-    assert_eq!((state(&status, "api"), state(&status, "proxy")), ("running".to_owned(), "running".to_owned()));
+    assert_eq!(
+        (state(&status, "api"), state(&status, "proxy")),
+        ("running".to_owned(), "running".to_owned())
+    );
 }
 
 #[test]
@@ -52,7 +55,8 @@ fn work_that_has_to_be_done_first_is_done_first() {
     let user = Background::new();
     let mark = user.path().join("migrated");
     let migration = job("migration", &format!("sleep 0.5 && touch {}", mark.display()));
-    let start = started(&user, &(server("api", 0, "depends_on = { migration = \"completed\" }") + &migration));
+    let start =
+        started(&user, &(server("api", 0, "depends_on = { migration = \"completed\" }") + &migration));
     assert_eq!(start.code, Some(0), "{start:?}");
     user.wait_status("the api runs", |status| state(status, "api") == "running");
     assert!(mark.exists(), "the migration has run before");
