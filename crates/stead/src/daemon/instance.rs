@@ -24,6 +24,7 @@ use super::held::{self, Held};
 use super::operator::Desk;
 use super::registry::Registry;
 use super::resume::Estate;
+use super::resurrect::resurrect;
 use super::shared::{Shared, refused};
 use super::successor::Successor;
 use super::{relief, signals, state};
@@ -34,6 +35,8 @@ use crate::config::{self, AppSettings, ConfigError, Settings};
 const EVENTS_MAX: usize = 1024;
 /// The name of what holds for the whole instance.
 const FRAME: &str = "frame";
+/// What a service manager waits for.
+const READY: &str = "READY=1";
 /// Descriptors a worker may have, and this process: as many as the system permits up to this.
 const OPEN_FILES_MAX: u64 = 65_536;
 
@@ -111,6 +114,8 @@ enum Beginning {
     Apps(Arc<Definition>, Settings),
     /// Nothing: apps come later.
     Empty,
+    /// The apps that were saved.
+    Saved,
     /// What the daemon before this one left, and the way to it if it is still there.
     Estate(Estate, Option<OwnedFd>),
 }
@@ -127,7 +132,8 @@ struct Frame {
 fn plan(purpose: &Purpose) -> Result<(Frame, Beginning), Report> {
     let Purpose::Foreground(arguments) = purpose else {
         let frame = Frame { background: true, json: false, lanes: config::lanes_default() };
-        return Ok((frame, Beginning::Empty));
+        let saved = matches!(purpose, Purpose::Background { resurrect: true });
+        return Ok((frame, if saved { Beginning::Saved } else { Beginning::Empty }));
     };
     let definition =
         definition::here(arguments).map_err(|error| Report::from(&ConfigError::NoCurrentDirectory(error)))?;
@@ -306,6 +312,14 @@ fn begin_with(shared: &Arc<Shared>, begin: Beginning) {
             }
         }
         Beginning::Empty => say("ready for `stead start`"),
+        Beginning::Saved => {
+            let shared = Arc::clone(shared);
+            tokio::spawn(async move {
+                resurrect(&shared).await;
+                shared.keeper.notify(READY);
+            });
+            return;
+        }
         Beginning::Estate(estate, peer) => {
             let workers = shared.resume(estate);
             match peer {
@@ -317,6 +331,7 @@ fn begin_with(shared: &Arc<Shared>, begin: Beginning) {
             }
         }
     }
+    shared.keeper.notify(READY);
 }
 
 fn announce(shared: &Shared, apps: &[AppSettings]) {
