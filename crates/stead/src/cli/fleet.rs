@@ -85,14 +85,7 @@ impl Fleet {
 
     /// Says when an instance is of another version than this command.
     pub(super) fn tell_versions(&self, output: &mut Output) {
-        let own = env!("CARGO_PKG_VERSION");
-        for status in self.members.iter().map(|member| &member.status).filter(|status| status.version != own)
-        {
-            let (pid, theirs) = (status.keeper_pid, &status.version);
-            output.note(&format!(
-                "the instance with pid {pid} is of version {theirs}, this command of {own}; `stead upgrade` brings it up to date"
-            ));
-        }
+        self.members.iter().for_each(|member| tell_version(&member.status, output));
     }
 
     /// The background instance, if it is among them.
@@ -203,6 +196,17 @@ impl Member {
     /// The app, or one worker of it, as something to aim at.
     pub(super) fn aim(&self, app: &AppStatus, slot: Option<u32>) -> Aim {
         Aim { client: self.client.clone(), app: app.clone(), slot }
+    }
+}
+
+/// Says when an instance is of another version than this command.
+pub(super) fn tell_version(status: &Status, output: &mut Output) {
+    let own = env!("CARGO_PKG_VERSION");
+    let (pid, theirs) = (status.keeper_pid, &status.version);
+    if theirs != own {
+        output.note(&format!(
+            "the instance with pid {pid} is of version {theirs}, this command of {own}; `stead upgrade` brings it up to date"
+        ));
     }
 }
 

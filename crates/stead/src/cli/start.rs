@@ -2,7 +2,7 @@
 //! twice; it is told. `startOrRestart` and `startOrReload` renew what runs already, by the definition that was just given.
 
 use super::background::ensure;
-use super::fleet::{Aim, Fleet, Member};
+use super::fleet::{Aim, Fleet, Member, tell_version};
 use super::follow::{already, until_started};
 use super::list::instance;
 use super::output::Output;
@@ -100,6 +100,7 @@ pub(super) async fn start(
     let redefine = running != Running::Stays;
     let request = StartRequest { definition, only, redefine, stopped: false };
     let client = ensure(directory, home, output).await?;
+    tell_version(&client.status().await?, output);
     // Before the request, so that nothing is missed.
     let events = client.events().await?;
     output.progress("starting");

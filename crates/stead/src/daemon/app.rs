@@ -1,32 +1,33 @@
 //! The task of one app: performs what its supervisor decides and tells it what happens. No policy in here.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
-use stead_balancer::{Death, PoolEvent};
-use stead_control::{Definition, Event as Heard, Progress};
+use stead_balancer::Death;
+use stead_control::{Event as Heard, Progress};
 use stead_process::keeper::{Exit, Signal};
 use stead_process::node::ClusterMessage;
 use stead_supervisor::fleet::Input as Fate;
 use stead_supervisor::{Action, App, ExitKind, Input, WorkerId};
 use tokio::sync::{mpsc, oneshot};
 
+use super::definition::Origin;
 use super::held;
 use super::history;
 use super::message::Message;
 use super::operator::pairs;
 use super::outlet::{self, Crash, Outlet};
-use super::ports::{ListenError, PortId, Ports};
+use super::ports::{ListenError, Ports};
 use super::registry::{AppHandle, Rest};
 use super::renew::{How, Renewal};
 use super::resume;
 use super::settings::{Shown, for_supervisor};
 use super::shared::Shared;
 use super::worker::{Link, Worker};
-use crate::config::{AppSettings, Group, Mode};
+use crate::config::AppSettings;
 
 /// How often an app is measured, and its counters are kept for the next daemon.
 const BEAT: Duration = Duration::from_secs(1);
@@ -61,10 +62,7 @@ pub(super) struct AppTask {
     pub(super) finished: bool,
     /// It is to be forgotten once it rests.
     pub(super) leaving: bool,
-    /// Apps that share their luck with it.
-    pub(super) groups: Vec<Group>,
-    /// How it was asked for.
-    pub(super) definition: Arc<Definition>,
+    pub(super) origin: Origin,
     /// The number of workers, if it was changed since.
     pub(super) scaled: Option<u32>,
     /// When it was started, the last time.
@@ -82,8 +80,7 @@ pub(super) struct AppTask {
 pub(super) struct Parts {
     pub(super) id: u32,
     pub(super) settings: AppSettings,
-    pub(super) definition: Arc<Definition>,
-    pub(super) groups: Vec<Group>,
+    pub(super) origin: Origin,
     pub(super) machine: App,
     pub(super) ports: Ports,
     pub(super) shown: Shown,
@@ -131,7 +128,7 @@ async fn sleep_until(time: Option<Instant>) {
 
 impl AppTask {
     pub(super) fn new(parts: Parts, shared: &Arc<Shared>, inbox: mpsc::UnboundedSender<Message>) -> Self {
-        let Parts { id, settings, definition, groups, machine, ports, shown } = parts;
+        let Parts { id, settings, origin, machine, ports, shown } = parts;
         let outlet = Outlet::open(&settings, &shared.console, shared.background);
         Self {
             id,
@@ -151,8 +148,7 @@ impl AppTask {
             waits: false,
             finished: false,
             leaving: false,
-            groups,
-            definition,
+            origin,
             scaled: None,
             started: None,
             outlet,
@@ -167,7 +163,7 @@ impl AppTask {
         AppHandle {
             id: self.id,
             name: self.settings.name.clone(),
-            definition: Arc::clone(&self.definition),
+            definition: Arc::clone(&self.origin.definition),
             inbox: self.inbox.clone(),
             rests: self.rests,
             rest: Rest::AsAsked,
@@ -220,7 +216,7 @@ impl AppTask {
             }
             Message::Say(text) => self.say(&text),
             Message::Start { progress } => self.start(progress),
-            Message::Redefine(definition) => self.definition = definition,
+            Message::Redefine(definition) => self.origin.definition = definition,
             Message::Stop { now } => self.stop(now),
             Message::Delete { now } => {
                 self.leaving = true;
@@ -248,88 +244,6 @@ impl AppTask {
         }
     }
 
-    fn route(&mut self, worker: WorkerId) {
-        let Some(process) = self.workers.get_mut(&worker) else { return };
-        process.routed = true;
-        process.draining = None;
-        for (port, road) in process.roads.clone() {
-            self.ports.add(port, worker, road);
-        }
-        self.close_deserted_ports();
-    }
-
-    fn drain(&mut self, worker: WorkerId) {
-        let Some(process) = self.workers.get_mut(&worker) else { return };
-        process.routed = false;
-        let ports: HashSet<PortId> =
-            self.ports.iter().filter(|(_, port)| port.is_served_by(worker)).map(|(id, _)| id).collect();
-        process.draining = Some(ports.clone());
-        for port in ports {
-            self.ports.drain(port, worker);
-        }
-        self.check_drained(worker);
-    }
-
-    /// No more requests for now; what is in flight goes on.
-    fn suspend(&mut self, worker: WorkerId) {
-        if let Some(process) = self.workers.get_mut(&worker) {
-            process.routed = false;
-            self.ports.iter().for_each(|(port, _)| self.ports.drain(port, worker));
-        }
-    }
-
-    fn check_drained(&mut self, worker: WorkerId) {
-        let holds_connections = self.holds_connections(worker);
-        let Some(process) = self.workers.get_mut(&worker) else { return };
-        if !process.draining.as_ref().is_some_and(HashSet::is_empty) {
-            return;
-        }
-        if !holds_connections {
-            process.draining = None;
-            return self.input(Input::Drained { worker });
-        }
-        // Whole connections are the worker's: it ends them itself, and its channel when the last is gone.
-        self.disconnect(worker);
-    }
-
-    /// Whether it was given whole connections, whose end only the worker sees.
-    fn holds_connections(&self, worker: WorkerId) -> bool {
-        let direct = |port: &PortId| self.ports.get(*port).is_some_and(|port| port.mode == Mode::Direct);
-        self.workers.get(&worker).is_some_and(|process| match &process.link {
-            Link::Node(link) => link.open && process.roads.keys().any(direct),
-            Link::Signals => false,
-        })
-    }
-
-    fn stop_politely(&mut self, worker: WorkerId) {
-        self.ports.cut(worker);
-        let node = self.link(worker).is_some_and(|link| link.open && link.online);
-        let polite = Signal::from_number(self.settings.stop.stop_signal).unwrap_or(Signal::TERM);
-        if node { self.disconnect(worker) } else { self.signal(worker, polite) }
-    }
-
-    fn disconnect(&mut self, worker: WorkerId) {
-        let Some(process) = self.workers.get_mut(&worker) else { return };
-        process.asked_to_end = true;
-        if let Some(link) = process.node()
-            && !link.disconnecting
-        {
-            link.disconnecting = true;
-            // A channel that is closed already needs no goodbye.
-            drop(link.channel.cluster(ClusterMessage::Disconnect, None));
-        }
-    }
-
-    fn signal(&mut self, worker: WorkerId, signal: Signal) {
-        let Some(process) = self.workers.get_mut(&worker) else { return };
-        process.asked_to_end = true;
-        // A worker that stands still (SIGSTOP) cannot act on SIGTERM.
-        self.shared.keeper.signal(process.child.id, signal);
-        if signal == Signal::TERM {
-            self.shared.keeper.signal(process.child.id, Signal::CONT);
-        }
-    }
-
     /// To Node.js workers that listen to messages; returns how many.
     fn send(&mut self, slot: Option<u32>, message: &Value) -> u32 {
         let meant = self.workers.values_mut().filter(|worker| slot.is_none_or(|slot| worker.slot == slot));
@@ -344,49 +258,6 @@ impl AppTask {
     fn pass_on(&self, slot: Option<u32>, signal: Signal) -> u32 {
         let meant = self.workers.values().filter(|worker| slot.is_none_or(|slot| worker.slot == slot));
         meant.map(|worker| self.shared.keeper.signal(worker.child.id, signal)).count() as u32
-    }
-
-    fn channel_ended(&mut self, worker: WorkerId) {
-        let Some(link) = self.link(worker) else { return };
-        link.open = false;
-        link.unaccepted.clear();
-        let disconnected = link.disconnecting;
-        if self.workers.get(&worker).is_some_and(|process| process.draining.is_some()) {
-            self.check_drained(worker);
-        } else if !disconnected && self.workers.get(&worker).is_some_and(|process| process.routed) {
-            // It left of its own accord and can be given nothing any more.
-            self.input(Input::Unready { worker });
-        }
-        if disconnected {
-            // It has closed everything; what still holds its event loop (a timer, a database) is of no use to anybody.
-            self.signal(worker, Signal::TERM);
-        }
-    }
-
-    fn hear_pool(&mut self, port: PortId, event: PoolEvent) {
-        match event {
-            PoolEvent::Drained(endpoint) => {
-                let Some(worker) = self.ports.worker_of(port, endpoint) else { return };
-                let is_current =
-                    self.ports.get(port).and_then(|port| port.endpoint_of(worker)) == Some(endpoint);
-                if let Some(process) = self.workers.get_mut(&worker)
-                    && let Some(draining) = &mut process.draining
-                    && is_current
-                {
-                    draining.remove(&port);
-                    self.check_drained(worker);
-                }
-            }
-            PoolEvent::Wedged(endpoint) => {
-                if let Some(worker) = self.ports.worker_of(port, endpoint) {
-                    if let Some(process) = self.workers.get_mut(&worker) {
-                        process.wedged = true;
-                    }
-                    self.input(Input::Wedged { worker });
-                }
-            }
-            PoolEvent::Poisoned(record) => self.tell_poisoned(port, &record),
-        }
     }
 
     fn exited(&mut self, worker: WorkerId, exit: Exit) {
@@ -456,30 +327,6 @@ impl AppTask {
         if shown.serves != self.shown.serves || shown.was_ready != self.shown.was_ready {
             self.shown = shown;
             self.input(Input::Reconfigure(for_supervisor(&self.settings, shown)));
-        }
-    }
-
-    /// Ports of code that no longer runs: no worker listens there, while others serve elsewhere.
-    fn close_deserted_ports(&mut self) {
-        let deserted: Vec<PortId> = self
-            .ports
-            .iter()
-            .filter(|(id, port)| {
-                !port.is_from_configuration() && !self.workers.values().any(|worker| worker.wants(*id))
-            })
-            .map(|(id, _)| id)
-            .collect();
-        if self.workers.values().any(|worker| worker.routed && !worker.roads.is_empty()) {
-            deserted.into_iter().for_each(|port| self.ports.close(port));
-        }
-    }
-
-    /// Programs that do not ask for their connections get those of the addresses in the configuration.
-    pub(super) fn serve_configured(&mut self) {
-        let Some(port) = self.ports.configured() else { return };
-        match self.ports.serve(port, self.settings.mode) {
-            Ok(_) => self.announce_port(port),
-            Err(error) => self.say(&format!("a listener cannot be served: {error}")),
         }
     }
 

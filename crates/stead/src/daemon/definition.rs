@@ -3,11 +3,33 @@
 
 use std::ffi::OsString;
 use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use stead_control::{Definition, Text};
 
 use crate::cli::{self, Report};
-use crate::config::{self, Settings};
+use crate::config::{self, Group, Settings};
+
+/// Where an app comes from.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Origin {
+    /// How it was asked for; shared by the apps of one file.
+    pub(super) definition: Arc<Definition>,
+    /// Of the same file: apps that share their luck.
+    pub(super) groups: Vec<Group>,
+    /// The file that defines it, if one does.
+    pub(super) file: Option<PathBuf>,
+}
+
+impl Origin {
+    /// Of what the definition came to.
+    pub(super) fn new(definition: &Arc<Definition>, settings: &Settings) -> Self {
+        let (groups, file) = (settings.groups.clone(), settings.file.clone());
+        Self { definition: Arc::clone(definition), groups, file }
+    }
+}
 
 /// These words in this process's directory and environment.
 pub(super) fn here(arguments: &[OsString]) -> io::Result<Definition> {

@@ -17,17 +17,16 @@ use tokio::sync::{broadcast, watch};
 
 use super::children::Children;
 use super::console::Console;
-use super::definition;
+use super::definition::{self, Origin};
 use super::fleet::Convoy;
 use super::folder::Folder;
 use super::held::{self, Held};
 use super::operator::Desk;
 use super::registry::Registry;
 use super::resume::Estate;
-use super::resurrect::resurrect;
 use super::shared::{Shared, refused};
 use super::successor::Successor;
-use super::{relief, signals, state};
+use super::{relief, signals, start, state};
 use crate::cli::{self, ExitCode, Report};
 use crate::config::{self, AppSettings, ConfigError, Settings};
 
@@ -66,7 +65,7 @@ pub fn run(purpose: &Purpose) -> ExitCode {
                 return cli::output::error(&report);
             }
         };
-        let outcome = match start(purpose, &keeper, welcome).await {
+        let outcome = match prepare(purpose, &keeper, welcome).await {
             Ok(instance) => instance.serve(events).await,
             Err(report) => Outcome::Ended(cli::output::error(&report)),
         };
@@ -112,10 +111,8 @@ struct Instance {
 enum Beginning {
     /// The apps of these words.
     Apps(Arc<Definition>, Settings),
-    /// Nothing: apps come later.
-    Empty,
-    /// The apps that were saved.
-    Saved,
+    /// Nothing: apps come later, or from what was saved.
+    Empty { resurrect: bool },
     /// What the daemon before this one left, and the way to it if it is still there.
     Estate(Estate, Option<OwnedFd>),
 }
@@ -130,10 +127,12 @@ struct Frame {
 
 /// The frame of a new instance, and what it begins with.
 fn plan(purpose: &Purpose) -> Result<(Frame, Beginning), Report> {
-    let Purpose::Foreground(arguments) = purpose else {
-        let frame = Frame { background: true, json: false, lanes: config::lanes_default() };
-        let saved = matches!(purpose, Purpose::Background { resurrect: true });
-        return Ok((frame, if saved { Beginning::Saved } else { Beginning::Empty }));
+    let arguments = match purpose {
+        Purpose::Foreground(arguments) => arguments,
+        Purpose::Background { resurrect } => {
+            let frame = Frame { background: true, json: false, lanes: config::lanes_default() };
+            return Ok((frame, Beginning::Empty { resurrect: *resurrect }));
+        }
     };
     let definition =
         definition::here(arguments).map_err(|error| Report::from(&ConfigError::NoCurrentDirectory(error)))?;
@@ -143,7 +142,7 @@ fn plan(purpose: &Purpose) -> Result<(Frame, Beginning), Report> {
 }
 
 /// Everything that can fail before the first worker is started.
-async fn start(purpose: &Purpose, keeper: &Keeper, welcome: Welcome) -> Result<Instance, Report> {
+async fn prepare(purpose: &Purpose, keeper: &Keeper, welcome: Welcome) -> Result<Instance, Report> {
     let failed = |what: &str, error: &dyn std::error::Error| {
         Report::new(ExitCode::Failure, format!("failed to {what}")).cause(cli::in_one_line(error))
     };
@@ -297,28 +296,32 @@ impl Instance {
 fn begin_with(shared: &Arc<Shared>, begin: Beginning) {
     let say = |text: &str| shared.console.say(None, text);
     match begin {
-        Beginning::Apps(definition, Settings { apps, groups, .. }) => {
+        Beginning::Apps(definition, settings) => {
+            let origin = Origin::new(&definition, &settings);
+            let apps = settings.apps;
             announce(shared, &apps);
-            if let Err(error) = shared.convoy.join(&apps.iter().collect::<Vec<_>>(), &groups) {
+            if let Err(error) = shared.convoy.join(&apps.iter().collect::<Vec<_>>(), &origin.groups) {
                 shared.fail(Report::of(ExitCode::Usage, &error));
                 return shared.stop(true);
             }
             for settings in apps {
                 let rests = !settings.autostart;
-                if let Err(error) = shared.add_app(settings, (&definition, &groups), rests) {
+                if let Err(error) = shared.add_app(settings, &origin, rests) {
                     shared.fail(refused(&error));
                     return shared.stop(true);
                 }
             }
         }
-        Beginning::Empty => say("ready for `stead start`"),
-        Beginning::Saved => {
-            let shared = Arc::clone(shared);
-            tokio::spawn(async move {
-                resurrect(&shared).await;
-                shared.keeper.notify(READY);
-            });
-            return;
+        Beginning::Empty { resurrect } => {
+            say("ready for `stead start`");
+            if resurrect {
+                let shared = Arc::clone(shared);
+                tokio::spawn(async move {
+                    start::resurrect(Arc::clone(&shared)).await;
+                    shared.keeper.notify(READY);
+                });
+                return;
+            }
         }
         Beginning::Estate(estate, peer) => {
             let workers = shared.resume(estate);

@@ -8,8 +8,8 @@
 //! | `signals.rs` | what signals ask for |
 //! | `app.rs` | one task per app: performs what its supervisor decides, passes on what happens |
 //! | `fleet.rs` | which app waits for which, or falls with it |
+//! | `traffic.rs` | which workers get requests, and how they leave |
 //! | `start.rs`, `renew.rs` | what `start`, `restart` and `reload` ask of apps |
-//! | `resurrect.rs` | the apps that were saved, after a reboot |
 //! | `state.rs`, `held.rs`, `resume.rs` | what outlives the daemon, and how the next one goes on with it |
 //! | `relief.rs`, `successor.rs` | the change of guard when one version makes room for another |
 //! | `launch.rs`, `adoption.rs`, `worker.rs` | one process: how it is started, heard, what is kept of it |
@@ -47,7 +47,6 @@ mod relief;
 mod renew;
 mod report;
 mod resume;
-mod resurrect;
 mod settings;
 mod shared;
 mod signals;
@@ -55,6 +54,7 @@ mod start;
 mod state;
 mod status;
 mod successor;
+mod traffic;
 mod worker;
 
 pub use folder::remove_remains;

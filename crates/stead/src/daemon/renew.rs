@@ -54,8 +54,8 @@ impl AppTask {
             self.reloads.insert(id, progress);
         }
         let definition = match environment {
-            Some(environment) => Arc::new(Definition { environment, ..(*self.definition).clone() }),
-            None => Arc::clone(&self.definition),
+            Some(environment) => Arc::new(Definition { environment, ..(*self.origin.definition).clone() }),
+            None => Arc::clone(&self.origin.definition),
         };
         let (name, inbox) = (self.settings.name.clone(), self.inbox.clone());
         tokio::task::spawn_blocking(move || {
@@ -75,7 +75,7 @@ impl AppTask {
             Ok((definition, mut settings)) => {
                 settings.instances = self.scaled.unwrap_or(settings.instances);
                 self.shared.registry.redefine(self.id, &definition);
-                self.definition = definition;
+                self.origin.definition = definition;
                 self.reconfigure(*settings);
                 self.replace_workers(id, how);
             }

@@ -16,6 +16,7 @@ use stead_supervisor::{App, Input, WorkerId};
 use tokio::sync::mpsc;
 
 use super::app::{self, AppTask, Parts};
+use super::definition::Origin;
 use super::held::{self, Held, Part};
 use super::launch::Ends;
 use super::notify::NotifySocket;
@@ -49,11 +50,10 @@ impl Estate {
     }
 
     /// Apps of one file share their definition.
-    fn definition(&mut self, definition: Definition) -> Arc<Definition> {
-        if let Some(known) = self.definitions.iter().find(|known| ***known == definition) {
+    fn definition(&mut self, definition: Arc<Definition>) -> Arc<Definition> {
+        if let Some(known) = self.definitions.iter().find(|known| **known == definition) {
             return Arc::clone(known);
         }
-        let definition = Arc::new(definition);
         self.definitions.push(Arc::clone(&definition));
         definition
     }
@@ -85,7 +85,7 @@ impl Shared {
     /// Who waits for whom, and where each of them is.
     fn rejoin(&self, apps: &[SavedApp]) {
         let settings: Vec<_> = apps.iter().map(|app| &app.settings).collect();
-        let groups: Vec<_> = apps.iter().flat_map(|app| app.groups.iter().cloned()).collect();
+        let groups: Vec<_> = apps.iter().flat_map(|app| app.origin.groups.iter().cloned()).collect();
         if let Err(error) = self.convoy.join(&settings, &groups) {
             self.console.say(None, &format!("nobody waits for others any more: {error}"));
         }
@@ -123,8 +123,7 @@ impl Shared {
             Parts {
                 id: saved.id,
                 settings: saved.settings,
-                definition: estate.definition(saved.definition),
-                groups: saved.groups,
+                origin: Origin { definition: estate.definition(saved.origin.definition), ..saved.origin },
                 machine,
                 ports,
                 shown: saved.shown,
@@ -257,7 +256,7 @@ impl AppTask {
         SavedApp {
             id: self.id,
             at: clock(),
-            definition: (*self.definition).clone(),
+            origin: self.origin.clone(),
             settings: (*self.settings).clone(),
             machine: self.machine.save(now),
             shown: self.shown,
@@ -265,7 +264,6 @@ impl AppTask {
             waits: self.waits,
             finished: self.finished,
             leaving: self.leaving,
-            groups: self.groups.clone(),
             scaled: self.scaled,
             started: self.started,
             next_reload: self.next_reload,

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use stead_balancer::Lanes;
-use stead_control::{AppStatus, Definition, Event as Heard, Home, Progress, Status, Text};
+use stead_control::{AppStatus, Event as Heard, Home, Progress, Status, Text};
 use stead_logs::Taps;
 use stead_process::keeper::Keeper;
 use stead_supervisor::App;
@@ -15,6 +15,7 @@ use tokio::sync::{broadcast, mpsc};
 use super::app::{self, AppTask, Parts};
 use super::children::Children;
 use super::console::Console;
+use super::definition::Origin;
 use super::fleet::Convoy;
 use super::folder::Folder;
 use super::message::Message;
@@ -23,7 +24,7 @@ use super::registry::{AppHandle, Registry, Rest};
 use super::settings::{Shown, for_supervisor};
 use super::successor::Successor;
 use crate::cli::{self, ExitCode, Report};
-use crate::config::{AppSettings, Group};
+use crate::config::AppSettings;
 
 /// What the tasks of one instance share.
 pub(super) struct Shared {
@@ -56,7 +57,7 @@ impl Shared {
     pub(super) fn add_app(
         self: &Arc<Self>,
         settings: AppSettings,
-        (definition, groups): (&Arc<Definition>, &[Group]),
+        origin: &Origin,
         rests: bool,
     ) -> Result<(), ListenError> {
         let (inbox, messages) = mpsc::unbounded_channel();
@@ -69,9 +70,7 @@ impl Shared {
         let shown = Shown { serves: !ports.is_empty(), was_ready: false };
         let machine = App::new(for_supervisor(&settings, shown), self.seed());
         let name = settings.name.clone();
-        let groups = groups.iter().filter(|group| group.apps.contains(&name)).cloned().collect();
-        let definition = Arc::clone(definition);
-        let parts = Parts { id, settings, definition, groups, machine, ports, shown };
+        let parts = Parts { id, settings, origin: origin.clone(), machine, ports, shown };
         let mut task = AppTask::new(parts, self, inbox);
         task.rests = rests;
         task.waits = !rests;
@@ -80,7 +79,9 @@ impl Shared {
         task.save();
         tokio::spawn(app::run(task, messages));
         if !rests {
-            self.convoy.tell(&self.registry, &[Input::Wanted { app: name, wanted: true }]);
+            // It may have been waited for before it was there.
+            let down = Input::Down { app: name.clone() };
+            self.convoy.tell(&self.registry, &[down, Input::Wanted { app: name, wanted: true }]);
         }
         Ok(())
     }

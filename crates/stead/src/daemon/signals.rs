@@ -5,7 +5,7 @@ use std::sync::Arc;
 use stead_control::Definition;
 use stead_process::keeper::Signal;
 
-use super::definition;
+use super::definition::{self, Origin};
 use super::message::Message;
 use super::renew::Renewal;
 use super::shared::Shared;
@@ -38,15 +38,18 @@ fn reread(shared: &Arc<Shared>) {
 }
 
 fn reread_one(shared: &Arc<Shared>, definition: &Arc<Definition>) {
-    let (wanted, groups) = match definition::evaluate(definition) {
-        Ok(settings) => (settings.apps, settings.groups),
+    let (wanted, origin) = match definition::evaluate(definition) {
+        Ok(settings) => {
+            let origin = Origin::new(definition, &settings);
+            (settings.apps, origin)
+        }
         Err(report) => {
             let text = format!("the configuration was not taken over: {}", report.in_one_line());
             return shared.console.say(None, &text);
         }
     };
     shared.console.say(None, "configuration read again; reloading");
-    if let Err(error) = shared.convoy.join(&wanted.iter().collect::<Vec<_>>(), &groups) {
+    if let Err(error) = shared.convoy.join(&wanted.iter().collect::<Vec<_>>(), &origin.groups) {
         return shared.console.say(None, &format!("the configuration was not taken over: {error}"));
     }
     let mut running = shared.registry.all();
@@ -65,7 +68,7 @@ fn reread_one(shared: &Arc<Shared>, definition: &Arc<Definition>) {
             }
             None => {
                 shared.console.say(Some(&name), &format!("new: {}", settings.program.display));
-                if let Err(error) = shared.add_app(settings, (definition, &groups), false) {
+                if let Err(error) = shared.add_app(settings, &origin, false) {
                     shared.console.say(Some(&name), &cli::in_one_line(&error));
                 }
             }

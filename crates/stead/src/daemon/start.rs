@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use stead_control::{Definition, Progress, Refusal, RefusalKind, StartAnswer, StartRequest};
+use stead_control::{Definition, Home, Progress, Refusal, RefusalKind, SavedApp, StartAnswer, StartRequest};
 use tokio::sync::mpsc;
 
-use super::definition;
+use super::definition::{self, Origin};
 use super::message::Message;
 use super::registry::AppHandle;
 use super::shared::{Shared, refused};
-use crate::config::{AppSettings, Settings};
+use crate::cli::{self, saved};
+use crate::config::AppSettings;
 
 /// Steps that may wait until they are read.
 const PROGRESS_MAX: usize = 16;
@@ -24,23 +25,48 @@ pub(super) async fn start(shared: &Arc<Shared>, request: StartRequest) -> Result
     // It reads files and may have to ask Node.js.
     let evaluation = tokio::task::spawn_blocking(move || definition::evaluate(&evaluated));
     let settings = evaluation.await.map_err(|error| Refusal::new(RefusalKind::Failed, error.to_string()))?;
-    let Settings { apps, groups, .. } = settings.map_err(Refusal::from)?;
-    let apps = chosen(apps, &request.only)?;
-    let joined = shared.convoy.join(&apps.iter().collect::<Vec<_>>(), &groups);
+    let settings = settings.map_err(Refusal::from)?;
+    let origin = Origin::new(&definition, &settings);
+    let apps = settings.apps;
+    // All of them: one that is chosen may need one that comes later.
+    let joined = shared.convoy.join(&apps.iter().collect::<Vec<_>>(), &origin.groups);
     joined.map_err(|error| Refusal::new(RefusalKind::Invalid, error.to_string()))?;
+    let apps = chosen(apps, &request.only)?;
     let mut answer = StartAnswer::default();
     for settings in apps {
         let name = settings.name.clone();
         match shared.registry.find(&name) {
             None => {
                 let stopped = request.stopped || !settings.autostart;
-                shared.add_app(settings, (&definition, &groups), stopped).map_err(|error| refused(&error))?;
+                shared.add_app(settings, &origin, stopped).map_err(|error| refused(&error))?;
                 answer.started.push(name);
             }
             Some(app) => start_known(shared, &app, &definition, &request, &mut answer).await?,
         }
     }
     Ok(answer)
+}
+
+/// Brings back what was saved. What cannot be brought back is told, and keeps nobody else from coming back.
+pub(super) async fn resurrect(shared: Arc<Shared>) {
+    let say = |app: Option<&str>, text: &str| shared.console.say(app, text);
+    let saved = match saved::load(&Home::here()) {
+        Ok(saved) => saved,
+        Err(error) => return say(None, &format!("nothing is brought back: {}", cli::in_one_line(&error))),
+    };
+    saved.notes.iter().for_each(|note| say(None, note));
+    for app in saved.apps {
+        let SavedApp { name, definition, wanted, instances, .. } = app;
+        let request =
+            StartRequest { definition, only: vec![name.clone()], redefine: false, stopped: !wanted };
+        if let Err(refusal) = start(&shared, request).await {
+            say(Some(&name), &format!("not brought back: {}", refusal.message));
+        }
+        if let (Some(instances), Some(app)) = (instances, shared.registry.find(&name)) {
+            // An app that ends at this moment needs no workers.
+            drop(app.inbox.send(Message::Scale(instances)));
+        }
+    }
 }
 
 async fn start_known(

@@ -16,14 +16,14 @@ use rustix::time::{ClockId, clock_gettime};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use stead_control::Definition;
 use stead_process::keeper::{ChildId, Exit};
 use stead_supervisor::WorkerId;
 
+use super::definition::Origin;
 use super::history;
 use super::ports::PortId;
 use super::settings::Shown;
-use crate::config::{AppSettings, Group, Mode, Serialization};
+use crate::config::{AppSettings, Mode, Serialization};
 
 /// The number of this format. A daemon that finds another does not guess: the workers are then started afresh.
 pub(super) const FORMAT: u32 = 1;
@@ -34,7 +34,7 @@ pub(super) struct SavedApp {
     pub(super) id: u32,
     /// When it was written, on the clock that no one sets.
     pub(super) at: Duration,
-    pub(super) definition: Definition,
+    pub(super) origin: Origin,
     pub(super) settings: AppSettings,
     pub(super) machine: stead_supervisor::SavedApp,
     pub(super) shown: Shown,
@@ -42,7 +42,6 @@ pub(super) struct SavedApp {
     pub(super) waits: bool,
     pub(super) finished: bool,
     pub(super) leaving: bool,
-    pub(super) groups: Vec<Group>,
     pub(super) scaled: Option<u32>,
     pub(super) started: Option<SystemTime>,
     pub(super) next_reload: u64,

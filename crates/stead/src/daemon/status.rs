@@ -11,6 +11,7 @@ use stead_control::{
 use stead_supervisor::{SlotState, WorkerId};
 
 use super::app::AppTask;
+use super::outlet;
 use super::ports::PortId;
 use super::report::exit_report;
 use crate::config::Mode;
@@ -46,12 +47,12 @@ impl AppTask {
             },
             command: self.settings.program.display.clone(),
             directory: Text::from(self.settings.directory.as_path()),
-            file: None,
+            file: self.origin.file.as_deref().map(Text::from),
             watch: self.settings.watch.is_some(),
             cron_restart: self.settings.cron_restart.clone(),
             failure: None,
             started: Some(self.shared.started.0),
-            logs: None,
+            logs: outlet::directory(&self.settings, self.shared.background).map(Text::from),
             restarts,
             cpu: 0.0,
             memory_bytes: workers.iter().filter_map(|worker| worker.memory_bytes).sum(),

@@ -78,12 +78,12 @@ impl Stage {
         }
         all = all.replace(self.directory.path().to_str().unwrap(), "<run>");
         all = all.replace(self.home.path().to_str().unwrap(), "<home>");
+        all = all.replace(env!("CARGO_PKG_VERSION"), "<version>");
         for (index, pid) in pids.iter().enumerate() {
             all = all.replace(&pid.to_string(), &format!("<pid {index}>"));
         }
         insta::with_settings!({filters => vec![
             (r"in \d+\.\d s", "in <n> s"),
-            (r"\b0\.1\.\d+\b", "<version>"),
             (r"[0-9a-z]+ [0-9a-z]+ ago", "<age> ago"),
             (r"damaged-\d+", "damaged-<time>"),
         ]}, {

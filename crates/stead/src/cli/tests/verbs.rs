@@ -267,6 +267,7 @@ async fn an_upgrade_tells_what_went_on() {
     let _instance = Instance::start(&stage.directory, |_| ());
     let (text, code) = stage.execute("upgrade --binary /nonexistent", false).await;
     write!(all, "{text}(exit code {})", u8::from(code)).unwrap();
+    let all = all.replace(env!("CARGO_PKG_VERSION"), "<version>");
     insta::with_settings!({filters => vec![(r"in \d+\.\d s", "in <n> s")]}, {
         insta::assert_snapshot!("upgrade", all);
     });
