@@ -5,6 +5,7 @@
 
 mod support;
 
+mod after_a_reboot;
 mod all_workers_dead;
 mod background;
 mod bad_input;

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
+use crate::support::background::Background;
+use crate::support::ports::free_port;
 use crate::support::processes::{self, kill};
 use crate::support::terminal::Terminal;
 use crate::support::{Stead, beside, get, node, soon};
@@ -56,6 +58,26 @@ fn workers_requests_and_crashes_are_seen() {
     });
     // Letters of a filter are no commands; then they are again.
     terminal.keys(&["q", "BSpace", "Enter", "q"]);
+    terminal.assert_given_back();
+}
+
+#[test]
+fn what_workers_print_is_seen_as_it_is_printed() {
+    let _turn = beside();
+    let port = free_port();
+    let user = Background::new().env("PORT", port);
+    let script = "console.log('first words'); console.error('\\x1b[31mred words');
+        require('http').createServer((q, a) => { console.log('asked for ' + q.url); a.end() }).listen(process.env.PORT)";
+    user.write("talk.js", script);
+    user.done(&["start", "talk.js"]);
+    let terminal = Terminal::open(user.path(), USUAL);
+    terminal.type_line("$stead monit talk");
+    terminal.wait("what was printed before is there", |screen| {
+        screen.contains("first words") && screen.contains("talk.0 red words")
+    });
+    get(port, "/now");
+    terminal.wait("what is printed now is there", |screen| screen.contains("asked for /now"));
+    terminal.keys(&["q"]);
     terminal.assert_given_back();
 }
 

@@ -34,6 +34,8 @@ use crate::config::{self, AppSettings, ConfigError, Settings};
 const EVENTS_MAX: usize = 1024;
 /// The name of what holds for the whole instance.
 const FRAME: &str = "frame";
+/// What a service manager waits for.
+const READY: &str = "READY=1";
 /// Descriptors a worker may have, and this process: as many as the system permits up to this.
 const OPEN_FILES_MAX: u64 = 65_536;
 
@@ -313,7 +315,12 @@ fn begin_with(shared: &Arc<Shared>, begin: Beginning) {
         Beginning::Empty { resurrect } => {
             say("ready for `stead start`");
             if resurrect {
-                tokio::spawn(start::resurrect(Arc::clone(shared)));
+                let shared = Arc::clone(shared);
+                tokio::spawn(async move {
+                    start::resurrect(Arc::clone(&shared)).await;
+                    shared.keeper.notify(READY);
+                });
+                return;
             }
         }
         Beginning::Estate(estate, peer) => {
@@ -327,6 +334,7 @@ fn begin_with(shared: &Arc<Shared>, begin: Beginning) {
             }
         }
     }
+    shared.keeper.notify(READY);
 }
 
 fn announce(shared: &Shared, apps: &[AppSettings]) {

@@ -132,7 +132,8 @@ pub(super) async fn outlive(
     }
 }
 
-fn directory(settings: &AppSettings, background: bool) -> Option<PathBuf> {
+/// Where the log of an app is, if it has one.
+pub(super) fn directory(settings: &AppSettings, background: bool) -> Option<PathBuf> {
     match &settings.logs.place {
         LogPlace::Off => None,
         LogPlace::Auto => background.then(|| Home::here().logs(&settings.name)),
