@@ -18,6 +18,7 @@ mod command_line;
 mod configuration;
 mod crash_random;
 mod daemon_killed;
+mod dependencies;
 mod kill_storm;
 mod monit;
 mod no_leftovers;

@@ -59,6 +59,11 @@ impl Status {
         self.apps().iter().filter_map(|app| app["name"].as_str().map(str::to_owned)).collect()
     }
 
+    /// How the first app is, in one word.
+    pub(crate) fn state(&self) -> String {
+        self.app()["state"].as_str().unwrap_or_default().to_owned()
+    }
+
     /// The counter of the first app.
     pub(crate) fn counter(&self, name: &str) -> u64 {
         self.app()["counters"][name].as_u64().unwrap_or_else(|| panic!("no counter {name} in {}", self.0))

@@ -21,7 +21,7 @@ use super::message::Message;
 use super::operator::pairs;
 use super::outlet::{self, Crash, Outlet};
 use super::ports::{ListenError, Ports};
-use super::registry::{AppHandle, Rest};
+use super::registry::AppHandle;
 use super::renew::{How, Renewal};
 use super::resume;
 use super::settings::{Shown, for_supervisor};
@@ -166,7 +166,7 @@ impl AppTask {
             definition: Arc::clone(&self.origin.definition),
             inbox: self.inbox.clone(),
             rests: self.rests,
-            rest: Rest::AsAsked,
+            failure: None,
             grace: self.settings.stop.grace,
             scaled: self.scaled,
         }

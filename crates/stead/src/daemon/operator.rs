@@ -14,7 +14,7 @@ use stead_process::keeper::Signal;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::message::Message;
-use super::registry::{AppHandle, Rest};
+use super::registry::AppHandle;
 use super::relief;
 use super::renew::{How, Renewal};
 use super::shared::Shared;
@@ -74,11 +74,8 @@ impl Desk {
 /// With what the list knows and the app does not.
 fn known(status: AppStatus, app: &AppHandle) -> AppStatus {
     let file = file_of(&app.definition).map(Text::from);
-    let (state, failure) = match &app.rest {
-        Rest::Finished if app.rests => (AppState::Finished, None),
-        Rest::Failed(refusal) => (AppState::Failed, Some(refusal.clone())),
-        Rest::Finished | Rest::AsAsked => (status.state, None),
-    };
+    let failure = app.failure.clone();
+    let state = if failure.is_some() { AppState::Failed } else { status.state };
     AppStatus { file, state, failure, ..status }
 }
 
@@ -160,7 +157,7 @@ impl Operator for Desk {
             Some(name) => {
                 let app = self.app(name)?;
                 // What was given up is given up on purpose from now on.
-                self.0.registry.set_rest(name, &Rest::AsAsked);
+                self.0.registry.set_failure(name, None);
                 self.put(&app, Message::Stop { now: request.now })?;
             }
             None if self.0.background => {
@@ -208,7 +205,7 @@ impl Operator for Desk {
             id: app.id,
             name: app.name,
             definition: (*app.definition).clone(),
-            wanted: !app.rests || matches!(app.rest, Rest::Failed(_)),
+            wanted: !app.rests || app.failure.is_some(),
             instances: app.scaled,
         })
         .collect()

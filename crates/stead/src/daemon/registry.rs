@@ -8,18 +8,6 @@ use tokio::sync::{mpsc, watch};
 
 use super::message::Message;
 
-/// Why nothing of an app runs.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(super) enum Rest {
-    /// It was asked to, or was never asked for.
-    #[default]
-    AsAsked,
-    /// It has done what it is for.
-    Finished,
-    /// It never got ready, and was given up.
-    Failed(Refusal),
-}
-
 /// An app, to talk to.
 #[derive(Clone)]
 pub(super) struct AppHandle {
@@ -31,8 +19,8 @@ pub(super) struct AppHandle {
     pub(super) inbox: mpsc::UnboundedSender<Message>,
     /// It was stopped, or has finished: nothing of it runs.
     pub(super) rests: bool,
-    /// Why, when it does.
-    pub(super) rest: Rest,
+    /// Why it was given up, if it was.
+    pub(super) failure: Option<Refusal>,
     /// For requests to finish.
     pub(super) grace: Duration,
     /// The number of workers, if it was changed since.
@@ -93,16 +81,16 @@ impl Registry {
             for app in apps.iter_mut().filter(|app| app.id == id) {
                 app.rests = rests;
                 if !rests {
-                    app.rest = Rest::AsAsked;
+                    app.failure = None;
                 }
             }
         });
     }
 
-    /// Why an app will rest, or does; said before it does.
-    pub(super) fn set_rest(&self, name: &str, rest: &Rest) {
+    /// An app was given up, or was and no longer is.
+    pub(super) fn set_failure(&self, name: &str, failure: Option<&Refusal>) {
         self.change(|apps| {
-            apps.iter_mut().filter(|app| app.name == name).for_each(|app| app.rest = rest.clone());
+            apps.iter_mut().filter(|app| app.name == name).for_each(|app| app.failure = failure.cloned());
         });
     }
 

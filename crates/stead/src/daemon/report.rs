@@ -12,7 +12,6 @@ use stead_supervisor::{Event, Next, Readiness, Recycle, WorkerId};
 use super::app::AppTask;
 use super::bypass;
 use super::ports::{PortId, Ports};
-use super::registry::Rest;
 use super::settings::Shown;
 use super::worker::Worker;
 use crate::config::Mode;
@@ -108,7 +107,7 @@ impl AppTask {
             }
             Event::Finished => {
                 self.say("finished");
-                self.shared.registry.set_rest(&app, &Rest::Finished);
+                self.finished = true;
                 self.rest();
             }
             Event::Stopped => {

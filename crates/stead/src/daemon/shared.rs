@@ -20,7 +20,7 @@ use super::fleet::Convoy;
 use super::folder::Folder;
 use super::message::Message;
 use super::ports::{ListenError, Ports};
-use super::registry::{AppHandle, Registry, Rest};
+use super::registry::{AppHandle, Registry};
 use super::settings::{Shown, for_supervisor};
 use super::successor::Successor;
 use crate::cli::{self, ExitCode, Report};
@@ -142,7 +142,7 @@ impl Shared {
                 Report::new(ExitCode::Program, message).cause(reason).hint(hint)
             }
         };
-        self.registry.set_rest(name, &Rest::Failed(report.clone().into()));
+        self.registry.set_failure(name, Some(&report.clone().into()));
         self.fail(report);
     }
 
