@@ -11,7 +11,6 @@ use stead_control::{
 use stead_supervisor::{SlotState, WorkerId};
 
 use super::app::AppTask;
-use super::outlet;
 use super::ports::PortId;
 use super::report::exit_report;
 use crate::config::Mode;
