@@ -4,6 +4,7 @@
 //! anybody could have made it first. The background instance, of which there is one, writes its number into
 //! `background.pid` once it listens; whoever starts one holds `background.lock` meanwhile.
 
+use crate::Home;
 use crate::socket::answers;
 use std::ffi::OsString;
 use std::fs::{DirBuilder, Metadata};
@@ -14,6 +15,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Linux counts process times in this unit on every machine it runs on, whatever its clock does.
 const TICKS_PER_SECOND: u64 = 100;
+
+/// Names of Unix sockets are 107 bytes long at most (unix(7)), and those of workers' are some 30 bytes longer than this.
+const HOME_BYTES_MAX: usize = 72;
 
 /// The directory with the sockets of this user's instances.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,20 +55,29 @@ pub enum RuntimeDirectoryError {
 
 impl RuntimeDirectory {
     /// `$STEAD_RUNTIME_DIR`, else `$STEAD_HOME/run`, so that whoever has several homes has as many background instances, else
-    /// `$XDG_RUNTIME_DIR/stead`, else `/run/stead` for root, else `/tmp/stead-<uid>`.
+    /// `/run/stead` for root, else `run` in the [home](Home), else `/tmp/stead-<uid>`.
+    ///
+    /// Not `$XDG_RUNTIME_DIR`: it is another one for cron and sudo than for a login, and goes when the user logs out, while the
+    /// apps of `stead start` stay.
     pub fn of(variable: impl Fn(&str) -> Option<OsString>) -> RuntimeDirectory {
-        let variable = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        let user = rustix::process::geteuid();
-        let path = if let Some(path) = variable("STEAD_RUNTIME_DIR") {
+        RuntimeDirectory::of_user(rustix::process::geteuid().as_raw(), variable)
+    }
+
+    /// [`of`](Self::of) another user, by their number and environment.
+    pub fn of_user(user: u32, variable: impl Fn(&str) -> Option<OsString>) -> RuntimeDirectory {
+        let set = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let path = if let Some(path) = set("STEAD_RUNTIME_DIR") {
             path
-        } else if let Some(home) = variable("STEAD_HOME") {
-            std::path::absolute(&home).unwrap_or(home).join("run")
-        } else if let Some(path) = variable("XDG_RUNTIME_DIR").filter(|path| path.is_dir()) {
-            path.join("stead")
-        } else if user.is_root() {
+        } else if set("STEAD_HOME").is_some() {
+            Home::of(&variable).path().join("run")
+        } else if user == 0 {
             PathBuf::from("/run/stead")
         } else {
-            PathBuf::from(format!("/tmp/stead-{}", user.as_raw()))
+            let known = set("HOME").or_else(|| set("XDG_STATE_HOME")).is_some();
+            let home = Home::of(&variable).path().join("run");
+            let fits = home.as_os_str().len() <= HOME_BYTES_MAX;
+            if known && fits { home } else { PathBuf::from(format!("/tmp/stead-{user}")) }
+        }
         };
         RuntimeDirectory { path }
     }
@@ -230,24 +243,21 @@ mod tests {
 
     #[test]
     fn the_directory_follows_the_environment() {
-        let folder = tempfile::tempdir().unwrap();
-        let existing = folder.path().to_str().unwrap().to_owned();
-        let check = |variables: &[(&str, &str)], expected: &str| {
-            let directory = RuntimeDirectory::of(|name| {
+        let long = format!("/home/{}", "x".repeat(HOME_BYTES_MAX));
+        let check = |user, variables: &[(&str, &str)], expected: &str| {
+            let directory = RuntimeDirectory::of_user(user, |name| {
                 variables.iter().find(|(key, _)| *key == name).map(|(_, value)| value.into())
             });
-            assert_eq!(directory.path(), Path::new(expected), "{variables:?}");
+            assert_eq!(directory.path(), Path::new(expected), "{user} {variables:?}");
         };
-        let user = rustix::process::geteuid();
-        let last =
-            if user.is_root() { "/run/stead".to_owned() } else { format!("/tmp/stead-{}", user.as_raw()) };
-        check(&[("STEAD_RUNTIME_DIR", "/a"), ("XDG_RUNTIME_DIR", &existing)], "/a");
-        check(&[("STEAD_HOME", "/h"), ("XDG_RUNTIME_DIR", &existing)], "/h/run");
-        check(&[("STEAD_HOME", "/h"), ("STEAD_RUNTIME_DIR", "/a")], "/a");
-        check(&[("XDG_RUNTIME_DIR", &existing)], &format!("{existing}/stead"));
-        check(&[("XDG_RUNTIME_DIR", "/nonexistent")], &last);
-        check(&[("STEAD_RUNTIME_DIR", "")], &last);
-        check(&[], &last);
+        check(7, &[("STEAD_RUNTIME_DIR", "/a"), ("HOME", "/h")], "/a");
+        check(7, &[("STEAD_HOME", "/h"), ("STEAD_RUNTIME_DIR", "/a")], "/a");
+        check(0, &[("STEAD_HOME", "/h"), ("HOME", "/root")], "/h/run");
+        check(0, &[("HOME", "/root")], "/run/stead");
+        check(7, &[("HOME", "/h"), ("XDG_RUNTIME_DIR", "/run/user/7")], "/h/.local/state/stead/run");
+        check(7, &[("HOME", "/h"), ("STEAD_RUNTIME_DIR", "")], "/h/.local/state/stead/run");
+        check(7, &[("HOME", &long)], "/tmp/stead-7");
+        check(7, &[], "/tmp/stead-7");
     }
 
     fn directory() -> (tempfile::TempDir, RuntimeDirectory) {

@@ -68,25 +68,10 @@ impl Account {
         let theirs = |wanted: &str| match wanted {
             "HOME" => Some(home.clone().into_os_string()),
             "XDG_STATE_HOME" if !is_own => None,
-            "XDG_RUNTIME_DIR" => {
-                // A session of the user makes it; root's sessions have one too.
-                let later = || Path::new("/run/user").is_dir().then(|| format!("/run/user/{uid}").into());
-                if is_own { variable(wanted) } else { later() }
-            }
             wanted => variable(wanted),
         };
         let state = Home::of(theirs).path().to_owned();
-        let explicit = ["STEAD_RUNTIME_DIR", "STEAD_HOME"]
-            .iter()
-            .any(|name| variable(name).is_some_and(|value| !value.is_empty()));
-        let session = theirs("XDG_RUNTIME_DIR").map(PathBuf::from);
-        let runtime = match session {
-            // The directory of a user who is not logged in is not there yet.
-            Some(session) if !explicit && !is_own => session.join("stead"),
-            _ if is_own || explicit => RuntimeDirectory::of(theirs).path().to_owned(),
-            _ if uid == 0 => PathBuf::from("/run/stead"),
-            _ => PathBuf::from(format!("/tmp/stead-{uid}")),
-        };
+        let runtime = RuntimeDirectory::of_user(uid, theirs).path().to_owned();
         Account { name, uid, home, state, runtime }
     }
 }
