@@ -77,7 +77,6 @@ impl RuntimeDirectory {
             let home = Home::of(&variable).path().join("run");
             let fits = home.as_os_str().len() <= HOME_BYTES_MAX;
             if known && fits { home } else { PathBuf::from(format!("/tmp/stead-{user}")) }
-        }
         };
         RuntimeDirectory { path }
     }
