@@ -1,5 +1,7 @@
 //! Taps on real pipes: what is printed arrives, whatever happens to who reads it.
 
+#![expect(clippy::unwrap_used, reason = "the helpers of a test fail as tests do")]
+
 use rustix::io::write;
 use rustix::pipe::{PipeFlags, pipe_with};
 use std::io::Write;

@@ -205,7 +205,7 @@ impl AppTask {
             Message::Reset => self.reset(),
             Message::LastLines { worker, lines } => self.ends.add_lines(worker, lines),
             Message::Flush { answer } => {
-                drop(answer.send(self.outlet.flush().map_err(|error| error.to_string())))
+                drop(answer.send(self.outlet.flush().map_err(|error| error.to_string())));
             }
             Message::Scale(instances) => self.scale(instances),
             Message::Begin => self.begin(),
