@@ -185,6 +185,7 @@ impl AppTask {
         }
         let requests = self.ports.iter().map(|(_, port)| port.pool.snapshot().counters.requests).sum();
         self.rate.note(Instant::now(), requests);
+        self.recycle();
         self.changed = true;
     }
 

@@ -24,6 +24,7 @@ use super::held::{self, Held};
 use super::operator::Desk;
 use super::registry::Registry;
 use super::resume::Estate;
+use super::sample::Sampler;
 use super::shared::{Shared, refused};
 use super::successor::Successor;
 use super::{relief, signals, start, state};
@@ -172,6 +173,7 @@ async fn prepare(purpose: &Purpose, keeper: &Keeper, welcome: Welcome) -> Result
         console: Arc::new(Console::start(frame.json)),
         taps: Taps::start().map_err(|error| failed("start threads", &error))?,
         folder: Arc::new(folder),
+        sampler: Sampler::start(),
         events: broadcast::Sender::new(EVENTS_MAX),
         open_files_max: raise_open_files(),
         keeper_pid: welcome.keeper_pid,

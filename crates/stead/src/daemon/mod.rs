@@ -18,6 +18,7 @@
 //! | `probe.rs`, `notify.rs` | finds out when a program that does not speak Node's protocol is ready |
 //! | `outlet.rs`, `console.rs` | what workers print, and what Stead says about them |
 //! | `history.rs` | what is remembered of an app: ends of processes, how busy it was |
+//! | `care.rs`, `sample.rs`, `recycle.rs` | what workers use, and when one has served its time |
 //! | `children.rs` | which app an ended process belonged to |
 //! | `operator.rs`, `status.rs`, `report.rs` | the control API's questions, and what happens |
 //! | `folder.rs` | private files: sockets, the preload |
@@ -26,6 +27,7 @@
 mod adoption;
 mod app;
 mod bypass;
+mod care;
 mod children;
 mod console;
 mod definition;
@@ -42,11 +44,13 @@ mod operator;
 mod outlet;
 mod ports;
 mod probe;
+mod recycle;
 mod registry;
 mod relief;
 mod renew;
 mod report;
 mod resume;
+mod sample;
 mod settings;
 mod shared;
 mod signals;

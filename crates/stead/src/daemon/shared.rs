@@ -22,6 +22,7 @@ use super::folder::Folder;
 use super::message::Message;
 use super::ports::{ListenError, Ports};
 use super::registry::{AppHandle, Registry};
+use super::sample::Sampler;
 use super::settings::{Shown, for_supervisor};
 use super::successor::Successor;
 use crate::cli::{self, ExitCode, Report};
@@ -35,6 +36,7 @@ pub(super) struct Shared {
     pub(super) console: Arc<Console>,
     pub(super) taps: Taps,
     pub(super) folder: Arc<Folder>,
+    pub(super) sampler: Arc<Sampler>,
     pub(super) events: broadcast::Sender<Heard>,
     pub(super) open_files_max: u64,
     pub(super) keeper_pid: u32,

@@ -53,7 +53,7 @@ impl AppTask {
             started: self.started.filter(|_| !self.rests),
             logs: self.outlet.directory().map(Text::from),
             restarts,
-            cpu: 0.0,
+            cpu: workers.iter().map(|worker| worker.cpu).sum(),
             memory_bytes: workers.iter().filter_map(|worker| worker.memory_bytes).sum(),
             requests_per_second: self.rate.per_second(),
             exits: self.ends.all(),
@@ -93,6 +93,7 @@ impl AppTask {
             for (worker, pid, state) in std::iter::once(main).chain(others) {
                 let load = load(worker);
                 let process = worker.and_then(|worker| self.workers.get(&worker));
+                let usage = process.and_then(|process| self.shared.sampler.of(process.child.pid));
                 all.push(WorkerStatus {
                     id: worker.unwrap_or(0),
                     slot: slot.slot,
@@ -102,9 +103,11 @@ impl AppTask {
                     restarts: slot.restarts.into(),
                     last_exit,
                     retry_in,
-                    memory_bytes: pid.and_then(resident_bytes),
-                    cpu: 0.0,
-                    healthy: None,
+                    memory_bytes: usage
+                        .map(|usage| usage.memory_bytes)
+                        .or_else(|| pid.and_then(resident_bytes)),
+                    cpu: usage.map_or(0.0, |usage| usage.cpu as f32),
+                    healthy: process.and_then(|process| process.healthy),
                     requests: load.requests,
                     in_flight: load.in_flight.into(),
                     replayed: load.failed,
