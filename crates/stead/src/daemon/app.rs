@@ -208,7 +208,12 @@ impl AppTask {
             Message::Flush { answer } => {
                 drop(answer.send(self.outlet.flush().map_err(|error| error.to_string())));
             }
-            Message::Scale(instances) => self.scale(instances),
+            Message::Scale { instances, answer } => {
+                self.scale(instances);
+                self.save();
+                // Whoever asked may have gone.
+                let _unheard = answer.send(());
+            }
             Message::Begin => self.begin(),
             Message::Wait(reasons) => self.say(&format!("waits: {reasons}")),
             Message::Retire => {

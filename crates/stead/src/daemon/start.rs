@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use stead_control::{Definition, Home, Progress, Refusal, RefusalKind, SavedApp, StartAnswer, StartRequest};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::definition::{self, Origin};
 use super::message::Message;
@@ -69,8 +69,10 @@ pub(super) async fn resurrect(shared: Arc<Shared>) {
             say(Some(&name), &format!("not brought back: {}", refusal.message));
         }
         if let (Some(instances), Some(app)) = (instances, shared.registry.find(&name)) {
+            let (answer, scaled) = oneshot::channel();
             // An app that ends at this moment needs no workers.
-            drop(app.inbox.send(Message::Scale(instances)));
+            drop(app.inbox.send(Message::Scale { instances, answer }));
+            drop(scaled.await);
         }
     }
 }
