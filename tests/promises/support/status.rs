@@ -15,6 +15,11 @@ pub(crate) struct Worker {
     pub(crate) pid: u32,
     pub(crate) state: String,
     pub(crate) restarts: u64,
+    /// What its health check last came to.
+    pub(crate) healthy: Option<bool>,
+    /// In hundredths of a processor.
+    pub(crate) cpu_percent: u64,
+    pub(crate) memory_bytes: u64,
 }
 
 impl Status {
@@ -127,5 +132,8 @@ fn worker(value: &Value) -> Worker {
         pid: number("pid") as u32,
         state: value["state"].as_str().unwrap_or("").to_owned(),
         restarts: number("restarts"),
+        healthy: value["healthy"].as_bool(),
+        cpu_percent: (value["cpu"].as_f64().unwrap_or(0.0) * 100.0) as u64,
+        memory_bytes: number("memory_bytes"),
     }
 }

@@ -54,6 +54,7 @@ impl AppTask {
             routed: false,
             draining: None,
             healthy: None,
+            checkup: None,
             wedged: false,
             asked_to_end: false,
             taps: Vec::new(),
@@ -134,41 +135,51 @@ impl AppTask {
         Ok(NodeLink::new((channel, serialization), (tokio::spawn(listening), released)))
     }
 
-    /// Waits for the first sign of readiness that the configuration accepts.
+    /// Waits for the first sign of readiness that the configuration accepts, and listens to what the worker says of itself.
     fn watch_readiness(
         &self,
         worker: WorkerId,
         road: Option<Road>,
         notify: Option<NotifySocket>,
-    ) -> Option<JoinHandle<()>> {
+    ) -> Vec<JoinHandle<()>> {
         let check = match &self.settings.ready {
             Ready::Http { path } => Some(Check::Answers(path.clone())),
             Ready::Auto | Ready::Tcp | Ready::Listen => Some(Check::Accepts),
             Ready::Notify | Ready::Message => None,
         };
-        let hears_notify = matches!(self.settings.ready, Ready::Auto | Ready::Notify);
-        let notify = notify.filter(|_| hears_notify);
-        let (inbox, interval) = (self.inbox.clone(), self.settings.ready_interval);
-        Some(tokio::spawn(async move {
-            let checked = async {
-                match (&road, &check) {
-                    (Some(road), Some(check)) => probe::until_ready(road, check, interval).await,
-                    _ => std::future::pending().await,
-                }
-            };
-            let notified = async {
-                match &notify {
-                    Some(socket) => socket.ready().await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                () = checked => (),
-                () = notified => (),
-            }
+        let mut tasks = Vec::new();
+        if let (Some(road), Some(check)) = (road, check) {
+            let (inbox, interval) = (self.inbox.clone(), self.settings.ready_interval);
+            tasks.push(tokio::spawn(async move {
+                probe::until_ready(&road, &check, interval).await;
+                // An app that has ended meanwhile does not mind.
+                drop(inbox.send(Message::Ready { worker }));
+            }));
+        }
+        if let Some(notify) = notify {
+            let counts = matches!(self.settings.ready, Ready::Auto | Ready::Notify);
+            tasks.push(tokio::spawn(hear_notes(worker, notify, self.inbox.clone(), counts)));
+        }
+        tasks
+    }
+}
+
+/// `READY=1` once, if it counts, and every `WATCHDOG=1`.
+async fn hear_notes(
+    worker: WorkerId,
+    notify: NotifySocket,
+    inbox: mpsc::UnboundedSender<Message>,
+    mut counts: bool,
+) {
+    while !inbox.is_closed() {
+        let said = notify.next().await;
+        if said.ready && std::mem::take(&mut counts) {
             // An app that has ended meanwhile does not mind.
             drop(inbox.send(Message::Ready { worker }));
-        }))
+        }
+        if said.alive {
+            drop(inbox.send(Message::Alive { worker }));
+        }
     }
 }
 

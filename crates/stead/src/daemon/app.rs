@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::definition::Origin;
 use super::held;
 use super::history;
+use super::hooks::Hooks;
 use super::message::Message;
 use super::operator::pairs;
 use super::outlet::{self, Crash, Outlet};
@@ -73,6 +74,7 @@ pub(super) struct AppTask {
     /// How its last processes ended, for people.
     pub(super) ends: history::Exits,
     pub(super) rate: history::Rate,
+    pub(super) hooks: Hooks,
     /// Something that the next daemon has to know has changed.
     changed: bool,
 }
@@ -155,6 +157,7 @@ impl AppTask {
             outlet,
             ends: history::Exits::default(),
             rate: history::Rate::default(),
+            hooks: Hooks::new(shown.was_ready),
             changed: true,
         }
     }
@@ -186,6 +189,7 @@ impl AppTask {
         let requests = self.ports.iter().map(|(_, port)| port.pool.snapshot().counters.requests).sum();
         self.rate.note(Instant::now(), requests);
         self.recycle();
+        self.check_up();
         self.changed = true;
     }
 
@@ -199,7 +203,10 @@ impl AppTask {
             Message::ChannelEnded { worker } => self.channel_ended(worker),
             Message::Joined { worker, channel } => self.joined(worker, channel),
             Message::Pool { port, event } => self.hear_pool(port, event),
-            Message::Ready { worker } => self.input(Input::Ready { worker }),
+            Message::Ready { worker } => self.found_ready(worker),
+            Message::Alive { worker } => self.hear_alive(worker),
+            Message::Checked { worker, outcome } => self.checked(worker, outcome),
+            Message::Hooked { hook, outcome } => self.hooked(hook, outcome),
             Message::Renew(renewal) => self.renew(renewal),
             Message::Renewed(renewed) => self.renewed(renewed),
             Message::Connect { worker, key, connection } => self.connect(worker, key, connection),
@@ -366,17 +373,8 @@ impl AppTask {
         drop(self.shared.events.send(event.clone()));
     }
 
-    pub(super) fn begin(&mut self) {
-        self.waits = false;
-        self.started.get_or_insert_with(SystemTime::now);
-        if !self.settings.program.is_node {
-            self.serve_configured();
-        }
-        self.input(Input::Start);
-    }
-
     fn start(&mut self, progress: mpsc::Sender<Progress>) {
-        if self.rests || self.waits {
+        if (self.rests || self.waits) && !self.hooks.is_preparing() {
             let progress = Some(progress);
             return self.renew(Renewal { how: How::Restart, environment: None, progress });
         }
@@ -421,12 +419,14 @@ impl AppTask {
     async fn hand_over(mut self, mut messages: mpsc::UnboundedReceiver<Message>, done: oneshot::Sender<()>) {
         for (id, process) in &mut self.workers {
             process.let_go().await;
+            process.checkup = None;
             if let Link::Node(link) = &mut process.link
                 && let Some(left) = &mut link.left
             {
                 resume::pass_on(self.id, *id, left, &self.shared.successor);
             }
         }
+        self.drop_hooks();
         // The last that workers said to this process.
         while let Ok(message) = messages.try_recv() {
             match message {
@@ -458,6 +458,7 @@ impl AppTask {
 
     fn stop(&mut self, now: bool) {
         self.waits = false;
+        self.drop_hooks();
         self.tell_fleet(|app| Fate::Wanted { app, wanted: false });
         if self.rests {
             return self.hear_all(&Heard::AppStopped { app: self.settings.name.clone() });

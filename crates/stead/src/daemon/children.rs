@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use stead_process::keeper::{ChildId, Exit};
 use stead_supervisor::WorkerId;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::message::Message;
 
@@ -17,24 +17,41 @@ pub(super) struct Children {
 
 #[derive(Default)]
 struct State {
-    claimed: HashMap<ChildId, (mpsc::UnboundedSender<Message>, WorkerId)>,
+    claimed: HashMap<ChildId, Claim>,
     early: HashMap<ChildId, Exit>,
+}
+
+/// Who wants to know of an exit.
+enum Claim {
+    Worker(mpsc::UnboundedSender<Message>, WorkerId),
+    Errand(oneshot::Sender<Exit>),
 }
 
 impl Children {
     /// This child is that worker of the app behind `inbox`.
     pub(super) fn claim(&self, child: ChildId, inbox: mpsc::UnboundedSender<Message>, worker: WorkerId) {
+        self.claim_for(child, Claim::Worker(inbox, worker));
+    }
+
+    /// This child is none of the workers; how it ends.
+    pub(super) fn claim_errand(&self, child: ChildId) -> oneshot::Receiver<Exit> {
+        let (sender, exit) = oneshot::channel();
+        self.claim_for(child, Claim::Errand(sender));
+        exit
+    }
+
+    fn claim_for(&self, child: ChildId, claim: Claim) {
         let mut state = self.lock();
         match state.early.remove(&child) {
-            Some(exit) => tell(&inbox, worker, exit),
-            None => drop(state.claimed.insert(child, (inbox, worker))),
+            Some(exit) => tell(claim, exit),
+            None => drop(state.claimed.insert(child, claim)),
         }
     }
 
     pub(super) fn exited(&self, child: ChildId, exit: Exit) {
         let mut state = self.lock();
         match state.claimed.remove(&child) {
-            Some((inbox, worker)) => tell(&inbox, worker, exit),
+            Some(claim) => tell(claim, exit),
             None => drop(state.early.insert(child, exit)),
         }
     }
@@ -44,7 +61,10 @@ impl Children {
     }
 }
 
-fn tell(inbox: &mpsc::UnboundedSender<Message>, worker: WorkerId, exit: Exit) {
-    // An app that is gone has no use for it.
-    drop(inbox.send(Message::Exited { worker, exit }));
+/// Whoever is gone has no use for it.
+fn tell(claim: Claim, exit: Exit) {
+    match claim {
+        Claim::Worker(inbox, worker) => drop(inbox.send(Message::Exited { worker, exit })),
+        Claim::Errand(waiting) => drop(waiting.send(exit)),
+    }
 }

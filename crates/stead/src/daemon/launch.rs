@@ -16,7 +16,7 @@ use stead_supervisor::WorkerId;
 use super::folder::Folder;
 use super::notify::NotifySocket;
 use super::worker::Belongings;
-use crate::config::{AppSettings, Placeholder, Serialization, Upstream};
+use crate::config::{AppSettings, HealthCheck, Placeholder, Serialization, Upstream};
 
 /// The first descriptor after the standard streams: the channel of a Node.js program, or a listening socket (`LISTEN_FDS`).
 const FIRST_DESCRIPTOR: i32 = 3;
@@ -134,24 +134,8 @@ impl Launch<'_> {
     }
 
     fn environment(&self) -> environment::Environment {
-        let settings = self.settings;
-        let mut all: environment::Environment =
-            settings.environment.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-        environment::scrub(&mut all);
         let slot = self.slot.to_string();
-        let own = [
-            ("STEAD_APP", settings.name.clone()),
-            ("STEAD_INSTANCE", slot.clone()),
-            ("STEAD_INSTANCES", settings.instances.to_string()),
-            ("NODE_APP_INSTANCE", slot),
-        ];
-        let foreign =
-            ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"];
-        all.retain(|(name, _)| {
-            !own.iter().any(|(own, _)| name == own) && !foreign.iter().any(|own| name == own)
-        });
-        all.extend(own.map(|(name, value)| (name.into(), value.into())));
-        all
+        environment(self.settings, &[("STEAD_INSTANCE", slot.clone()), ("NODE_APP_INSTANCE", slot)])
     }
 
     /// Node.js: a channel, and the environment of a cluster worker.
@@ -232,6 +216,9 @@ impl Launch<'_> {
         let path = self.folder.socket();
         let socket = NotifySocket::bind(&path)?;
         parts.set("NOTIFY_SOCKET", path.clone());
+        if self.settings.health.check == Some(HealthCheck::Watchdog) {
+            parts.set("WATCHDOG_USEC", self.settings.health.interval.as_micros().to_string());
+        }
         parts.belongings.files.push(path);
         Ok(socket)
     }
@@ -254,6 +241,20 @@ impl Parts {
         self.give(number, writer.into());
         Ok(reader.into())
     }
+}
+
+/// What an app's processes find in their environment, with some of their own.
+pub(super) fn environment(settings: &AppSettings, own: &[(&str, String)]) -> environment::Environment {
+    let mut all: environment::Environment =
+        settings.environment.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+    environment::scrub(&mut all);
+    let common = [("STEAD_APP", settings.name.clone()), ("STEAD_INSTANCES", settings.instances.to_string())];
+    let foreign =
+        ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"];
+    let own = || common.iter().chain(own);
+    all.retain(|(name, _)| !own().any(|(own, _)| name == own) && !foreign.iter().any(|own| name == own));
+    all.extend(own().map(|(name, value)| (name.into(), value.into())));
+    all
 }
 
 /// A loopback port that is free now. Somebody else could take it before the worker does; then the worker fails to start

@@ -11,6 +11,7 @@ use stead_process::node::Received;
 use stead_supervisor::WorkerId;
 use tokio::sync::{mpsc, oneshot};
 
+use super::hooks::Hook;
 use super::ports::PortId;
 use super::renew::{Renewal, Renewed};
 
@@ -28,6 +29,12 @@ pub(super) enum Message {
     Pool { port: PortId, event: PoolEvent },
     /// A check, `READY=1` or patience found the worker ready.
     Ready { worker: WorkerId },
+    /// It gave a sign of life.
+    Alive { worker: WorkerId },
+    /// A health check of it was made: passed, or why not.
+    Checked { worker: WorkerId, outcome: Result<(), String> },
+    /// A hook has ended: as it should, or why not.
+    Hooked { hook: Hook, outcome: Result<(), String> },
     /// Evaluate the definition again and replace all workers.
     Renew(Renewal),
     /// It was evaluated.
@@ -75,6 +82,13 @@ pub(super) enum Message {
 impl Message {
     /// It may change what the next daemon has to know.
     pub(super) fn changes(&self) -> bool {
-        !matches!(self, Message::Status { .. } | Message::Poisoned { .. } | Message::Send { .. })
+        !matches!(
+            self,
+            Message::Status { .. }
+                | Message::Poisoned { .. }
+                | Message::Send { .. }
+                | Message::Alive { .. }
+                | Message::Checked { .. }
+        )
     }
 }

@@ -19,6 +19,7 @@
 //! | `outlet.rs`, `console.rs` | what workers print, and what Stead says about them |
 //! | `history.rs` | what is remembered of an app: ends of processes, how busy it was |
 //! | `care.rs`, `sample.rs`, `recycle.rs` | what workers use, and when one has served its time |
+//! | `health.rs`, `hooks.rs`, `errand.rs` | health checks, and the commands the user wants to be run |
 //! | `children.rs` | which app an ended process belonged to |
 //! | `operator.rs`, `status.rs`, `report.rs` | the control API's questions, and what happens |
 //! | `folder.rs` | private files: sockets, the preload |
@@ -31,10 +32,13 @@ mod care;
 mod children;
 mod console;
 mod definition;
+mod errand;
 mod fleet;
 mod folder;
+mod health;
 mod held;
 mod history;
+mod hooks;
 mod instance;
 mod launch;
 mod message;

@@ -37,9 +37,10 @@ impl AppTask {
             Received::Cluster(message) => self.hear_cluster(worker, message),
             Received::Message(Value::String(word)) if word == "ready" => {
                 if matches!(self.settings.ready, Ready::Auto | Ready::Message) {
-                    self.input(Input::Ready { worker });
+                    self.found_ready(worker);
                 }
             }
+            Received::Message(Value::String(word)) if word == "watchdog" => self.hear_alive(worker),
             Received::Malformed(error) => {
                 self.say(&format!("a message of worker {worker} could not be read: {error}"));
             }
@@ -226,7 +227,7 @@ impl AppTask {
                 .all(|(id, port)| port.pool.snapshot().accepting == 0 || process.roads.contains_key(&id))
         });
         if complete {
-            return self.input(Input::Ready { worker });
+            return self.found_ready(worker);
         }
         let inbox = self.inbox.clone();
         let Some(link) = self.link(worker) else { return };

@@ -1,4 +1,4 @@
-//! `NOTIFY_SOCKET`: a worker says `READY=1` by a datagram (sd_notify(3)).
+//! `NOTIFY_SOCKET`: a worker says `READY=1` and `WATCHDOG=1` by datagrams (sd_notify(3)).
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -8,6 +8,15 @@ use tokio::net::UnixDatagram;
 
 /// A datagram is a few short lines.
 const DATAGRAM_BYTES_MAX: usize = 4096;
+
+/// What one datagram says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Said {
+    /// `READY=1`
+    pub(super) ready: bool,
+    /// `WATCHDOG=1`
+    pub(super) alive: bool,
+}
 
 /// The socket a worker may speak to.
 pub(super) struct NotifySocket(UnixDatagram);
@@ -22,15 +31,12 @@ impl NotifySocket {
         UnixDatagram::from_std(socket.into()).map(Self)
     }
 
-    /// Waits until the worker says that it is ready; for ever if it never does.
-    pub(super) async fn ready(&self) {
+    /// What the worker says next; waits for ever if it says nothing any more.
+    pub(super) async fn next(&self) -> Said {
         let mut buffer = [0; DATAGRAM_BYTES_MAX];
-        loop {
-            match self.0.recv(&mut buffer).await {
-                Ok(length) if says_ready(&buffer[..length]) => return,
-                Ok(_) => (),
-                Err(_) => std::future::pending::<()>().await,
-            }
+        match self.0.recv(&mut buffer).await {
+            Ok(length) => Said::read(&buffer[..length]),
+            Err(_) => std::future::pending().await,
         }
     }
 }
@@ -41,8 +47,11 @@ impl AsFd for NotifySocket {
     }
 }
 
-fn says_ready(datagram: &[u8]) -> bool {
-    datagram.split(|byte| *byte == b'\n').any(|line| line == b"READY=1")
+impl Said {
+    fn read(datagram: &[u8]) -> Self {
+        let has = |wanted: &[u8]| datagram.split(|byte| *byte == b'\n').any(|line| line == wanted);
+        Self { ready: has(b"READY=1"), alive: has(b"WATCHDOG=1") }
+    }
 }
 
 #[cfg(test)]
@@ -50,15 +59,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ready_is_one_line_among_others() {
-        for (datagram, expected) in [
-            ("READY=1", true),
-            ("STATUS=up\nREADY=1\n", true),
-            ("READY=0", false),
-            ("STATUS=READY=1", false),
-            ("", false),
+    fn what_is_said_is_one_line_among_others() {
+        for (datagram, ready, alive) in [
+            ("READY=1", true, false),
+            ("STATUS=up\nREADY=1\n", true, false),
+            ("READY=0", false, false),
+            ("STATUS=READY=1", false, false),
+            ("WATCHDOG=1", false, true),
+            ("READY=1\nWATCHDOG=1", true, true),
+            ("WATCHDOG=trigger", false, false),
+            ("", false, false),
         ] {
-            assert_eq!(says_ready(datagram.as_bytes()), expected, "{datagram:?}");
+            assert_eq!(Said::read(datagram.as_bytes()), Said { ready, alive }, "{datagram:?}");
         }
     }
 }

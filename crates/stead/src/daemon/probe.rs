@@ -10,6 +10,10 @@ use tokio::net::{TcpStream, UnixStream};
 /// Longest wait for one answer.
 const ANSWER_WAIT: Duration = Duration::from_secs(5);
 
+/// Of an answer that is good already.
+const REST_BYTES_MAX: u64 = 64 * 1024;
+const REST_WAIT: Duration = Duration::from_millis(500);
+
 /// What counts as ready.
 #[derive(Debug, Clone)]
 pub(super) enum Check {
@@ -30,7 +34,8 @@ pub(super) async fn until_ready(road: &Road, check: &Check, interval: Duration) 
     }
 }
 
-async fn passes(road: &Road, check: &Check) -> io::Result<bool> {
+/// Makes the check once.
+pub(super) async fn passes(road: &Road, check: &Check) -> io::Result<bool> {
     match road {
         Road::Tcp(address) => {
             let stream = TcpStream::connect(address).await?;
@@ -46,8 +51,19 @@ async fn passes(road: &Road, check: &Check) -> io::Result<bool> {
                 Check::Answers(path) => answers(stream, path).await,
             }
         }
-        // Node.js workers say themselves when they listen.
-        Road::Handed(_) => Ok(true),
+        Road::Handed(hand) => {
+            let (ours, theirs) = stead_process::socket::pair()?;
+            let accepted = hand.give(theirs, None)?;
+            let stream = UnixStream::from_std(ours.into())?;
+            match check {
+                // Only of whole connections it is told whether they were accepted; of others it shows.
+                Check::Accepts => match accepted.await {
+                    Ok(accepted) => Ok(accepted),
+                    Err(_) => accepts(stream).await,
+                },
+                Check::Answers(path) => answers(stream, path).await,
+            }
+        }
     }
 }
 
@@ -70,5 +86,8 @@ async fn answers(mut stream: impl AsyncRead + AsyncWrite + Unpin, path: &str) ->
     stream.write_all(request.as_bytes()).await?;
     let mut start = [0; 12];
     stream.read_exact(&mut start).await?;
+    // A program that sees its answer taken notes no broken connection.
+    let (mut rest, mut nowhere) = (stream.take(REST_BYTES_MAX), tokio::io::sink());
+    let _read = tokio::time::timeout(REST_WAIT, tokio::io::copy(&mut rest, &mut nowhere)).await;
     Ok(start.starts_with(b"HTTP/1.") && matches!(start[9], b'2' | b'3'))
 }

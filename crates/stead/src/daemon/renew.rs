@@ -72,6 +72,22 @@ impl AppTask {
                 let hint = report.hint.clone();
                 self.tell_reload_failed(id, &report.in_one_line(), hint);
             }
+            Ok(_) => {
+                if let Some(renewed) = self.prepare_to_renew(Renewed { how, id, outcome }) {
+                    self.apply(renewed);
+                }
+            }
+        }
+    }
+
+    /// What was evaluated takes effect.
+    pub(super) fn apply(&mut self, renewed: Renewed) {
+        let Renewed { how, id, outcome } = renewed;
+        match outcome {
+            Err(report) => {
+                let hint = report.hint.clone();
+                self.tell_reload_failed(id, &report.in_one_line(), hint);
+            }
             Ok((definition, mut settings)) => {
                 settings.instances = self.scaled.unwrap_or(settings.instances);
                 self.shared.registry.redefine(self.id, &definition);

@@ -181,6 +181,7 @@ impl AppTask {
         if readiness == Readiness::Assumed {
             self.tell_bypass(worker);
         }
+        self.greet();
     }
 
     fn tell_not_ready(&mut self, worker: WorkerId, slot: u32, after: Duration) {
@@ -255,6 +256,7 @@ impl AppTask {
     pub(super) fn tell_reload_done(&mut self, id: u64) {
         self.say("reload done");
         self.tell_progress(id, Progress::Done { apps: vec![self.settings.name.clone()] });
+        self.owe_greeting();
     }
 
     pub(super) fn tell_reload_failed(&mut self, id: u64, reason: &str, hint: Option<String>) {

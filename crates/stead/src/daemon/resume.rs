@@ -186,6 +186,7 @@ impl AppTask {
             routed: false,
             draining: None,
             healthy: None,
+            checkup: None,
             wedged: saved.wedged,
             asked_to_end: saved.asked_to_end,
             taps: Vec::new(),

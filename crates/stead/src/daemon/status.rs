@@ -39,7 +39,7 @@ impl AppTask {
                 AppState::Finished
             } else if self.rests {
                 AppState::Stopped
-            } else if self.waits {
+            } else if self.waits && !self.hooks.is_preparing() {
                 AppState::Waiting
             } else {
                 app_state(&workers, snapshot.reload.is_some())

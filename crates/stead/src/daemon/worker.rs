@@ -17,6 +17,7 @@ use stead_supervisor::WorkerId;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use super::health::Checkup;
 use super::ports::PortId;
 use super::successor::{Handed, Successor};
 use crate::config::Serialization;
@@ -35,6 +36,8 @@ pub(super) struct Worker {
     pub(super) draining: Option<HashSet<PortId>>,
     /// What its health check last came to, if it has one.
     pub(super) healthy: Option<bool>,
+    /// Its health checks, if it has any.
+    pub(super) checkup: Option<Checkup>,
     /// Stead gave up on it: what it had taken is to blame.
     pub(super) wedged: bool,
     /// Stead sent it a signal that ends it, or asked it to end.

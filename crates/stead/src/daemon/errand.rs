@@ -1,0 +1,142 @@
+//! Runs a command of the user's beside the workers, to its end: a hook, a health check. As the same user, in the same directory
+//! and with the same environment as a worker. A child of the keeper's like all others, so that nothing of it can be left behind.
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use stead_logs::{Chunk, Sink, Source, Stream, Written};
+use stead_process::keeper::{ChildId, Exit, Signal};
+use stead_process::spawn::{SpawnError, SpawnSpec};
+
+use super::launch;
+use super::outlet::Outlet;
+use super::shared::Shared;
+use crate::config::AppSettings;
+
+/// How soon after a command has ended all it had printed is read.
+const OUTPUT_FOLLOWS: Duration = Duration::from_secs(1);
+/// Of its last line, for an error message.
+const LINE_BYTES_MAX: usize = 300;
+
+/// What is to be done.
+pub(super) struct Errand {
+    pub(super) shared: Arc<Shared>,
+    pub(super) settings: Arc<AppSettings>,
+    /// A line for a shell.
+    pub(super) command: String,
+    pub(super) variables: Vec<(&'static str, String)>,
+    /// It is killed when it takes longer.
+    pub(super) timeout: Duration,
+    /// Where goes what it prints; nothing: only its last line is kept, for the error.
+    pub(super) outlet: Option<Arc<Outlet>>,
+}
+
+/// Why it was not done.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ErrandError {
+    #[error("it could not be started")]
+    Spawn(#[from] SpawnError),
+    #[error("no pipe could be made for its output")]
+    Pipe(#[from] io::Error),
+    #[error("{exit}{}", said(.line))]
+    Failed { exit: Exit, line: String },
+    #[error("it took longer than {limit:?}{}", said(.line))]
+    TooLong { limit: Duration, line: String },
+}
+
+fn said(line: &str) -> String {
+    if line.is_empty() { String::new() } else { format!(": {line}") }
+}
+
+impl Errand {
+    /// Does it. Whoever gives up waiting has it killed.
+    pub(super) async fn run(self) -> Result<(), ErrandError> {
+        let (reader, writer) = io::pipe()?;
+        let descriptors = vec![writer.try_clone()?.into(), writer.into()];
+        let child = self.shared.keeper.spawn(self.spec(), descriptors).await?.id;
+        let leash = Leash { shared: Arc::clone(&self.shared), child };
+        let last = Arc::new(LastLine::default());
+        let sink: Arc<dyn Sink> = match &self.outlet {
+            Some(outlet) => {
+                Arc::new(vec![Arc::clone(outlet) as Arc<dyn Sink>, Arc::clone(&last) as Arc<dyn Sink>])
+            }
+            None => Arc::clone(&last) as _,
+        };
+        let source = Source { app: self.settings.name.clone(), instance: None, stream: Stream::Out };
+        let line_bytes_max = usize::try_from(self.settings.logs.line_bytes_max).unwrap_or(usize::MAX);
+        let mut tap = self.shared.taps.tap(reader.into(), source, sink, line_bytes_max);
+        let exit = self.ended(child);
+        let exit = tokio::time::timeout(self.timeout, exit).await;
+        drop(leash);
+        // What it left in the background may hold its pipe open.
+        let _read = tokio::time::timeout(OUTPUT_FOLLOWS, tap.ended()).await;
+        let line = last.take();
+        match exit {
+            Ok(exit) if exit.code == Some(0) => Ok(()),
+            Ok(exit) => Err(ErrandError::Failed { exit, line }),
+            Err(_) => Err(ErrandError::TooLong { limit: self.timeout, line }),
+        }
+    }
+
+    /// Its end, which the keeper is told to forget even if nobody waits any more.
+    fn ended(&self, child: ChildId) -> impl Future<Output = Exit> + use<> {
+        let exit = self.shared.children.claim_errand(child);
+        let shared = Arc::clone(&self.shared);
+        let ended = tokio::spawn(async move {
+            let exit = exit.await.unwrap_or_default();
+            shared.keeper.bury(child);
+            exit
+        });
+        async move { ended.await.unwrap_or_default() }
+    }
+
+    fn spec(&self) -> SpawnSpec {
+        let settings = &self.settings;
+        SpawnSpec {
+            program: "/bin/sh".into(),
+            arguments: vec!["-c".into(), self.command.clone().into()],
+            directory: Some(settings.directory.clone()),
+            environment: launch::environment(settings, &self.variables),
+            descriptors: vec![1, 2],
+            listen_pid: false,
+            open_files_max: Some(self.shared.open_files_max),
+            tag: format!("{} errand", settings.name),
+            identity: super::settings::for_system(&settings.identity),
+            cgroup: None,
+        }
+    }
+}
+
+/// Kills what is at its end when it is let go of.
+struct Leash {
+    shared: Arc<Shared>,
+    child: ChildId,
+}
+
+impl Drop for Leash {
+    fn drop(&mut self) {
+        self.shared.keeper.signal(self.child, Signal::KILL);
+    }
+}
+
+/// Keeps the last line that is not empty.
+#[derive(Default)]
+struct LastLine(Mutex<String>);
+
+impl LastLine {
+    fn take(&self) -> String {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Sink for LastLine {
+    fn take(&self, _source: &Source, chunk: Chunk<'_>) -> Written {
+        let lines = chunk.lines().map(|(line, _)| line.trim_ascii());
+        if let Some(line) = lines.filter(|line| !line.is_empty()).last() {
+            let line = String::from_utf8_lossy(&line[..line.len().min(LINE_BYTES_MAX)]).into_owned();
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = line;
+        }
+        Written::Now
+    }
+}

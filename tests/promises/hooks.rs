@@ -1,0 +1,88 @@
+//! "Run my migration before the app starts or is reloaded, and do not touch it if that fails; and tell the others when it is up."
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::support::background::Background;
+use crate::support::ports::free_port;
+use crate::support::{Stead, alone, eventually, node};
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+fn config(before: &str, after: &str) -> String {
+    let (script, port) = (node("late.js"), free_port());
+    format!(
+        "[app.shop]\ncommand = \"node {script}\"\ninstances = 2\nenv = {{ LISTEN = \"{port}\" }}\n\
+         before_start = \"{before}\"\nafter_ready = \"{after}\"\n"
+    )
+}
+
+fn lines(path: &Path) -> usize {
+    std::fs::read_to_string(path).map_or(0, |text| text.lines().count())
+}
+
+#[track_caller]
+fn wait_lines(path: &Path, count: usize) {
+    eventually(&format!("{} has {count} lines", path.display()), LIMIT, || {
+        (lines(path) == count).then_some(())
+    });
+}
+
+#[test]
+fn hooks_run_once_for_a_start_and_once_for_a_reload() {
+    let _turn = alone();
+    let user = Background::new();
+    user.write("stead.toml", &config("echo migrated $STEAD_APP | tee -a before", "echo up >> after"));
+    user.done(&["start"]);
+    user.complete();
+    let (before, after) = (user.path().join("before"), user.path().join("after"));
+    wait_lines(&before, 1);
+    wait_lines(&after, 1);
+    user.done(&["reload", "shop"]);
+    wait_lines(&before, 2);
+    wait_lines(&after, 2);
+    user.done(&["restart", "shop"]);
+    wait_lines(&before, 3);
+    wait_lines(&after, 3);
+    assert!(user.logs("shop").contains("migrated shop"), "what they print is in the log");
+}
+
+#[test]
+fn start_fails_if_what_comes_before_fails_and_says_why() {
+    let _turn = alone();
+    let user = Background::new();
+    user.write("stead.toml", &config("echo the database is down; exit 3", "true"));
+    let start = user.verb(&["start"]);
+    assert!(start.code != Some(0), "{start:?}");
+    assert!(start.stderr.contains("`before_start` failed: exit code 3: the database is down"), "{start:?}");
+    assert!(user.try_status().expect("it answers").workers().iter().all(|worker| worker.pid == 0));
+}
+
+#[test]
+fn reload_fails_if_what_comes_before_fails_and_nothing_is_touched() {
+    let _turn = alone();
+    let user = Background::new();
+    user.write("stead.toml", &config("test ! -e broken", "true"));
+    user.done(&["start"]);
+    let pids = user.complete().ready_pids();
+    user.write("broken", "");
+    for verb in ["reload", "restart"] {
+        let failed = user.verb(&[verb, "shop"]);
+        assert!(failed.code != Some(0), "{failed:?}");
+        assert!(failed.stderr.contains("`before_start` failed: exit code 1"), "{failed:?}");
+        assert_eq!(user.complete().ready_pids(), pids);
+    }
+}
+
+#[test]
+fn hook_that_takes_too_long_is_killed_with_all_it_has_started() {
+    let _turn = alone();
+    let stead = Stead::script(node("hello.js"))
+        .set("before_start", "\"sleep 1000 & sleep 1000\"")
+        .set("hook_timeout", "500ms")
+        .launch();
+    let mut stead = stead;
+    let status = stead.wait_exit(LIMIT);
+    assert!(!status.success(), "{status:?}");
+    eventually("nothing is left", LIMIT, || stead.processes().is_empty().then_some(()));
+}
