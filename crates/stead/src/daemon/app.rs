@@ -14,6 +14,7 @@ use stead_supervisor::fleet::Input as Fate;
 use stead_supervisor::{Action, App, ExitKind, Input, WorkerId};
 use tokio::sync::{mpsc, oneshot};
 
+use super::cron::Schedule;
 use super::definition::Origin;
 use super::held;
 use super::history;
@@ -74,6 +75,8 @@ pub(super) struct AppTask {
     /// How its last processes ended, for people.
     pub(super) ends: history::Exits,
     pub(super) rate: history::Rate,
+    /// Reloads it by the clock.
+    pub(super) schedule: Option<Schedule>,
     pub(super) hooks: Hooks,
     /// Something that the next daemon has to know has changed.
     changed: bool,
@@ -157,6 +160,7 @@ impl AppTask {
             outlet,
             ends: history::Exits::default(),
             rate: history::Rate::default(),
+            schedule: None,
             hooks: Hooks::new(shown.was_ready),
             changed: true,
         }
@@ -323,7 +327,11 @@ impl AppTask {
         {
             self.say("changes of addresses, modes and limits of requests take effect with the next start");
         }
+        let same_clock = self.settings.cron_restart == settings.cron_restart;
         self.settings = Arc::new(settings);
+        if !same_clock && !self.rests {
+            self.follow_clock();
+        }
         let config = for_supervisor(&self.settings, self.shown);
         self.input(Input::Reconfigure(config));
     }
@@ -473,6 +481,7 @@ impl AppTask {
         self.tell_fleet(|app| if succeeded { Fate::Completed { app } } else { Fate::Down { app } });
         self.rests = true;
         self.started = None;
+        self.schedule = None;
         self.shared.registry.set_rests(self.id, true);
     }
 }

@@ -64,8 +64,7 @@ impl Errand {
             None => Arc::clone(&last) as _,
         };
         let source = Source { app: self.settings.name.clone(), instance: None, stream: Stream::Out };
-        let line_bytes_max = usize::try_from(self.settings.logs.line_bytes_max).unwrap_or(usize::MAX);
-        let mut tap = self.shared.taps.tap(reader.into(), source, sink, line_bytes_max);
+        let mut tap = self.shared.taps.tap(reader.into(), source, sink);
         let exit = self.ended(child);
         let exit = tokio::time::timeout(self.timeout, exit).await;
         drop(leash);
@@ -131,6 +130,10 @@ impl LastLine {
 }
 
 impl Sink for LastLine {
+    fn line_bytes_max(&self) -> usize {
+        LINE_BYTES_MAX
+    }
+
     fn take(&self, _source: &Source, chunk: Chunk<'_>) -> Written {
         let lines = chunk.lines().map(|(line, _)| line.trim_ascii());
         if let Some(line) = lines.filter(|line| !line.is_empty()).last() {

@@ -17,6 +17,7 @@
 //! | `ports.rs` | public listeners, the pool behind each, and which worker serves which |
 //! | `probe.rs`, `notify.rs` | finds out when a program that does not speak Node's protocol is ready |
 //! | `outlet.rs`, `console.rs` | what workers print, and what Stead says about them |
+//! | `cron.rs` | reloads by the clock |
 //! | `history.rs` | what is remembered of an app: ends of processes, how busy it was |
 //! | `care.rs`, `sample.rs`, `recycle.rs` | what workers use, and when one has served its time |
 //! | `health.rs`, `hooks.rs`, `errand.rs` | health checks, and the commands the user wants to be run |
@@ -31,6 +32,7 @@ mod bypass;
 mod care;
 mod children;
 mod console;
+mod cron;
 mod definition;
 mod errand;
 mod fleet;

@@ -146,6 +146,9 @@ impl Shared {
             task.resume_worker(worker, &mut held, &mut estate.children);
         }
         task.answer_unstarted();
+        if !task.rests && !task.waits {
+            task.follow_clock();
+        }
         held.release(&self.keeper);
         tokio::spawn(app::run(task, messages));
         workers
