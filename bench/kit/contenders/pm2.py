@@ -18,7 +18,9 @@ class Pm2(Contender):
         self.home = self.folder / "pm2"
         everybody = self.setting.workers == len(os.sched_getaffinity(0))
         instances = "max" if everybody else self.setting.workers
-        command = self._command("start", self.program.path, "-i", instances, "--name", "app")
+        # One copy runs in fork mode, as somebody would who starts one: in cluster mode output goes over the message channel.
+        mode = [] if self.setting.workers == 1 else ["-i", instances]
+        command = self._command("start", self.program.path, *mode, "--name", "app")
         self.root = self.processes.start(command, self._environment())
 
     def serve(self):

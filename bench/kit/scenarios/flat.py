@@ -1,6 +1,7 @@
 """(l) Whether the manager grows: memory after millions of requests and a gigabyte of logs."""
 
 import time
+from dataclasses import replace
 
 from .. import load
 from ..contenders import Program, SteadInBackground
@@ -19,7 +20,8 @@ GROWTH_MAX_MEGABYTES = 3.0
 
 def measure(row):
     """Memory at rest: after a first slice of load, after all requests, after the logs."""
-    contender = row.contend(Program("printer", prints_megabytes=MEGABYTES))
+    alone = replace(row, setting=replace(row.setting, workers=1))
+    contender = alone.contend(Program("printer", prints_megabytes=MEGABYTES))
     contender.serve()
     requests = _load(row, contender)
     metrics = {"pss_warm": _rest(contender)}

@@ -1,6 +1,7 @@
 """(k) What it costs to keep what a program prints."""
 
 import time
+from dataclasses import replace
 
 from ..contenders import Pm2, Program, SteadInBackground
 from ..processes import Failure, cpu_seconds, memory_megabytes
@@ -12,7 +13,8 @@ LIMIT_SECONDS = 120
 
 def measure(row):
     """Until the program has got rid of everything it had to print, and what the manager used for it."""
-    contender = row.contend(Program("printer", prints_megabytes=MEGABYTES))
+    alone = replace(row, setting=replace(row.setting, workers=1))
+    contender = alone.contend(Program("printer", prints_megabytes=MEGABYTES))
     contender.serve()
     pids = contender.manager_pids()
     before, started = cpu_seconds(pids), time.monotonic()

@@ -8,7 +8,7 @@ use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 /// Reports that are kept of an app.
 const REPORTS_MAX: usize = 50;
@@ -51,7 +51,7 @@ pub struct CrashReport {
 
 impl CrashReport {
     /// A report of what every exit has; the rest is filled in by who knows it.
-    pub fn new(app: &str, instance: u32, pid: u32, how: &str, uptime: Duration) -> CrashReport {
+    pub fn new(app: &str, instance: u32, pid: u32, how: &str) -> CrashReport {
         CrashReport {
             time: stamp(SystemTime::now()),
             app: app.to_owned(),
@@ -60,7 +60,7 @@ impl CrashReport {
             how: how.to_owned(),
             code: None,
             signal: None,
-            uptime_seconds: uptime.as_secs_f64(),
+            uptime_seconds: 0.0,
             memory_bytes_peak: None,
             cpu_seconds: None,
             last_lines: Vec::new(),
@@ -159,8 +159,7 @@ mod tests {
         let reports = CrashReports::of(folder.path());
         assert_eq!(reports.last(1).unwrap(), []);
         for pid in 0..u32::try_from(REPORTS_MAX).unwrap() + 3 {
-            let mut report =
-                CrashReport::new("shop", 1, pid, "was killed by SIGSEGV", Duration::from_millis(1500));
+            let mut report = CrashReport::new("shop", 1, pid, "was killed by SIGSEGV");
             report.time = format!("2026-11-21T06:01:{:02}.{:03}Z", pid / 10, pid % 10);
             report.signal = Some(11);
             report.last_lines = (0..60).map(|line| format!("{line}{}", "ä".repeat(3000))).collect();

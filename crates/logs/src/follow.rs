@@ -62,7 +62,7 @@ impl Follower {
     ///
     /// # Errors
     /// When a file cannot be read.
-    pub fn next(&mut self) -> io::Result<Vec<Record>> {
+    pub fn further(&mut self) -> io::Result<Vec<Record>> {
         self.watch();
         let mut records = self.read()?;
         if records.is_empty() {

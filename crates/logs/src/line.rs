@@ -23,11 +23,11 @@ impl Encoder<'_> {
             let mut rest = line.strip_suffix(b"\r").unwrap_or(line);
             while rest.len() > self.line_bytes_max {
                 let (piece, others) = rest.split_at(char_floor(rest, self.line_bytes_max));
-                self.piece(&prefix, piece, true, buffer);
+                self.piece(&prefix, (piece, true), buffer);
                 rest = others;
                 lines += 1;
             }
-            self.piece(&prefix, rest, goes_on, buffer);
+            self.piece(&prefix, (rest, goes_on), buffer);
             lines += 1;
         }
         lines
@@ -48,7 +48,7 @@ impl Encoder<'_> {
         .into_bytes()
     }
 
-    fn piece(&self, prefix: &[u8], text: &[u8], goes_on: bool, buffer: &mut Vec<u8>) {
+    fn piece(&self, prefix: &[u8], (text, goes_on): (&[u8], bool), buffer: &mut Vec<u8>) {
         buffer.extend_from_slice(prefix);
         if self.json {
             buffer.extend_from_slice(if goes_on { br#""partial":true,"line":"# } else { br#""line":"# });
@@ -179,7 +179,7 @@ impl Record {
     pub fn to_json(&self) -> String {
         let mut buffer = Vec::new();
         let encoder = Encoder { json: true, line_bytes_max: usize::MAX, time: &self.time };
-        encoder.piece(&encoder.json_prefix(&self.source), self.text.as_bytes(), self.partial, &mut buffer);
+        encoder.piece(&encoder.json_prefix(&self.source), (self.text.as_bytes(), self.partial), &mut buffer);
         String::from_utf8_lossy(buffer.trim_ascii_end()).into_owned()
     }
 }

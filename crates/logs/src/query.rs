@@ -32,7 +32,7 @@ impl Query {
 #[derive(Debug, Clone)]
 pub enum Matcher {
     /// This text. Most searches are of this kind, and it is much faster.
-    Text(Finder<'static>),
+    Text(Box<Finder<'static>>),
     /// Something this pattern fits.
     Pattern(Regex),
 }
@@ -45,7 +45,7 @@ impl Matcher {
     pub fn new(pattern: &str) -> Result<Matcher, String> {
         let is_text = !pattern.contains(|character| r"\.+*?()|[]{}^$".contains(character));
         if is_text {
-            return Ok(Matcher::Text(Finder::new(pattern).into_owned()));
+            return Ok(Matcher::Text(Box::new(Finder::new(pattern).into_owned())));
         }
         Regex::new(pattern).map(Matcher::Pattern).map_err(|error| error.to_string())
     }

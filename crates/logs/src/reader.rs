@@ -117,7 +117,9 @@ impl Log {
 
     fn last(&self, lines: usize) -> io::Result<Vec<Record>> {
         let mut last = match &self.present {
-            Some(Present { file, bytes, .. }) => end_of(file, *bytes, &self.query, lines, *bytes)?,
+            Some(Present { file, bytes, .. }) => {
+                End { file, bytes: *bytes, bytes_max: *bytes }.last(&self.query, lines)?
+            }
             None => Vec::new(),
         };
         for file in self.wanted_files().rev() {
@@ -241,7 +243,7 @@ fn last_of_finished(file: &Finished, query: &Query, lines: usize) -> io::Result<
         && let Some(plain) = found(File::open(&file.path))?
     {
         let bytes = plain.metadata()?.len();
-        return end_of(&plain, bytes, query, lines, bytes);
+        return End { file: &plain, bytes, bytes_max: bytes }.last(query, lines);
     }
     let Some(mut open) = open(file)? else { return Ok(Vec::new()) };
     last_of(&mut open, query, lines)
@@ -263,21 +265,32 @@ fn last_of(open: &mut impl BufRead, query: &Query, lines: usize) -> io::Result<V
     Ok(last.into())
 }
 
-/// The last wanted lines of the first `bytes` bytes of a file, of which at most `bytes_max` are read.
-fn end_of(file: &File, bytes: u64, query: &Query, lines: usize, bytes_max: u64) -> io::Result<Vec<Record>> {
-    let bytes_max = bytes_max.min(bytes);
-    let mut window = WINDOW_BYTES.min(bytes_max);
-    loop {
-        let mut end = BufReader::new(At { file, offset: bytes - window }.take(window));
-        if window < bytes {
-            // Half a line, most likely.
-            end.skip_until(b'\n')?;
+/// The end of a file.
+struct End<'a> {
+    file: &'a File,
+    /// Where it ends.
+    bytes: u64,
+    /// How much of it may be read.
+    bytes_max: u64,
+}
+
+impl End<'_> {
+    /// The last wanted lines.
+    fn last(&self, query: &Query, lines: usize) -> io::Result<Vec<Record>> {
+        let bytes_max = self.bytes_max.min(self.bytes);
+        let mut window = WINDOW_BYTES.min(bytes_max);
+        loop {
+            let mut end = BufReader::new(At { file: self.file, offset: self.bytes - window }.take(window));
+            if window < self.bytes {
+                // Half a line, most likely.
+                end.skip_until(b'\n')?;
+            }
+            let last = last_of(&mut end, query, lines)?;
+            if last.len() >= lines || window == bytes_max {
+                return Ok(last);
+            }
+            window = window.saturating_mul(8).min(bytes_max);
         }
-        let last = last_of(&mut end, query, lines)?;
-        if last.len() >= lines || window == bytes_max {
-            return Ok(last);
-        }
-        window = window.saturating_mul(8).min(bytes_max);
     }
 }
 
@@ -289,7 +302,7 @@ pub(crate) fn end_of_file(
     bytes_max: u64,
 ) -> io::Result<Vec<Record>> {
     match found(File::open(path))? {
-        Some(file) => end_of(&file, file.metadata()?.len(), query, lines, bytes_max),
+        Some(file) => End { bytes: file.metadata()?.len(), file: &file, bytes_max }.last(query, lines),
         None => Ok(Vec::new()),
     }
 }

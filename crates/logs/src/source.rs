@@ -94,6 +94,9 @@ pub enum Written {
 pub trait Sink: Send + Sync {
     /// Takes lines. They are kept in the worker's pipe until the answer says that they are written.
     fn take(&self, source: &Source, chunk: Chunk<'_>) -> Written;
+
+    /// A line that is longer and not finished is given in pieces.
+    fn line_bytes_max(&self) -> usize;
 }
 
 /// Several at once, for example a journal and a terminal. It is the first one's answer that counts.
@@ -106,6 +109,10 @@ impl Sink for Vec<std::sync::Arc<dyn Sink>> {
             let _not_waited_for = sink.take(source, chunk);
         }
         first
+    }
+
+    fn line_bytes_max(&self) -> usize {
+        self.iter().map(|sink| sink.line_bytes_max()).min().unwrap_or(usize::MAX)
     }
 }
 

@@ -66,14 +66,15 @@ impl Taps {
         Ok(Taps { handle, glass, _running: running })
     }
 
-    /// Begins to read a pipe. Lines longer than `line_bytes_max` are given on in pieces.
-    pub fn tap(&self, pipe: OwnedFd, source: Source, sink: Arc<dyn Sink>, line_bytes_max: usize) -> Tap {
+    /// Begins to read a pipe.
+    pub fn tap(&self, pipe: OwnedFd, source: Source, sink: Arc<dyn Sink>) -> Tap {
         let stop = Arc::new(Notify::new());
         let (glass, stopped) = (Arc::clone(&self.glass), Arc::clone(&stop));
         let reading = self.handle.spawn(async move {
             let pipe_bytes = pipe::size(&pipe)?;
             let pipe = watched(pipe)?;
-            let reader = Reader { pipe, pipe_bytes, glass, source, sink, line_bytes_max };
+            let reader =
+                Reader { pipe, pipe_bytes, glass, source, line_bytes_max: sink.line_bytes_max(), sink };
             reader.run(&stopped).await
         });
         Tap { reading, stop }
@@ -149,7 +150,6 @@ impl Reader {
                 }
                 continue;
             }
-            drop(ready);
             look_again = LOOK_AGAIN_FIRST;
             let full = seen.full && !self.enlarged()?;
             let cut = Cut::of(&buffer, full, closed, self.line_bytes_max);

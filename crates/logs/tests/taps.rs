@@ -1,5 +1,7 @@
 //! Taps on real pipes: what is printed arrives, whatever happens to who reads it.
 
+#![expect(clippy::unwrap_used, reason = "the helpers of a test fail as tests do")]
+
 use rustix::io::write;
 use rustix::pipe::{PipeFlags, pipe_with};
 use std::io::Write;
@@ -51,6 +53,11 @@ impl Sink for Memory {
         self.changed.notify_all();
         Written::Now
     }
+
+    fn line_bytes_max(&self) -> usize {
+        // Whatever does not fit into a pipe is cut.
+        usize::MAX
+    }
 }
 
 fn end(tap: &mut Tap) {
@@ -62,7 +69,7 @@ fn end(tap: &mut Tap) {
 fn later_bytes_of_a_line_wake_the_tap() {
     let (taps, memory, (out, mut worker)) = (Taps::start().unwrap(), Arc::new(Memory::default()), pipe());
     let sink: Arc<dyn Sink> = Arc::<Memory>::clone(&memory);
-    let mut tap = taps.tap(out, source(0), sink, LINE_BYTES_MAX);
+    let mut tap = taps.tap(out, source(0), sink);
     for round in 0..200 {
         // Half a line has been seen when the whole one before it has come.
         write!(worker, "{round} whole\n{round} ha").unwrap();
@@ -82,7 +89,7 @@ fn later_bytes_of_a_line_wake_the_tap() {
 fn a_line_without_end_comes_in_pieces() {
     let (taps, memory, (out, mut worker)) = (Taps::start().unwrap(), Arc::new(Memory::default()), pipe());
     let sink: Arc<dyn Sink> = Arc::<Memory>::clone(&memory);
-    let mut tap = taps.tap(out, source(0), sink, 1024 * 1024 * 1024);
+    let mut tap = taps.tap(out, source(0), sink);
     // Far more than a pipe holds: if an unfinished line were left in it, this would wait for ever.
     // In one `write`, which waits for room many times and wakes nobody then.
     worker.write_all(&"ä€😀".repeat(300_000).into_bytes()).unwrap();
@@ -101,11 +108,15 @@ fn one_that_prints_without_end_does_not_starve_another() {
         fn take(&self, source: &Source, chunk: Chunk<'_>) -> Written {
             if source.instance == Some(1) { self.0.take(source, chunk) } else { Written::Now }
         }
+
+        fn line_bytes_max(&self) -> usize {
+            LINE_BYTES_MAX
+        }
     }
     let sink: Arc<dyn Sink> = Arc::new(Only(Arc::clone(&memory)));
     let ((loud_out, mut loud), (quiet_out, mut quiet)) = (pipe(), pipe());
-    let loud_tap = taps.tap(loud_out, source(0), Arc::clone(&sink), LINE_BYTES_MAX);
-    let _quiet_tap = taps.tap(quiet_out, source(1), sink, LINE_BYTES_MAX);
+    let loud_tap = taps.tap(loud_out, source(0), Arc::clone(&sink));
+    let _quiet_tap = taps.tap(quiet_out, source(1), sink);
     let shouting = std::thread::spawn(move || {
         let text = "x".repeat(99) + "\n";
         let text = text.repeat(2000);
@@ -138,6 +149,10 @@ impl Sink for Slow {
             Err(_gone) => Written::Now,
         }
     }
+
+    fn line_bytes_max(&self) -> usize {
+        LINE_BYTES_MAX
+    }
 }
 
 /// A small generator: the test is the same each time it runs.
@@ -154,8 +169,12 @@ fn a_tap_that_is_killed_at_any_moment_loses_no_line() {
     let (taps, memory, (out, mut worker)) = (Taps::start().unwrap(), Arc::new(Memory::default()), pipe());
     let (asked, questions) = std::sync::mpsc::channel();
     let sink = Arc::new(Slow { memory: Arc::clone(&memory), asked: Mutex::new(asked) });
-    let answering =
-        std::thread::spawn(move || while questions.recv().is_ok_and(|done| done.send(()).is_ok() || true) {});
+    let answering = std::thread::spawn(move || {
+        for done in questions {
+            // Whoever asked may have been killed.
+            let _gone = done.send(());
+        }
+    });
     let writing = std::thread::spawn(move || {
         let (mut state, mut text) = (7, Vec::new());
         for line in 0..LINES {
@@ -173,7 +192,7 @@ fn a_tap_that_is_killed_at_any_moment_loses_no_line() {
     loop {
         let seen = memory.chunks.lock().unwrap().len();
         let tap: Arc<dyn Sink> = Arc::<Slow>::clone(&sink);
-        let mut tap = taps.tap(out.try_clone().unwrap(), source(0), tap, 64 * 1024);
+        let mut tap = taps.tap(out.try_clone().unwrap(), source(0), tap);
         if writing.is_finished() {
             end(&mut tap);
             break;
@@ -221,13 +240,13 @@ fn a_tap_that_is_stopped_leaves_the_rest_for_the_next_and_repeats_nothing() {
     let sink = || -> Arc<dyn Sink> { Arc::<Memory>::clone(&memory) };
     for round in 0..50 {
         write!(worker, "{round} a\n{round} b").unwrap();
-        let tap = taps.tap(out.try_clone().unwrap(), source(0), sink(), LINE_BYTES_MAX);
+        let tap = taps.tap(out.try_clone().unwrap(), source(0), sink());
         memory.wait(|chunks| Memory::text(chunks).ends_with(&format!("{round} a\n")));
         runtime.block_on(tap.stop());
         writeln!(worker).unwrap();
     }
     drop(worker);
-    end(&mut taps.tap(out, source(0), sink(), LINE_BYTES_MAX));
+    end(&mut taps.tap(out, source(0), sink()));
     let expected: String = (0..50).map(|round| format!("{round} a\n{round} b\n")).collect();
     assert_eq!(Memory::text(&memory.wait(|_| true)), expected);
 }
@@ -248,7 +267,7 @@ fn what_was_printed_is_followed_across_rotation_and_compression() {
     let journal = Journal::open("shop", settings, Box::new(|_| ())).unwrap();
     let (taps, (out, mut worker)) = (Taps::start().unwrap(), pipe());
     let sink: Arc<dyn Sink> = Arc::<Journal>::clone(&journal);
-    let mut tap = taps.tap(out, source(0), sink, LINE_BYTES_MAX);
+    let mut tap = taps.tap(out, source(0), sink);
     let logs = || [(folder.path().to_owned(), Query::default())];
     let mut follower = Reader::new(logs()).unwrap().follow();
     let writing = std::thread::spawn(move || {
@@ -258,7 +277,7 @@ fn what_was_printed_is_followed_across_rotation_and_compression() {
     });
     let (mut texts, deadline) = (Vec::new(), Instant::now() + PATIENCE);
     while texts.len() < LINES && Instant::now() < deadline {
-        texts.extend(follower.next().unwrap().into_iter().map(|record| record.text));
+        texts.extend(follower.further().unwrap().into_iter().map(|record| record.text));
     }
     writing.join().unwrap();
     end(&mut tap);
@@ -293,7 +312,7 @@ fn binary_output_becomes_text() {
     let journal = Journal::open("shop", settings, Box::new(|_| ())).unwrap();
     let (taps, (out, worker)) = (Taps::start().unwrap(), pipe());
     let sink: Arc<dyn Sink> = Arc::<Journal>::clone(&journal);
-    let mut tap = taps.tap(out, source(0), sink, LINE_BYTES_MAX);
+    let mut tap = taps.tap(out, source(0), sink);
     let mut state = 3;
     for _ in 0..200 {
         let bytes: Vec<u8> = (0..1024).map(|_| random(&mut state).to_le_bytes()[0]).collect();

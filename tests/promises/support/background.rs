@@ -1,5 +1,6 @@
 //! The background instance of a user of its own: a home, a runtime directory, and the verbs typed by that user.
 
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -36,7 +37,7 @@ impl Background {
     }
 
     /// A variable of this user's shell.
-    pub(crate) fn env(mut self, name: &str, value: impl ToString) -> Background {
+    pub(crate) fn env(mut self, name: &str, value: impl Display) -> Background {
         self.environment.push((name.to_owned(), value.to_string()));
         self
     }

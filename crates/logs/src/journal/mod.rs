@@ -25,7 +25,7 @@ use crate::{Query, Record};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::oneshot;
@@ -37,6 +37,8 @@ const WAITING_MAX: usize = 4096;
 const WRITE_BYTES_MAX: usize = 1024 * 1024;
 /// A disk that takes longer is not waited for.
 const STALL: Duration = Duration::from_secs(2);
+/// So long nothing is dropped before it is said to be over: on a disk that is nearly full, short lines still fit.
+const CALM: Duration = Duration::from_secs(10);
 /// Buffers that are kept to be used again, and how large they may be.
 const SPARE_BUFFERS_MAX: usize = 4;
 const SPARE_BYTES_MAX: usize = 1024 * 1024;
@@ -111,6 +113,13 @@ struct Batch {
     done: oneshot::Sender<()>,
 }
 
+/// Why lines are dropped.
+struct Trouble {
+    reason: String,
+    /// When the last one was.
+    last: Instant,
+}
+
 /// What the journal and its thread both know.
 struct Shared {
     directory: PathBuf,
@@ -121,7 +130,8 @@ struct Shared {
     /// Dropped since somebody was told.
     dropped_now: AtomicU64,
     /// Why lines are dropped at present.
-    trouble: Mutex<Option<String>>,
+    trouble: Mutex<Option<Trouble>>,
+    calm: Duration,
     opened: Instant,
     /// Milliseconds after `opened` at which the thread began to write; 0 while it waits.
     writing_since: AtomicU64,
@@ -134,9 +144,13 @@ impl Journal {
     ///
     /// # Errors
     /// When no thread can be started.
-    pub fn open(app: &str, mut settings: JournalSettings, tell: Tell) -> io::Result<Arc<Journal>> {
+    pub fn open(app: &str, settings: JournalSettings, tell: Tell) -> io::Result<Arc<Journal>> {
+        let shared = Shared::new(settings.directory.clone(), tell, CALM);
+        Journal::with(app, settings, Arc::new(shared))
+    }
+
+    fn with(app: &str, mut settings: JournalSettings, shared: Arc<Shared>) -> io::Result<Arc<Journal>> {
         settings.line_bytes_max = settings.line_bytes_max.max(LINE_BYTES_MIN);
-        let shared = Arc::new(Shared::new(settings.directory.clone(), tell));
         let (queue, waiting) = sync_channel(WAITING_MAX);
         let writer = Writer::new(settings.clone());
         let (of_thread, app_of_thread) = (Arc::clone(&shared), app.to_owned());
@@ -163,7 +177,7 @@ impl Journal {
 
     /// Why lines are being dropped, if they are.
     pub fn trouble(&self) -> Option<String> {
-        self.shared.trouble().clone()
+        self.shared.trouble().as_ref().map(|trouble| trouble.reason.clone())
     }
 
     /// Writes what Stead itself has to say about the app.
@@ -208,6 +222,10 @@ impl std::fmt::Debug for Journal {
 }
 
 impl Sink for Journal {
+    fn line_bytes_max(&self) -> usize {
+        self.settings.line_bytes_max
+    }
+
     fn take(&self, source: &Source, chunk: Chunk<'_>) -> Written {
         if let Some(since) = self.shared.stalled() {
             let lines = chunk.lines().count() as u64;
@@ -231,7 +249,7 @@ impl Sink for Journal {
 }
 
 impl Shared {
-    fn new(directory: PathBuf, tell: Tell) -> Shared {
+    fn new(directory: PathBuf, tell: Tell, calm: Duration) -> Shared {
         Shared {
             directory,
             tell,
@@ -240,13 +258,14 @@ impl Shared {
             dropped_lines: AtomicU64::new(0),
             dropped_now: AtomicU64::new(0),
             trouble: Mutex::new(None),
+            calm,
             opened: Instant::now(),
             writing_since: AtomicU64::new(0),
             spare: Mutex::new(Vec::new()),
         }
     }
 
-    fn trouble(&self) -> std::sync::MutexGuard<'_, Option<String>> {
+    fn trouble(&self) -> std::sync::MutexGuard<'_, Option<Trouble>> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -262,17 +281,30 @@ impl Shared {
         (since != 0 && waited > STALL).then_some(waited)
     }
 
+    /// How long to wait for lines before it is looked whether trouble is over.
+    fn patience(&self) -> Option<Duration> {
+        self.trouble().as_ref().map(|trouble| self.calm.saturating_sub(trouble.last.elapsed()))
+    }
+
+    /// Trouble, if it seems to be over.
+    fn past_trouble(&self) -> Option<Trouble> {
+        self.trouble().take_if(|trouble| trouble.last.elapsed() >= self.calm)
+    }
+
     /// Counts lines that are lost; says so if they are the first.
     fn dropped(&self, lines: u64, reason: impl FnOnce() -> String) {
         self.dropped_lines.fetch_add(lines, Ordering::Relaxed);
         self.dropped_now.fetch_add(lines, Ordering::Relaxed);
+        let last = Instant::now();
         let mut trouble = self.trouble();
-        if trouble.is_none() {
-            let reason = reason();
-            *trouble = Some(reason.clone());
-            drop(trouble);
-            (self.tell)(Notice::Dropping { directory: self.directory.clone(), reason });
+        if let Some(trouble) = &mut *trouble {
+            trouble.last = last;
+            return;
         }
+        let reason = reason();
+        *trouble = Some(Trouble { reason: reason.clone(), last });
+        drop(trouble);
+        (self.tell)(Notice::Dropping { directory: self.directory.clone(), reason });
     }
 
     fn buffer(&self) -> Vec<u8> {
@@ -290,7 +322,19 @@ impl Shared {
 
 /// The journal's thread.
 fn write_all(waiting: &Receiver<Batch>, mut writer: Writer, shared: &Shared, app: &str) {
-    while let Ok(Batch { mut text, mut lines, done }) = waiting.recv() {
+    loop {
+        let next = match shared.patience() {
+            Some(patience) => waiting.recv_timeout(patience),
+            None => waiting.recv().map_err(RecvTimeoutError::from),
+        };
+        let Batch { mut text, mut lines, done } = match next {
+            Ok(batch) => batch,
+            Err(RecvTimeoutError::Timeout) => {
+                recovered(&mut writer, shared, app);
+                continue;
+            }
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
         let mut all_done = vec![done];
         while text.len() < WRITE_BYTES_MAX
             && let Ok(more) = waiting.try_recv()
@@ -321,7 +365,7 @@ fn write_all(waiting: &Receiver<Batch>, mut writer: Writer, shared: &Shared, app
 
 /// Says how many lines are missing, in the log itself as well, once there is room for that again.
 fn recovered(writer: &mut Writer, shared: &Shared, app: &str) {
-    let Some(reason) = shared.trouble().take() else { return };
+    let Some(Trouble { reason, .. }) = shared.past_trouble() else { return };
     let dropped_lines = shared.dropped_now.swap(0, Ordering::Relaxed);
     let source = Source { app: app.to_owned(), instance: None, stream: Stream::Err };
     let text = format!("{dropped_lines} lines are missing here: {reason}");
@@ -334,7 +378,7 @@ fn recovered(writer: &mut Writer, shared: &Shared, app: &str) {
         Err(_still) => {
             // Not over yet: the same trouble goes on, and nobody has to be told again.
             shared.dropped_now.fetch_add(dropped_lines, Ordering::Relaxed);
-            *shared.trouble() = Some(reason);
+            *shared.trouble() = Some(Trouble { reason, last: Instant::now() });
         }
     }
 }

@@ -19,7 +19,8 @@ fn settings(directory: &Path) -> JournalSettings {
 fn open(settings: JournalSettings) -> (Arc<Journal>, Receiver<Notice>) {
     let (told, notices) = mpsc::channel();
     let tell = Box::new(move |notice| told.send(notice).unwrap());
-    (Journal::open("shop", settings, tell).unwrap(), notices)
+    let shared = Shared::new(settings.directory.clone(), tell, Duration::from_millis(100));
+    (Journal::with("shop", settings, Arc::new(shared)).unwrap(), notices)
 }
 
 fn source(instance: u32) -> Source {

@@ -168,7 +168,7 @@ async fn follow(
 ) -> Result<ExitCode, Report> {
     let mut known = known.to_vec();
     loop {
-        let records = follower.next().map_err(|error| failed(&error))?;
+        let records = follower.further().map_err(|error| failed(&error))?;
         if records.is_empty() && arguments.apps.is_empty() {
             // A quiet second is a good time to look for new ones; one that cannot be asked now can be asked later.
             let places = Places::find(&arguments.target, directory).await;
@@ -179,7 +179,8 @@ async fn follow(
                 }
             }
         }
-        if !records.is_empty() && !print(&records, form, output) {
+        let is_read = if records.is_empty() { output.is_read() } else { print(&records, form, output) };
+        if !is_read {
             return Ok(ExitCode::Ok);
         }
     }

@@ -3,6 +3,7 @@
 //! A reader that is gone (`stead status | head -1`) is not an error worth telling anybody.
 
 use super::{ExitCode, Report};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io::{self, IsTerminal, Write};
 
 /// Columns when nobody can be asked.
@@ -58,6 +59,14 @@ impl Output {
     /// The same for what may have no end; says whether anybody still reads it.
     pub(super) fn stream(&mut self, text: &str) -> bool {
         self.data.write_all(text.as_bytes()).and_then(|()| self.data.flush()).is_ok()
+    }
+
+    /// Whether anybody still reads the data, as far as can be told without giving any.
+    pub(super) fn is_read(&self) -> bool {
+        let stdout = io::stdout();
+        let mut fds = [PollFd::new(&stdout, PollFlags::empty())];
+        let _ = poll(&mut fds, Some(&Timespec::default()));
+        !fds[0].revents().contains(PollFlags::ERR)
     }
 
     /// A line for people.

@@ -150,7 +150,7 @@ mod tests {
             });
             assert_eq!(chosen, expected.map(<[_]>::to_vec), "{words:?}");
         };
-        let (shop, old) = ("/var/lib/stead/logs/shop", "/home/old");
+        let (shop, old) = ("/var/lib/stead/logs/shop", "/srv/old");
         check(&[], Ok(&[(shop, None), (old, None)]));
         check(&["all"], Ok(&[(shop, None), (old, None)]));
         check(&["shop", "0"], Ok(&[(shop, None)]));

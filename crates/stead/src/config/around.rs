@@ -99,7 +99,7 @@ impl Around<'_> {
             cgroup: care.cgroup,
             hooks: care.hooks,
             health: care.health,
-            logs: self.logs(care.logs),
+            logs: self.logs(&care.logs),
             balancer: table.balancer,
         })
     }
@@ -122,7 +122,7 @@ impl Around<'_> {
         environment
     }
 
-    fn logs(&self, table: LogTable) -> LogSettings {
+    fn logs(&self, table: &LogTable) -> LogSettings {
         LogSettings {
             place: match table.place.as_str() {
                 "auto" => LogPlace::Auto,

@@ -89,9 +89,7 @@ impl AppTask {
             let source = Source { app, instance: Some(process.slot), stream };
             let Some(descriptor) = descriptor else { continue };
             let sink: Arc<dyn Sink> = Arc::clone(&self.outlet) as _;
-            let line_bytes_max = self.settings.logs.line_bytes_max;
-            let line_bytes_max = usize::try_from(line_bytes_max).unwrap_or(usize::MAX);
-            process.taps.push(self.shared.taps.tap(descriptor, source, sink, line_bytes_max));
+            process.taps.push(self.shared.taps.tap(descriptor, source, sink));
         }
         self.shared.children.claim(process.child.id, self.inbox.clone(), worker);
         if let Some((channel, serialization, from)) = channel {

@@ -27,6 +27,7 @@ use super::renew::{How, Renewal};
 use super::resume;
 use super::settings::{Shown, for_supervisor};
 use super::shared::Shared;
+use super::successor::Handed;
 use super::worker::{Link, Worker};
 use crate::config::AppSettings;
 
@@ -212,9 +213,14 @@ impl AppTask {
             Message::Reset => self.reset(),
             Message::LastLines { worker, lines } => self.ends.add_lines(worker, lines),
             Message::Flush { answer } => {
-                drop(answer.send(self.outlet.flush().map_err(|error| error.to_string())))
+                drop(answer.send(self.outlet.flush().map_err(|error| error.to_string())));
             }
-            Message::Scale(instances) => self.scale(instances),
+            Message::Scale { instances, answer } => {
+                self.scale(instances);
+                self.save();
+                // Whoever asked may have gone.
+                let _unheard = answer.send(());
+            }
             Message::Begin => self.begin(),
             Message::Wait(reasons) => self.say(&format!("waits: {reasons}")),
             Message::Retire => {
@@ -423,8 +429,9 @@ impl AppTask {
         self.drop_hooks();
         // The last that workers said to this process.
         while let Ok(message) = messages.try_recv() {
-            if let Message::Node { worker, received } = message {
-                self.hear_node(worker, received);
+            match message {
+                Message::Node { worker, received } => self.hear_node(worker, received),
+                message => self.pass_on_connection(message),
             }
         }
         self.save();
@@ -434,7 +441,19 @@ impl AppTask {
         // Nobody waits if the keeper has given up meanwhile.
         let _unheard = done.send(());
         // The pools go on until this process ends; what they tell is the successor's business now.
-        while messages.recv().await.is_some() {}
+        while let Some(message) = messages.recv().await {
+            self.pass_on_connection(message);
+        }
+    }
+
+    /// What the daemon before this one still asks for is asked of the next one.
+    fn pass_on_connection(&self, message: Message) {
+        if let (Message::Connect { worker, key, connection }, Some(way)) =
+            (message, self.shared.successor.get())
+        {
+            // A successor that is gone leaves the connection closed, which its other side notices.
+            drop(way.send(Handed::Connect { app: self.id, worker, key, connection }));
+        }
     }
 
     fn stop(&mut self, now: bool) {

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use rustix::fs::{FlockOperation, flock};
@@ -185,6 +185,7 @@ async fn prepare(purpose: &Purpose, keeper: &Keeper, welcome: Welcome) -> Result
         stopping: AtomicBool::new(false),
         failure: Mutex::default(),
         upgrade: Mutex::default(),
+        predecessor: Mutex::default(),
         successor: Successor::default(),
     };
     if !lost.is_empty() {
@@ -330,7 +331,8 @@ fn begin_with(shared: &Arc<Shared>, begin: Beginning) {
             match peer {
                 Some(peer) => {
                     say(&format!("version {} has taken over", env!("CARGO_PKG_VERSION")));
-                    tokio::spawn(relief::take_in(Arc::clone(shared), peer));
+                    let taking = tokio::spawn(relief::take_in(Arc::clone(shared), peer));
+                    shared.predecessor.lock().unwrap_or_else(PoisonError::into_inner).replace(taking);
                 }
                 None => say(&format!("the daemon died and was started again; {workers} workers go on")),
             }

@@ -39,8 +39,8 @@ pub(super) enum Message {
     Renew(Renewal),
     /// It was evaluated.
     Renewed(Renewed),
-    /// Another number of workers.
-    Scale(u32),
+    /// Another number of workers; answered when that can no longer be forgotten.
+    Scale { instances: u32, answer: oneshot::Sender<()> },
     /// Everything that it needs is there: begin.
     Begin,
     /// What it needs is not there yet, in words.

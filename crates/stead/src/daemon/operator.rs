@@ -149,7 +149,7 @@ impl Operator for Desk {
                 format!("more than {most} instances are not supported"),
             ));
         }
-        self.put(&self.app(app)?, Message::Scale(instances))
+        self.ask(app, |answer| Message::Scale { instances, answer }).await
     }
 
     async fn stop(&self, request: StopRequest) -> Result<(), Refusal> {

@@ -26,6 +26,7 @@ const LAST_LINES: usize = 20;
 pub(super) struct Outlet {
     console: Option<Arc<Console>>,
     journal: Option<Arc<Journal>>,
+    line_bytes_max: usize,
 }
 
 /// A worker that ended as it should not.
@@ -49,7 +50,8 @@ impl Outlet {
             journal.map_err(failed).ok()
         });
         let console = (!background).then(|| Arc::clone(console));
-        Arc::new(Self { console, journal })
+        let line_bytes_max = usize::try_from(settings.logs.line_bytes_max).unwrap_or(usize::MAX);
+        Arc::new(Self { console, journal, line_bytes_max })
     }
 
     /// What Stead says about the app, among what the app says itself.
@@ -78,9 +80,10 @@ impl Outlet {
         let lines = self.last_lines(crash.slot);
         if let Some(directory) = self.directory() {
             let how = crash.exit.to_string();
-            let report = CrashReport::new(&crash.app, crash.slot, crash.pid, &how, crash.uptime);
+            let report = CrashReport::new(&crash.app, crash.slot, crash.pid, &how);
             let used = crash.exit.rusage;
             let report = CrashReport {
+                uptime_seconds: crash.uptime.as_secs_f64(),
                 code: crash.exit.code,
                 signal: crash.exit.signal,
                 memory_bytes_peak: used.map(|used| used.memory_bytes_max),
@@ -96,6 +99,10 @@ impl Outlet {
 }
 
 impl Sink for Outlet {
+    fn line_bytes_max(&self) -> usize {
+        self.line_bytes_max
+    }
+
     fn take(&self, source: &Source, chunk: Chunk<'_>) -> Written {
         if let Some(console) = &self.console {
             chunk.lines().for_each(|(line, _)| console.line(source, line));

@@ -10,7 +10,7 @@
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use stead_balancer::Moved;
@@ -21,7 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::message::Message;
 use super::shared::Shared;
 use super::state;
-use super::successor::{self, Handed};
+use super::successor::{self, Handed, Way};
 use crate::cli::{self, ExitCode, Report};
 
 /// Steps that may wait for a slow reader.
@@ -76,10 +76,11 @@ pub(super) async fn hand_over(shared: &Arc<Shared>, socket: OwnedFd) {
     note(shared, "the new version is up and takes over");
     shared.folder.leave();
     let Ok((sender, mut receiver)) = peer(socket) else { return };
-    let queue = shared.successor.begin(sender);
+    let way = shared.successor.begin(sender);
     let (moves, moved) = mpsc::unbounded_channel();
     shared.lanes.retire(&moves);
-    tokio::spawn(pass_on(moved, queue));
+    let (nothing_left, ended) = oneshot::channel();
+    let passing = tokio::spawn(pass_on(moved, way.clone(), ended));
     let mut leaving = Vec::new();
     for app in shared.registry.all() {
         let (done, left) = oneshot::channel();
@@ -95,6 +96,10 @@ pub(super) async fn hand_over(shared: &Arc<Shared>, socket: OwnedFd) {
         tell(shared, Progress::Done { apps: Vec::new() });
     }
     finish(shared).await;
+    // Clients that have left the lanes may still be on their way to the successor.
+    let _unheard = nothing_left.send(());
+    drop(passing.await);
+    way.flush().await;
 }
 
 /// What was begun here ends here, within the grace period.
@@ -105,12 +110,24 @@ async fn finish(shared: &Shared) {
         // What does not end then is ended with this process.
         drop(tokio::time::timeout(CUT_WAIT, shared.lanes.idle()).await);
     }
+    // The one before this one may still pass on clients, which then go on to the next.
+    let predecessor = shared.predecessor.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(predecessor) = predecessor {
+        drop(tokio::time::timeout(grace, predecessor).await);
+    }
 }
 
-async fn pass_on(mut moved: mpsc::UnboundedReceiver<Moved>, queue: mpsc::UnboundedSender<Handed>) {
-    while let Some(moved) = moved.recv().await {
+async fn pass_on(mut moved: mpsc::UnboundedReceiver<Moved>, way: Way, mut ended: oneshot::Receiver<()>) {
+    loop {
+        let next = tokio::select! {
+            biased;
+            next = moved.recv() => next,
+            // Nobody is left who could leave.
+            _ = &mut ended => return,
+        };
+        let Some(moved) = next else { return };
         // A successor that is gone cannot be given anything; the client sees its connection close.
-        drop(queue.send(Handed::Client(moved)));
+        drop(way.send(Handed::Client(moved)));
     }
 }
 
@@ -119,8 +136,12 @@ pub(super) async fn take_in(shared: Arc<Shared>, socket: OwnedFd) {
     let Ok((sender, receiver)) = peer(socket) else { return };
     say_serving(sender).await;
     let received = successor::receive(receiver, |handed| match handed {
-        // A listener that has been closed since has no clients either.
-        Handed::Client(moved) => drop(shared.lanes.adopt(moved)),
+        Handed::Client(moved) => {
+            // Not served here any more: the next one is on duty already. A listener that is closed has no clients either.
+            if let (Err(moved), Some(way)) = (shared.lanes.adopt(moved), shared.successor.get()) {
+                drop(way.send(Handed::Client(moved)));
+            }
+        }
         Handed::Connect { app, worker, key, connection } => {
             if let Some(app) = shared.registry.by_id(app) {
                 // An app that ends at this moment connects nobody.

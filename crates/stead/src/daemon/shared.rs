@@ -11,6 +11,7 @@ use stead_process::keeper::Keeper;
 use stead_supervisor::App;
 use stead_supervisor::fleet::Input;
 use tokio::sync::{broadcast, mpsc};
+use tokio::task::JoinHandle;
 
 use super::app::{self, AppTask, Parts};
 use super::children::Children;
@@ -44,6 +45,8 @@ pub(super) struct Shared {
     pub(super) registry: Registry,
     pub(super) convoy: Convoy,
     pub(super) upgrade: Mutex<Option<mpsc::Sender<Progress>>>,
+    /// Takes in what the daemon before this one passes on, until that has left.
+    pub(super) predecessor: Mutex<Option<JoinHandle<()>>>,
     /// Set once another daemon has taken over.
     pub(super) successor: Successor,
     /// It goes on when nothing runs, and has no terminal.

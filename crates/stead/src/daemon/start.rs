@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use stead_control::{Definition, Home, Progress, Refusal, RefusalKind, SavedApp, StartAnswer, StartRequest};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::definition::{self, Origin};
 use super::message::Message;
@@ -41,7 +41,13 @@ pub(super) async fn start(shared: &Arc<Shared>, request: StartRequest) -> Result
                 shared.add_app(settings, &origin, stopped).map_err(|error| refused(&error))?;
                 answer.started.push(name);
             }
-            Some(app) => start_known(shared, &app, &definition, &request, &mut answer).await?,
+            Some(app) => match start_known(shared, &app, &definition, &request).await? {
+                Known::Started => answer.started.push(name),
+                Known::Runs { differently } => {
+                    answer.differing.extend(differently.then(|| name.clone()));
+                    answer.already.push(name);
+                }
+            },
         }
     }
     Ok(answer)
@@ -63,10 +69,18 @@ pub(super) async fn resurrect(shared: Arc<Shared>) {
             say(Some(&name), &format!("not brought back: {}", refusal.message));
         }
         if let (Some(instances), Some(app)) = (instances, shared.registry.find(&name)) {
+            let (answer, scaled) = oneshot::channel();
             // An app that ends at this moment needs no workers.
-            drop(app.inbox.send(Message::Scale(instances)));
+            drop(app.inbox.send(Message::Scale { instances, answer }));
+            drop(scaled.await);
         }
     }
+}
+
+/// What becomes of an app that is there already.
+enum Known {
+    Started,
+    Runs { differently: bool },
 }
 
 async fn start_known(
@@ -74,23 +88,18 @@ async fn start_known(
     app: &AppHandle,
     definition: &Arc<Definition>,
     request: &StartRequest,
-    answer: &mut StartAnswer,
-) -> Result<(), Refusal> {
-    let differs = !means_the_same(&app.definition, definition);
-    if request.redefine || app.rests {
+) -> Result<Known, Refusal> {
+    let anew = request.redefine || app.rests;
+    if anew {
         shared.registry.redefine(app.id, definition);
         // An app that ends at this moment cannot be defined anew.
         drop(app.inbox.send(Message::Redefine(Arc::clone(definition))));
-    } else if differs {
-        answer.differing.push(app.name.clone());
     }
     if !app.rests || request.stopped {
-        answer.already.push(app.name.clone());
-        return Ok(());
+        let differently = !anew && !means_the_same(&app.definition, definition);
+        return Ok(Known::Runs { differently });
     }
-    again(app).await?;
-    answer.started.push(app.name.clone());
-    Ok(())
+    again(app).await.map(|()| Known::Started)
 }
 
 /// Starts an app that rests; one that runs has what failed of it tried again at once.

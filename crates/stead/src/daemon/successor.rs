@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use stead_balancer::Moved;
 use stead_process::keeper::{PeerReceiver, PeerSender};
 use stead_supervisor::WorkerId;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 /// Something that is passed on.
 pub(super) enum Handed {
@@ -18,6 +18,13 @@ pub(super) enum Handed {
     Client(Moved),
     /// A connection for the worker behind this key.
     Connect { app: u32, worker: WorkerId, key: String, connection: OwnedFd },
+}
+
+/// What waits to be passed on.
+enum Waiting {
+    Handed(Handed),
+    /// Answered when everything before it is on its way.
+    Flush(oneshot::Sender<()>),
 }
 
 /// The same on its way; the descriptor travels beside it.
@@ -32,18 +39,27 @@ enum Message {
 pub(super) struct Successor(Arc<OnceLock<Way>>);
 
 /// Where what is passed on waits to be sent.
-pub(super) struct Way(mpsc::UnboundedSender<Handed>);
+#[derive(Clone)]
+pub(super) struct Way(mpsc::UnboundedSender<Waiting>);
 
 impl Successor {
     pub(super) fn get(&self) -> Option<&Way> {
         self.0.get()
     }
 
-    /// From now on everything goes to the successor behind `sender`. The task ends when nothing can come any more.
-    pub(super) fn begin(&self, mut sender: PeerSender) -> mpsc::UnboundedSender<Handed> {
+    /// From now on everything goes to the successor behind `sender`.
+    pub(super) fn begin(&self, mut sender: PeerSender) -> Way {
         let (queue, mut waiting) = mpsc::unbounded_channel();
         tokio::spawn(async move {
-            while let Some(handed) = waiting.recv().await {
+            while let Some(next) = waiting.recv().await {
+                let handed = match next {
+                    Waiting::Handed(handed) => handed,
+                    Waiting::Flush(done) => {
+                        // Whoever waited may have given up.
+                        let _unheard = done.send(());
+                        continue;
+                    }
+                };
                 let (message, descriptor) = split(handed);
                 let body = serde_json::to_vec(&message).unwrap_or_default();
                 if sender.send(&body, vec![descriptor]).await.is_err() {
@@ -52,15 +68,24 @@ impl Successor {
                 }
             }
         });
+        let way = Way(queue);
         // Relieved once; a second time would be the keeper's mistake and changes nothing.
-        let _already = self.0.set(Way(queue.clone()));
-        queue
+        let _already = self.0.set(way.clone());
+        way
     }
 }
 
 impl Way {
     pub(super) fn send(&self, handed: Handed) -> io::Result<()> {
-        self.0.send(handed).map_err(|_| io::ErrorKind::BrokenPipe.into())
+        self.0.send(Waiting::Handed(handed)).map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+
+    /// Waits until everything so far is on its way.
+    pub(super) async fn flush(&self) {
+        let (done, flushed) = oneshot::channel();
+        // A successor that is gone gets nothing more.
+        drop(self.0.send(Waiting::Flush(done)));
+        drop(flushed.await);
     }
 }
 

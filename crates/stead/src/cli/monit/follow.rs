@@ -73,7 +73,7 @@ fn read(place: &Place, inputs: &mpsc::Sender<(String, Input)>, over: &AtomicBool
             return Ok(());
         }
         let mut follower = reader.follow();
-        while !over.load(Ordering::Relaxed) && all(follower.next()?) {}
+        while !over.load(Ordering::Relaxed) && all(follower.further()?) {}
         Ok(())
     });
     if let Err(error) = result {

@@ -20,8 +20,8 @@ fn the_definitions_are_consistent() {
 fn every_verb_explains_itself() {
     insta::assert_snapshot!("help", help("stead --help"));
     let verbs = [
-        "run", "start", "stop", "restart", "reload", "delete", "scale", "list", "show", "signal", "send",
-        "env", "save", "upgrade", "kill",
+        "run", "start", "stop", "restart", "reload", "delete", "scale", "list", "show", "logs", "signal",
+        "send", "env", "save", "upgrade", "kill",
     ];
     for verb in verbs {
         insta::assert_snapshot!(format!("help_{verb}"), help(&format!("stead {verb} --help")));
