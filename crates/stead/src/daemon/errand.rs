@@ -16,6 +16,8 @@ use crate::config::AppSettings;
 
 /// How soon after a command has ended all it had printed is read.
 const OUTPUT_FOLLOWS: Duration = Duration::from_secs(1);
+/// A longer line is read in pieces.
+const LINE_READ_BYTES_MAX: usize = 64 * 1024;
 /// Of its last line, for an error message.
 const LINE_BYTES_MAX: usize = 300;
 
@@ -64,8 +66,7 @@ impl Errand {
             None => Arc::clone(&last) as _,
         };
         let source = Source { app: self.settings.name.clone(), instance: None, stream: Stream::Out };
-        let line_bytes_max = usize::try_from(self.settings.logs.line_bytes_max).unwrap_or(usize::MAX);
-        let mut tap = self.shared.taps.tap(reader.into(), source, sink, line_bytes_max);
+        let mut tap = self.shared.taps.tap(reader.into(), source, sink);
         let exit = self.ended(child);
         let exit = tokio::time::timeout(self.timeout, exit).await;
         drop(leash);
@@ -138,5 +139,9 @@ impl Sink for LastLine {
             *self.0.lock().unwrap_or_else(PoisonError::into_inner) = line;
         }
         Written::Now
+    }
+
+    fn line_bytes_max(&self) -> usize {
+        LINE_READ_BYTES_MAX
     }
 }
