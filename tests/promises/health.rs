@@ -4,8 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::support::load::{assert_nothing_failed, gets, without_keep_alive};
+use crate::support::processes::kill;
 use crate::support::stead::Plan;
-use crate::support::{Load, Stead, alone, get, node};
+use crate::support::{Load, Stead, alone, fixture, get, node};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -109,4 +110,46 @@ fn worker_that_takes_connections_is_well() {
     for pid in stead.status().ready_pids() {
         wait_health(&stead, pid, true);
     }
+}
+
+#[test]
+fn checks_go_on_when_the_daemon_has_died_and_who_is_ill_stays_ill() {
+    let _turn = alone();
+    let stead = plan().set("health", "{ http = \"/health\" }").set("health_replace_after", "60s").start();
+    let pids = stead.status().ready_pids();
+    make_ill(stead.path(), pids[0]);
+    wait_health(&stead, pids[0], false);
+    let before = stead.status();
+    kill(before.daemon_pid());
+    stead.wait_status("another daemon knows who is ill", LIMIT, |status| {
+        let ill = |pid| status.workers().iter().find(|worker| worker.pid == pid).map(|worker| worker.healthy);
+        status.daemon_pid() != before.daemon_pid()
+            && ill(pids[0]) == Some(Some(false))
+            && ill(pids[1]) == Some(Some(true))
+    });
+    assert_eq!(get(stead.port, "/").text().trim(), pids[1].to_string());
+    make_well(stead.path(), pids[0]);
+    wait_health(&stead, pids[0], true);
+    assert_eq!(stead.wait_complete().ready_pids(), pids);
+}
+
+#[test]
+fn program_that_falls_silent_after_it_was_ready_is_found_ill() {
+    let _turn = alone();
+    let program = Stead::plan([format!("python3 {}", fixture("python/watchdog.py"))]);
+    let ill = program.directory().to_owned();
+    let stead = program
+        .listen()
+        .env("ILL_DIRECTORY", ill.display())
+        .set("health", "\"watchdog\"")
+        .set("health_interval", "500ms")
+        .set("health_failures_max", "2")
+        .set("health_replace_after", "60s")
+        .start();
+    let pid = stead.status().ready_pids()[0];
+    wait_health(&stead, pid, true);
+    make_ill(stead.path(), pid);
+    wait_health(&stead, pid, false);
+    make_well(stead.path(), pid);
+    wait_health(&stead, pid, true);
 }

@@ -77,12 +77,11 @@ fn reload_fails_if_what_comes_before_fails_and_nothing_is_touched() {
 #[test]
 fn hook_that_takes_too_long_is_killed_with_all_it_has_started() {
     let _turn = alone();
-    let stead = Stead::script(node("hello.js"))
+    let mut stead = Stead::script(node("hello.js"))
         .set("before_start", "\"sleep 1000 & sleep 1000\"")
         .set("hook_timeout", "500ms")
         .launch();
-    let mut stead = stead;
     let status = stead.wait_exit(LIMIT);
     assert!(!status.success(), "{status:?}");
-    eventually("nothing is left", LIMIT, || stead.processes().is_empty().then_some(()));
+    stead.assert_nothing_left();
 }

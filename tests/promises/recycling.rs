@@ -53,11 +53,14 @@ fn workers_that_have_answered_enough_are_replaced_one_at_a_time() {
 fn what_a_worker_uses_is_shown_with_all_its_processes() {
     let _turn = alone();
     // A shell that waits for a busy child and a large one.
-    let stead = Stead::plan(["sh", "-c", "sh -c 'while :; do :; done' & node -e 'let a = Buffer.alloc(100 * 1024 * 1024, 1); setInterval(() => a, 1000)' & wait"])
-        .set("ready_timeout", "1s")
-        .set("grace", "100ms")
-        .set("terminate_after", "100ms")
-        .start();
+    let large = "let a = Buffer.alloc(100 * 1024 * 1024, 1); setInterval(() => a, 1000)";
+    let plan = Stead::plan(["sh family.sh"]);
+    std::fs::write(
+        plan.directory().join("family.sh"),
+        format!("sh -c 'while :; do :; done' &\nnode -e '{large}' &\nwait\n"),
+    )
+    .expect("there is room for a file");
+    let stead = plan.set("ready_timeout", "1s").set("grace", "100ms").set("terminate_after", "100ms").start();
     stead.wait_status("its use is measured", LIMIT, |status| {
         let worker = &status.workers()[0];
         worker.cpu_percent > 30 && worker.memory_bytes > 100 << 20

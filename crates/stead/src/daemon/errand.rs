@@ -16,6 +16,8 @@ use crate::config::AppSettings;
 
 /// How soon after a command has ended all it had printed is read.
 const OUTPUT_FOLLOWS: Duration = Duration::from_secs(1);
+/// A longer line is read in pieces.
+const LINE_READ_BYTES_MAX: usize = 64 * 1024;
 /// Of its last line, for an error message.
 const LINE_BYTES_MAX: usize = 300;
 
@@ -141,5 +143,9 @@ impl Sink for LastLine {
             *self.0.lock().unwrap_or_else(PoisonError::into_inner) = line;
         }
         Written::Now
+    }
+
+    fn line_bytes_max(&self) -> usize {
+        LINE_READ_BYTES_MAX
     }
 }
