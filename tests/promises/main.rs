@@ -31,6 +31,7 @@ mod other_programs;
 mod poison;
 mod recycling;
 mod reload_broken_code;
+mod reload_by_itself;
 mod reload_under_load;
 mod upgrade;
 mod websocket_and_sse;

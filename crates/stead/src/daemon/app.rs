@@ -29,6 +29,7 @@ use super::resume;
 use super::settings::{Shown, for_supervisor};
 use super::shared::Shared;
 use super::successor::Handed;
+use super::watch::Watching;
 use super::worker::{Link, Worker};
 use crate::config::AppSettings;
 
@@ -77,6 +78,8 @@ pub(super) struct AppTask {
     pub(super) rate: history::Rate,
     /// Reloads it by the clock.
     pub(super) schedule: Option<Schedule>,
+    /// Reloads it when files change.
+    pub(super) watching: Option<Watching>,
     pub(super) hooks: Hooks,
     /// Something that the next daemon has to know has changed.
     changed: bool,
@@ -161,6 +164,7 @@ impl AppTask {
             ends: history::Exits::default(),
             rate: history::Rate::default(),
             schedule: None,
+            watching: None,
             hooks: Hooks::new(shown.was_ready),
             changed: true,
         }
@@ -327,10 +331,13 @@ impl AppTask {
         {
             self.say("changes of addresses, modes and limits of requests take effect with the next start");
         }
-        let same_clock = self.settings.cron_restart == settings.cron_restart;
+        let old = Arc::clone(&self.settings);
         self.settings = Arc::new(settings);
-        if !same_clock && !self.rests {
+        if old.cron_restart != self.settings.cron_restart && !self.rests {
             self.follow_clock();
+        }
+        if old.watch != self.settings.watch && !self.rests {
+            self.watch();
         }
         let config = for_supervisor(&self.settings, self.shown);
         self.input(Input::Reconfigure(config));
@@ -482,6 +489,7 @@ impl AppTask {
         self.rests = true;
         self.started = None;
         self.schedule = None;
+        self.watching = None;
         self.shared.registry.set_rests(self.id, true);
     }
 }

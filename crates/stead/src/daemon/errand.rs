@@ -132,10 +132,6 @@ impl LastLine {
 }
 
 impl Sink for LastLine {
-    fn line_bytes_max(&self) -> usize {
-        LINE_BYTES_MAX
-    }
-
     fn take(&self, _source: &Source, chunk: Chunk<'_>) -> Written {
         let lines = chunk.lines().map(|(line, _)| line.trim_ascii());
         if let Some(line) = lines.filter(|line| !line.is_empty()).last() {

@@ -171,6 +171,7 @@ impl AppTask {
 
     fn begin_now(&mut self) {
         self.follow_clock();
+        self.watch();
         self.waits = false;
         self.started.get_or_insert_with(std::time::SystemTime::now);
         if !self.settings.program.is_node {

@@ -17,7 +17,7 @@
 //! | `ports.rs` | public listeners, the pool behind each, and which worker serves which |
 //! | `probe.rs`, `notify.rs` | finds out when a program that does not speak Node's protocol is ready |
 //! | `outlet.rs`, `console.rs` | what workers print, and what Stead says about them |
-//! | `cron.rs` | reloads by the clock |
+//! | `cron.rs`, `watch.rs` | reloads by the clock, and when files change |
 //! | `history.rs` | what is remembered of an app: ends of processes, how busy it was |
 //! | `care.rs`, `sample.rs`, `recycle.rs` | what workers use, and when one has served its time |
 //! | `health.rs`, `hooks.rs`, `errand.rs` | health checks, and the commands the user wants to be run |
@@ -65,6 +65,7 @@ mod state;
 mod status;
 mod successor;
 mod traffic;
+mod watch;
 mod worker;
 
 pub use folder::remove_remains;

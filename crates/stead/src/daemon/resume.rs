@@ -148,6 +148,7 @@ impl Shared {
         task.answer_unstarted();
         if !task.rests && !task.waits {
             task.follow_clock();
+            task.watch();
         }
         held.release(&self.keeper);
         tokio::spawn(app::run(task, messages));
