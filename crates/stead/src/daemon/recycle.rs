@@ -61,9 +61,9 @@ fn mix(number: u64) -> u64 {
 mod tests {
     use super::*;
 
-    fn check(settings: RecycleSettings, life: Life, expected: Option<Recycle>) {
+    fn check(settings: &RecycleSettings, life: Life, expected: Option<Recycle>) {
         for worker in 0..1000 {
-            assert_eq!(due(&settings, "shop", worker, life), expected, "{settings:?} {life:?} {worker}");
+            assert_eq!(due(settings, "shop", worker, life), expected, "{settings:?} {life:?} {worker}");
         }
     }
 
@@ -73,19 +73,19 @@ mod tests {
     fn limits_are_kept_with_a_tenth_more_or_less() {
         let secs = Duration::from_secs;
         let old = Life { memory_bytes: Some(u64::MAX), age: secs(1_000_000), requests: u64::MAX };
-        check(OFF, old, None);
+        check(&OFF, old, None);
         let memory = RecycleSettings { memory_bytes: Some(1000), ..OFF };
         let life = |memory_bytes| Life { memory_bytes, age: secs(60), requests: 0 };
-        check(memory.clone(), life(Some(1101)), Some(Recycle::Memory));
-        check(memory.clone(), life(Some(899)), None);
-        check(memory.clone(), life(None), None);
-        check(memory, Life { memory_bytes: Some(5000), age: secs(2), requests: 0 }, None);
+        check(&memory, life(Some(1101)), Some(Recycle::Memory));
+        check(&memory, life(Some(899)), None);
+        check(&memory, life(None), None);
+        check(&memory, Life { memory_bytes: Some(5000), age: secs(2), requests: 0 }, None);
         let age = RecycleSettings { age: Some(secs(100)), ..OFF };
-        check(age.clone(), Life { age: secs(111), ..Life::default() }, Some(Recycle::Age));
-        check(age, Life { age: secs(89), ..Life::default() }, None);
+        check(&age, Life { age: secs(111), ..Life::default() }, Some(Recycle::Age));
+        check(&age, Life { age: secs(89), ..Life::default() }, None);
         let requests = RecycleSettings { requests: Some(1000), ..OFF };
-        check(requests.clone(), Life { requests: 1101, ..Life::default() }, Some(Recycle::Requests));
-        check(requests, Life { requests: 899, ..Life::default() }, None);
+        check(&requests, Life { requests: 1101, ..Life::default() }, Some(Recycle::Requests));
+        check(&requests, Life { requests: 899, ..Life::default() }, None);
     }
 
     #[test]
