@@ -9,8 +9,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use stead_control::{Definition, Text};
 
-use crate::cli::{self, Report};
-use crate::config::{self, Group, Settings};
+use crate::cli::{self, ExitCode, Report};
+use crate::config::{self, AppSettings, Group, Settings};
 
 /// Where an app comes from.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -46,6 +46,27 @@ pub(super) fn evaluate(definition: &Definition) -> Result<Settings, Report> {
     let environment = definition.environment.iter().cloned();
     let environment = environment.map(|(name, value)| (name.into_os_string(), value.into_os_string()));
     let arguments = cli::parse_run(&words)?;
-    config::load_from(&arguments, definition.directory.as_path(), &environment.collect())
-        .map_err(|error| Report::from(&error))
+    let settings = config::load_from(&arguments, definition.directory.as_path(), &environment.collect())
+        .map_err(|error| Report::from(&error))?;
+    settings.apps.iter().try_for_each(refuse_control_groups)?;
+    Ok(settings)
+}
+
+/// Limits that are asked for and not kept would be worse than none.
+fn refuse_control_groups(app: &AppSettings) -> Result<(), Report> {
+    let asked = [
+        ("memory_max", app.cgroup.memory_bytes_max.is_some()),
+        ("cpu_max", app.cgroup.cpu_max.is_some()),
+        ("tasks_max", app.cgroup.tasks_max.is_some()),
+    ];
+    match asked.iter().find(|(_, asked)| *asked) {
+        None => Ok(()),
+        Some((key, _)) => {
+            let report = Report::new(ExitCode::Usage, format!("app `{}` asks for `{key}`", app.name));
+            Err(report.cause("this version cannot put workers into control groups").hint(
+                "`recycle_memory` replaces workers that grow, `limits` sets what the kernel grants a process, and a service \
+                 manager can limit all of Stead (`MemoryMax=` in its unit)",
+            ))
+        }
+    }
 }
