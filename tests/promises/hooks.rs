@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::support::background::Background;
 use crate::support::ports::free_port;
+use crate::support::processes::{children, kill};
 use crate::support::{Stead, alone, eventually, node};
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -84,4 +85,17 @@ fn hook_that_takes_too_long_is_killed_with_all_it_has_started() {
     let status = stead.wait_exit(LIMIT);
     assert!(!status.success(), "{status:?}");
     stead.assert_nothing_left();
+}
+
+#[test]
+fn start_goes_on_when_the_daemon_dies_while_it_is_prepared() {
+    let _turn = alone();
+    let plan = Stead::script(node("hello.js")).set("before_start", "\"echo . >> tries; sleep 1\"");
+    let tries = plan.directory().join("tries");
+    let stead = plan.launch();
+    wait_lines(&tries, 1);
+    let daemon = children(stead.pid()).into_iter().find(|child| child.command.contains(" daemon "));
+    kill(daemon.expect("there is a daemon").pid);
+    stead.wait_complete();
+    assert_eq!(lines(&tries), 2, "it was prepared anew");
 }

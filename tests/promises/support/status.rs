@@ -17,9 +17,6 @@ pub(crate) struct Worker {
     pub(crate) restarts: u64,
     /// What its health check last came to.
     pub(crate) healthy: Option<bool>,
-    /// In hundredths of a processor.
-    pub(crate) cpu_percent: u64,
-    pub(crate) memory_bytes: u64,
 }
 
 impl Status {
@@ -111,6 +108,12 @@ impl Status {
         self.workers().into_iter().filter(|worker| worker.state == "ready").map(|worker| worker.pid).collect()
     }
 
+    /// What the first app uses: processors, and bytes of memory.
+    pub(crate) fn used(&self) -> (f64, u64) {
+        let app = self.app();
+        (app["cpu"].as_f64().unwrap_or_default(), app["memory_bytes"].as_u64().unwrap_or_default())
+    }
+
     fn apps(&self) -> &[Value] {
         self.0["apps"].as_array().map(Vec::as_slice).unwrap_or_default()
     }
@@ -133,7 +136,5 @@ fn worker(value: &Value) -> Worker {
         state: value["state"].as_str().unwrap_or("").to_owned(),
         restarts: number("restarts"),
         healthy: value["healthy"].as_bool(),
-        cpu_percent: (value["cpu"].as_f64().unwrap_or(0.0) * 100.0) as u64,
-        memory_bytes: number("memory_bytes"),
     }
 }

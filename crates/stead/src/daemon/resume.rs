@@ -73,10 +73,15 @@ impl Shared {
             }
         }
         self.rejoin(&apps);
+        let waiting = apps.iter().filter(|saved| saved.waits).map(|saved| saved.settings.name.clone());
+        let wanted = |app| Fate::Wanted { app, wanted: true };
+        let waiting: Vec<Fate> = waiting.map(wanted).collect();
         let mut workers = 0;
         for saved in apps {
             workers += self.resume_app(saved, &mut estate);
         }
+        // Only now: one that nothing holds up is told to begin at once, and has to be there.
+        self.convoy.tell(&self.registry, &waiting);
         // A child that no state speaks of was being started, and has lost what it was to write to.
         estate.discard(&self.keeper);
         workers
@@ -92,7 +97,8 @@ impl Shared {
         for saved in apps {
             let app = saved.settings.name.clone();
             let fates = match (saved.waits, saved.rests, saved.shown.was_ready) {
-                (true, _, _) => vec![Fate::Wanted { app, wanted: true }],
+                // Told when it is there.
+                (true, _, _) => Vec::new(),
                 (_, true, _) if saved.finished => {
                     vec![Fate::Found { app: app.clone() }, Fate::Completed { app }]
                 }

@@ -53,7 +53,7 @@ impl AppTask {
             started: self.started.filter(|_| !self.rests),
             logs: self.outlet.directory().map(Text::from),
             restarts,
-            cpu: workers.iter().map(|worker| worker.cpu).sum(),
+            cpu: workers.iter().fold(0.0, |sum, worker| sum + worker.cpu),
             memory_bytes: workers.iter().filter_map(|worker| worker.memory_bytes).sum(),
             requests_per_second: self.rate.per_second(),
             exits: self.ends.all(),
