@@ -73,6 +73,16 @@ fn read_file(arguments: &RunArguments, directory: &Path) -> Result<Source, Confi
     if arguments.config.is_none() && !at.exists() {
         return Err(ConfigError::Nothing { directory: directory.to_owned() });
     }
+    let foreign = ["js", "cjs", "mjs", "json", "yaml", "yml"];
+    if path.extension().is_some_and(|end| foreign.iter().any(|other| end == *other)) {
+        return Err(ConfigError::Option {
+            message: format!(
+                "`{}` is not a stead.toml; ecosystem files are not read by this version",
+                path.display()
+            ),
+            hint: Some("write its apps into stead.toml: docs/coming-from-pm2.md names the keys".to_owned()),
+        });
+    }
     match std::fs::read_to_string(&at) {
         Ok(text) => Ok(Source { path, text }),
         Err(source) => {
