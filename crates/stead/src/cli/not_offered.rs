@@ -91,7 +91,7 @@ const VERBS: [Verb; 22] = [
     (
         &["ecosystem", "create", "examples"],
         "it has another name here",
-        "`stead init` writes a commented stead.toml",
+        "`stead defaults` prints every key of stead.toml with its reason",
     ),
     (
         &["install-otel", "uninstall-otel", "autoinstall"],
@@ -103,7 +103,7 @@ const VERBS: [Verb; 22] = [
         "no port is opened for looking at things",
         "the control socket answers HTTP: `curl --unix-socket SOCKET http://stead/v1/status`",
     ),
-    (&["completion"], "it has another name here", "`stead completions bash`, `zsh` or `fish`"),
+    (&["completion"], "there is none yet", "`stead help` names the verbs"),
     (
         &["docker", "container"],
         "Stead does not build images",
@@ -187,7 +187,7 @@ const OPTIONS: [Word; 33] = [
         "process ids change with every restart, so no file holds them",
         "`stead pid APP` prints them",
     ),
-    no(&["-w", "--write"], "files are written by hand or by `stead init` and `stead import`", "`stead init`"),
+    no(&["-w", "--write"], "files are written by hand", "`stead defaults`, which prints every key"),
     no(&["--hp"], "the home is named in the environment", "`STEAD_HOME=/path stead ..`"),
     no(
         &["--service-name", "--wait-ip"],

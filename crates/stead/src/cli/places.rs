@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn words_mean_apps_that_run_then_those_that_did() {
-        let kept = ["old", "shop"].map(|name| (name.to_owned(), PathBuf::from("/home").join(name)));
+        let kept = ["old", "shop"].map(|name| (name.to_owned(), PathBuf::from("/srv").join(name)));
         let places = Places { apps: status().apps, kept: kept.to_vec(), here: PathBuf::from("/") };
         let check = |words: &[&str], expected: Result<&[(&str, Option<u32>)], &str>| {
             let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();

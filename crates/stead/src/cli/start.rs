@@ -34,7 +34,7 @@ const FILES: [&str; 8] = [
 #[derive(Args, Clone, Debug, Default)]
 #[command(
     override_usage = "stead start [OPTIONS] <SCRIPT | COMMAND | FILE | APP>... [-- ARGUMENTS...]\n       stead start [OPTIONS] [-c FILE]",
-    after_help = "Examples:\n  stead start server.js -i max --name shop\n  stead start ecosystem.config.js --only shop --env production\n  \
+    after_help = "Examples:\n  stead start server.js -i max --name shop\n  stead start stead.toml --only shop --env production\n  \
                   stead start --listen 8000 'gunicorn api:app --bind unix:{socket}'\n  stead start shop"
 )]
 pub struct StartArguments {
@@ -273,8 +273,8 @@ fn with_file(what: &RunArguments, here: &Path) -> Result<RunArguments, Report> {
 
 fn nothing_to_start(here: &Path) -> Report {
     Report::new(ExitCode::Usage, "nothing to start: no script, command, file or app was named")
-        .cause(format!("`{}` has no stead.toml, no ecosystem.config.js and no Procfile", here.display()))
-        .hint("`stead start server.js`, or `stead init` to write a stead.toml")
+        .cause(format!("`{}` has no stead.toml", here.display()))
+        .hint("`stead start server.js` starts a program; docs/configuration.md says what a stead.toml holds")
 }
 
 /// By its name alone: whether it is there is found out when it is read.

@@ -153,11 +153,8 @@ async fn follow(
             let _also = event.ok().and_then(|event| trees.changed(event));
         }
         let text = format!("{} changed", first.display());
-        if inbox
-            .send(Message::Say(text))
-            .and_then(|()| inbox.send(Message::Renew(Renewal::reload())))
-            .is_err()
-        {
+        let said = inbox.send(Message::Say(text)).is_ok();
+        if !said || inbox.send(Message::Renew(Renewal::reload())).is_err() {
             return;
         }
     }
