@@ -7,7 +7,7 @@
 //! The map:
 //!
 //! - [`run`] is the foreground process. `policy.rs` (one daemon's life) and `upgrade.rs` (one daemon after another) decide and
-//!   are pure; `server.rs` waits and performs, `requests.rs` what daemons ask for, `succession.rs` how one follows another,
+//!   are pure, as is `watchdog.rs` (is it stuck?); `server.rs` waits and performs, `requests.rs` what daemons ask for, `succession.rs` how one follows another,
 //!   `renewal.rs` how the keeper becomes another binary. Their hands are `daemon.rs`, `children.rs`, `reap.rs`,
 //!   `connection.rs`, `signals.rs`, `systemd.rs`, `memory.rs`, `footprint.rs`, `name.rs` and `say.rs`.
 //! - `protocol.rs`, `frame.rs`, `exit.rs` and `signal.rs` are what both sides say.
@@ -40,6 +40,7 @@ mod signals;
 mod succession;
 mod systemd;
 mod upgrade;
+mod watchdog;
 
 pub use client::{Child, Event, Events, Keeper};
 pub use connect::{ConnectError, Welcome};

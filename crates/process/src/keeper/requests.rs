@@ -53,11 +53,7 @@ impl Server {
             ToKeeper::Upgrade { program } => self.ask_upgrade(&program),
             ToKeeper::HandedOver => self.handle_upgrade(upgrade::Input::HandedOver),
             ToKeeper::Notify { state } => self.manager.notify(&state),
-            ToKeeper::Pong => {
-                if let Some(watchdog) = &mut self.watchdog {
-                    watchdog.answered();
-                }
-            }
+            ToKeeper::Pong => self.watchdog.answered(),
             ToKeeper::Finish { code } => {
                 self.handle_upgrade(upgrade::Input::Stop);
                 self.handle(Input::Finish(code));

@@ -24,8 +24,9 @@ use super::protocol::{Role, ToDaemon};
 use super::renewal::{Saved, SavedDaemon, reclaim_held, unblock_signals};
 use super::say::say;
 use super::signals::Signals;
-use super::systemd::{self, Bark, Manager, Watchdog};
+use super::systemd::{self, Manager};
 use super::upgrade::{self, Upgrade};
+use super::watchdog::{Bark, Watchdog};
 
 /// The exit code when the keeper itself cannot begin.
 const EXIT_NO_KEEPER: u8 = 1;
@@ -77,7 +78,7 @@ pub(super) struct Server {
     pub(super) held: BTreeMap<String, Arc<OwnedFd>>,
     pub(super) null: OwnedFd,
     pub(super) manager: Manager,
-    pub(super) watchdog: Option<Watchdog>,
+    pub(super) watchdog: Watchdog,
     /// As the keeper was started with; workers get it unless they ask for another.
     pub(super) open_files: Option<u64>,
 }
@@ -106,7 +107,7 @@ impl Server {
             held: sockets.into_iter().map(|(name, socket)| (name, Arc::new(socket))).collect(),
             null: File::options().read(true).write(true).open("/dev/null")?.into(),
             manager: Manager::from_environment(),
-            watchdog: Watchdog::from_environment(now),
+            watchdog: Watchdog::new(now, systemd::watchdog_time()),
             open_files,
         })
     }
@@ -134,7 +135,7 @@ impl Server {
             held: reclaim_held(saved.held)?,
             null: File::options().read(true).write(true).open("/dev/null")?.into(),
             manager: Manager::from_environment(),
-            watchdog: Watchdog::from_environment(now),
+            watchdog: Watchdog::new(now, systemd::watchdog_time()),
             open_files: saved.open_files,
         };
         unblock_signals();
@@ -182,8 +183,7 @@ impl Server {
         self.handle(Input::Timeout);
         self.handle_upgrade(upgrade::Input::Timeout);
         let asked = self.daemon.is_some();
-        let barks = self.watchdog.as_mut().map(|watchdog| watchdog.handle_timeout(now, asked));
-        for bark in barks.unwrap_or_default() {
+        for bark in self.watchdog.handle_timeout(now, asked) {
             match bark {
                 Bark::Ping => self.tell(&ToDaemon::Ping, Vec::new()),
                 Bark::Feed => self.manager.notify("WATCHDOG=1"),
@@ -224,8 +224,7 @@ impl Server {
         polled
             .extend(connections.into_iter().map(|connection| PollFd::new(connection, connection.interest())));
         let due = [self.policy.poll_timeout(), self.children.poll_timeout(), self.upgrade.poll_timeout()];
-        let watchdog = self.watchdog.as_ref().map(Watchdog::poll_timeout);
-        let due = due.into_iter().chain([watchdog]).flatten().min();
+        let due = due.into_iter().flatten().chain([self.watchdog.poll_timeout()]).min();
         let timeout = due.map(|due| {
             let wait = due.saturating_duration_since(Instant::now());
             // Never longer than the machines say, which is seconds.
@@ -271,9 +270,7 @@ impl Server {
     /// Nothing is known to the daemon there is now.
     pub(super) fn begin_daemon(&mut self) {
         self.children.tell_again();
-        if let Some(watchdog) = &mut self.watchdog {
-            watchdog.renewed();
-        }
+        self.watchdog.renewed();
     }
 
     pub(super) fn welcome(&self, role: Role) -> ToDaemon {

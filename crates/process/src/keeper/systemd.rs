@@ -8,7 +8,7 @@ use std::env;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
 use rustix::net::{
@@ -68,78 +68,11 @@ fn unix_address(address: &OsStr) -> Option<SocketAddrUnix> {
     }
 }
 
-/// Decides when the service manager is told that all is well, and when a daemon counts as stuck. Pure.
-#[derive(Debug)]
-pub(super) struct Watchdog {
-    /// Half the time the manager waits.
-    interval: Duration,
-    due: Instant,
-    /// The daemon was asked and has not answered.
-    asked: bool,
-    /// How often in a row a daemon did not answer.
-    missed: u32,
-}
-
-/// What a watchdog wants done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Bark {
-    /// Ask the daemon.
-    Ping,
-    /// Tell the manager that all is well.
-    Feed,
-    /// The daemon is stuck.
-    Stuck,
-}
-
-/// A daemon that is stuck is killed, and that is well taken care of; so many in a row are the manager's affair.
-const MISSED_MAX: u32 = 3;
-
-impl Watchdog {
-    pub(super) fn from_environment(now: Instant) -> Option<Self> {
-        let number = |name| env::var(name).ok()?.parse::<u64>().ok();
-        let ours = number(WATCHDOG_PID).is_none_or(|pid| pid == u64::from(std::process::id()));
-        let microseconds = number(WATCHDOG_MICROSECONDS).filter(|&time| ours && time > 1)?;
-        Some(Self::new(now, Duration::from_micros(microseconds / 2)))
-    }
-
-    fn new(now: Instant, interval: Duration) -> Self {
-        Self { interval, due: now, asked: false, missed: 0 }
-    }
-
-    pub(super) fn poll_timeout(&self) -> Instant {
-        self.due
-    }
-
-    pub(super) fn answered(&mut self) {
-        self.asked = false;
-        self.missed = 0;
-    }
-
-    /// There is another daemon now, which was not asked yet.
-    pub(super) fn renewed(&mut self) {
-        self.asked = false;
-    }
-
-    /// What is to be done now. `daemon`: there is one to ask.
-    pub(super) fn handle_timeout(&mut self, now: Instant, daemon: bool) -> Vec<Bark> {
-        if now < self.due {
-            return Vec::new();
-        }
-        self.due = now + self.interval;
-        let mut barks = Vec::new();
-        if self.asked {
-            self.missed += 1;
-            self.asked = false;
-            barks.push(Bark::Stuck);
-        } else if daemon {
-            self.asked = true;
-            barks.push(Bark::Ping);
-        }
-        if self.missed < MISSED_MAX {
-            barks.push(Bark::Feed);
-        }
-        barks
-    }
+/// How long the service manager waits for a word before it takes this process for stuck; `None`: for ever.
+pub(super) fn watchdog_time() -> Option<Duration> {
+    let number = |name| env::var(name).ok()?.parse::<u64>().ok();
+    let ours = number(WATCHDOG_PID).is_none_or(|pid| pid == u64::from(std::process::id()));
+    number(WATCHDOG_MICROSECONDS).filter(|&time| ours && time > 1).map(Duration::from_micros)
 }
 
 /// The sockets this process was started with, named `systemd <address>`.
@@ -184,27 +117,7 @@ fn address_of(socket: impl AsFd) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::Bark::*;
     use super::*;
-
-    #[test]
-    fn the_manager_is_fed_as_long_as_the_daemon_answers() {
-        let start = Instant::now();
-        let second = Duration::from_secs(1);
-        let mut watchdog = Watchdog::new(start, second);
-        assert_eq!(watchdog.handle_timeout(start, true), [Ping, Feed]);
-        assert_eq!(watchdog.handle_timeout(start, true), [], "not yet");
-        watchdog.answered();
-        assert_eq!(watchdog.handle_timeout(start + second, true), [Ping, Feed]);
-        assert_eq!(watchdog.handle_timeout(start + second * 2, true), [Stuck, Feed]);
-        assert_eq!(watchdog.handle_timeout(start + second * 3, false), [Feed], "it is being started");
-        for turn in 4..9 {
-            let barks = watchdog.handle_timeout(start + second * turn, true);
-            assert_eq!(barks.contains(&Feed), turn < 7, "{turn}");
-        }
-        watchdog.answered();
-        assert!(watchdog.handle_timeout(start + second * 9, true).contains(&Feed));
-    }
 
     #[test]
     fn an_address_may_be_abstract() {
