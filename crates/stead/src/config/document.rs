@@ -11,6 +11,8 @@ pub(super) enum Place {
     Defaults,
     /// Bytes of the configuration file.
     File(Range<usize>),
+    /// A key of a file that others have written, in words: "`kill_timeout` of app `shop`".
+    Foreign(String),
     /// `--set KEY`.
     Flag(String),
 }

@@ -1,6 +1,7 @@
 //! Why there are no settings: what is wrong, where it stands, and what to do about it.
 
 use super::document::{Place, Problem};
+use super::foreign::ForeignError;
 use super::program_error::ProgramError;
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use std::io;
@@ -60,6 +61,21 @@ pub enum ConfigError {
         /// A whole sentence.
         reason: String,
     },
+    /// A file that others have written cannot be understood.
+    #[error(transparent)]
+    Foreign(#[from] ForeignError),
+    /// Something in such a file is wrong.
+    #[error("{what} in `{}`: {reason}", path.display())]
+    ForeignValue {
+        /// Which file, as it was named.
+        path: PathBuf,
+        /// "`kill_timeout` of app `shop`".
+        what: String,
+        /// A fragment.
+        reason: String,
+        /// What to do about it.
+        hint: Option<String>,
+    },
     /// The current directory is gone.
     #[error("failed to find out the current directory")]
     NoCurrentDirectory(#[source] io::Error),
@@ -83,7 +99,10 @@ impl ConfigError {
             ConfigError::Unreadable { nearest, .. } => {
                 nearest.as_ref().map(|name| format!("did you mean `{name}`?"))
             }
-            ConfigError::Invalid { hint, .. } | ConfigError::Option { hint, .. } => hint.clone(),
+            ConfigError::Invalid { hint, .. }
+            | ConfigError::Option { hint, .. }
+            | ConfigError::ForeignValue { hint, .. } => hint.clone(),
+            ConfigError::Foreign(error) => error.hint(),
             ConfigError::Identity { .. } => {
                 Some("run Stead as root, or leave `uid` and `gid` away".to_owned())
             }
@@ -92,16 +111,17 @@ impl ConfigError {
         }
     }
 
-    /// The marked lines of the file.
+    /// The marked lines of the file, or what it said when it was run.
     pub fn snippet(&self) -> Option<&str> {
         match self {
             ConfigError::Invalid { snippet, .. } => Some(snippet),
+            ConfigError::Foreign(error) => error.details(),
             _ => None,
         }
     }
 }
 
-/// The configuration file, as far as errors need it.
+/// The configuration file, as far as errors need it; the text of a foreign one is none that they could point at.
 #[derive(Clone, Debug)]
 pub(super) struct Source {
     pub(super) path: PathBuf,
@@ -119,11 +139,15 @@ pub(super) fn explain(problem: Problem, file: Option<&Source>) -> ConfigError {
             let snippet = snippet(file, range, label.as_deref());
             ConfigError::Invalid { message, path: file.path.clone(), line, column, snippet, hint }
         }
+        (Place::Foreign(what), Some(file)) => {
+            let reason = label.unwrap_or(message);
+            ConfigError::ForeignValue { path: file.path.clone(), what, reason, hint }
+        }
         (Place::Flag(flag), _) => {
             let message = label.filter(|label| label != "unknown key").unwrap_or(message);
             ConfigError::Option { message: format!("`{flag}`: {message}"), hint }
         }
-        (Place::Defaults | Place::File(_), _) => {
+        (Place::Defaults | Place::File(_) | Place::Foreign(_), _) => {
             unreachable!("values with a problem come from a file or an option: {message}")
         }
     }

@@ -1,8 +1,9 @@
 //! Puts the layers together: defaults, the file over them, the command line over both; then looks for the programs.
 
 use super::around::Around;
-use super::document::{Member, Place, parse, parse_flag};
+use super::document::{Member, Place, Problem, parse, parse_flag};
 use super::error::{ConfigError, Source, explain};
+use super::foreign::{ForeignError, Imported, import, kind_of, kind_of_any, members};
 use super::layers::{Defaults, Layered, Layers};
 use super::search::nearest_file;
 use super::settings::Settings;
@@ -10,11 +11,22 @@ use super::suggest::nearest;
 use super::users::Caller;
 use crate::cli::RunArguments;
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-/// The file that is read when no other is named.
+/// The file of Stead's own.
 pub(crate) const FILE_NAME: &str = "stead.toml";
+
+/// What is read when nothing is named: the first of them that is there.
+const FILE_NAMES: [&str; 7] = [
+    FILE_NAME,
+    "ecosystem.config.js",
+    "ecosystem.config.cjs",
+    "ecosystem.config.mjs",
+    "ecosystem.json",
+    "ecosystem.yml",
+    "ecosystem.yaml",
+];
 
 /// Makes settings of the arguments of `stead run`, in this process's directory and environment.
 ///
@@ -34,31 +46,32 @@ pub fn load_from(
     directory: &Path,
     environment: &BTreeMap<OsString, OsString>,
 ) -> Result<Settings, ConfigError> {
-    let file = match arguments.command.is_empty() {
-        true => Some(read_file(arguments, directory)?),
-        false => None,
+    let found = match named_file(arguments, directory)? {
+        Some(path) => Some(read_file(path, directory, environment)?),
+        None => None,
     };
+    let file = found.as_ref().map(|found| &found.source);
     let layers = Layers {
         defaults: Defaults::read(),
         flags: flags(arguments),
-        file_name: file.as_ref().map(|file| file.path.display().to_string()).unwrap_or_default(),
+        file_name: file.map(|file| file.path.display().to_string()).unwrap_or_default(),
     };
-    let layered = match &file {
-        Some(file) => members(file)
-            .and_then(|members| layers.file(members, Place::File(file.text.len()..file.text.len())))
-            .map_err(|problem| explain(problem, Some(file)))?,
-        None => layers.command_line().map_err(|problem| explain(problem, None))?,
+    let layered = match &found {
+        Some(found) => found.members().and_then(|members| layers.file(members, found.end())),
+        None => layers.command_line(),
     };
-    let layered = select(arguments, layered)?;
-    let base = file.as_ref().and_then(|file| directory.join(&file.path).parent().map(Path::to_owned));
+    let layered = select(arguments, layered.map_err(|problem| explain(problem, file))?)?;
+    let base = file.and_then(|file| directory.join(&file.path).parent().map(Path::to_owned));
     let base = base.as_deref().unwrap_or(directory);
     let around = Around { arguments, directory, base, environment, caller: Caller::of_this_process() };
     let mut apps = Vec::new();
     for (name, table) in layered.apps {
         apps.push(around.settings(name, table)?);
     }
-    let file = file.map(|file| directory.join(file.path));
-    Ok(Settings { apps, groups: layered.groups, file, json: arguments.json, lanes: layered.lanes })
+    let notes = found.as_ref().and_then(|found| found.foreign.as_ref());
+    let notes = notes.map(|imported| imported.losses().collect()).unwrap_or_default();
+    let file = file.map(|file| directory.join(&file.path));
+    Ok(Settings { apps, groups: layered.groups, file, notes, json: arguments.json, lanes: layered.lanes })
 }
 
 /// Threads of the data path of an instance that no configuration speaks for.
@@ -67,34 +80,70 @@ pub fn lanes_default() -> u32 {
     layers.lanes(None).expect("defaults.toml gives `lanes` a value")
 }
 
-fn read_file(arguments: &RunArguments, directory: &Path) -> Result<Source, ConfigError> {
-    let path = arguments.config.clone().unwrap_or_else(|| PathBuf::from(FILE_NAME));
-    let at = directory.join(&path);
-    if arguments.config.is_none() && !at.exists() {
-        return Err(ConfigError::Nothing { directory: directory.to_owned() });
-    }
-    let foreign = ["js", "cjs", "mjs", "json", "yaml", "yml"];
-    if path.extension().is_some_and(|end| foreign.iter().any(|other| end == *other)) {
-        return Err(ConfigError::Option {
-            message: format!(
-                "`{}` is not a stead.toml; ecosystem files are not read by this version",
-                path.display()
-            ),
-            hint: Some("write its apps into stead.toml: docs/coming-from-pm2.md names the keys".to_owned()),
-        });
-    }
-    match std::fs::read_to_string(&at) {
-        Ok(text) => Ok(Source { path, text }),
-        Err(source) => {
-            let nearest = if at.exists() { None } else { nearest_file(&at) };
-            let nearest = nearest.map(|name| path.with_file_name(name).display().to_string());
-            Err(ConfigError::Unreadable { path, nearest, source })
+/// A file of apps, read.
+struct Found {
+    source: Source,
+    /// There if others have written it; `source` has no text then.
+    foreign: Option<Imported>,
+}
+
+impl Found {
+    fn members(&self) -> Result<Vec<Member>, Problem> {
+        match &self.foreign {
+            Some(imported) => members(imported),
+            None => parse(&self.source.text, Place::File),
         }
+    }
+
+    /// Where one more app would stand.
+    fn end(&self) -> Place {
+        Place::File(self.source.text.len()..self.source.text.len())
     }
 }
 
-fn members(file: &Source) -> Result<Vec<Member>, super::document::Problem> {
-    parse(&file.text, Place::File)
+/// The file that the arguments mean, if they mean one: `-c`, a word that is a file of apps, or what is here.
+fn named_file(arguments: &RunArguments, directory: &Path) -> Result<Option<PathBuf>, ConfigError> {
+    if let Some(path) = &arguments.config {
+        return Ok(Some(path.clone()));
+    }
+    match arguments.command.as_slice() {
+        [] => {
+            let found = FILE_NAMES.iter().find(|name| directory.join(name).exists()).map(PathBuf::from);
+            found.map(Some).ok_or_else(|| ConfigError::Nothing { directory: directory.to_owned() })
+        }
+        [word] if arguments.arguments.is_empty() => {
+            let path = Path::new(word);
+            let is_apps = kind_of(path).is_some() || path.extension() == Some(OsStr::new("toml"));
+            Ok((is_apps && directory.join(path).is_file()).then(|| path.to_owned()))
+        }
+        _ => Ok(None),
+    }
+}
+
+fn read_file(
+    path: PathBuf,
+    directory: &Path,
+    environment: &BTreeMap<OsString, OsString>,
+) -> Result<Found, ConfigError> {
+    let at = directory.join(&path);
+    let unreadable = |path: PathBuf, source| {
+        let nearest = if at.exists() { None } else { nearest_file(&at) };
+        let nearest = nearest.map(|name| path.with_file_name(name).display().to_string());
+        ConfigError::Unreadable { path, nearest, source }
+    };
+    if kind_of_any(&path).is_some() {
+        return match import(&path, directory, environment) {
+            Ok(imported) => {
+                Ok(Found { source: Source { path, text: String::new() }, foreign: Some(imported) })
+            }
+            Err(ForeignError::Unreadable { path, source }) => Err(unreadable(path, source)),
+            Err(error) => Err(error.into()),
+        };
+    }
+    match std::fs::read_to_string(&at) {
+        Ok(text) => Ok(Found { source: Source { path, text }, foreign: None }),
+        Err(source) => Err(unreadable(path, source)),
+    }
 }
 
 fn flags(arguments: &RunArguments) -> Vec<Member> {
@@ -104,6 +153,13 @@ fn flags(arguments: &RunArguments) -> Vec<Member> {
 /// What the options choose of a file, if they go together with it.
 fn select(arguments: &RunArguments, mut layered: Layered) -> Result<Layered, ConfigError> {
     check_profile(arguments, &layered)?;
+    if !arguments.only.is_empty() && layered.apps.iter().all(|(name, _)| name.is_none()) {
+        let message = "`--only` chooses among the apps of a file, and no file was named".to_owned();
+        return Err(ConfigError::Option {
+            message,
+            hint: Some("for example: -c stead.toml --only shop".to_owned()),
+        });
+    }
     if !arguments.only.is_empty() {
         let names: Vec<&str> = layered.apps.iter().filter_map(|(name, _)| name.as_deref()).collect();
         if let Some(unknown) = arguments.only.iter().find(|name| !names.contains(&name.as_str())) {

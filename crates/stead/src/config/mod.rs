@@ -9,6 +9,7 @@
 //! | `document.rs`, `reader.rs` | the file: values with their places, and typed reading of them |
 //! | `form.rs`, `tagged.rs`, `choices.rs` | the forms that values have |
 //! | `read_app.rs`, `read_care.rs` | the keys of an app |
+//! | `foreign/` | files that others have written: PM2's, `package.json`, Procfiles |
 //! | `program.rs`, `package.rs`, `interpreter.rs`, `search.rs`, `shell.rs` | what a command runs |
 //! | `address.rs`, `cron.rs`, `instances.rs`, `quantity.rs`, `signal.rs`, `users.rs` | the small languages values are written in |
 //! | `error.rs`, `program_error.rs`, `suggest.rs` | what is wrong, where, and what was meant |
@@ -19,6 +20,7 @@ mod choices;
 mod cron;
 mod document;
 mod error;
+mod foreign;
 mod form;
 mod instances;
 mod interpreter;
@@ -46,6 +48,7 @@ mod users;
 pub use address::{AddressError, ListenAddress};
 pub use cron::parse_cron;
 pub use error::ConfigError;
+pub use foreign::{Draft, ForeignError, Imported, Note, Setting, Weight};
 pub use instances::{INSTANCES_MAX, InstanceCount, cores};
 pub use load::{lanes_default, load, load_from};
 pub use program_error::ProgramError;

@@ -73,7 +73,7 @@ impl Reader {
     pub(super) fn finish(self) -> Result<Vec<(Key, Shape)>, Problem> {
         let unknown = self.members.into_values().min_by_key(|member| match &member.key_place {
             Place::File(range) => range.start,
-            Place::Defaults | Place::Flag(_) => 0,
+            Place::Defaults | Place::Foreign(_) | Place::Flag(_) => 0,
         });
         let Some(Member { key, key_place, .. }) = unknown else { return Ok(self.asked) };
         let known = self.asked.iter().filter_map(|(asked, _)| match asked {

@@ -34,6 +34,8 @@ pub struct Settings {
     /// The file they were read from, absolute; nothing when the command line said it all.
     #[serde(with = "text")]
     pub file: Option<PathBuf>,
+    /// What of a file that others have written is different now, for people.
+    pub notes: Vec<String>,
     /// Print JSON lines instead of text.
     pub json: bool,
     /// Threads of the data path.

@@ -2,6 +2,7 @@
 
 mod care;
 mod errors;
+mod foreign;
 mod layers;
 mod programs;
 

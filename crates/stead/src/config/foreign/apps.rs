@@ -1,0 +1,183 @@
+//! The apps of a PM2 file, from its plain values.
+
+use super::command;
+use super::draft::{Draft, Note, Weight, fit_name};
+use super::error::ForeignError;
+use super::keys::{Fate, KEYS, Key, camel, find};
+use super::take;
+use crate::config::suggest::nearest;
+use serde_json::{Map, Value};
+use std::path::Path;
+
+/// Keys beside the apps.
+const BESIDE: [(&str, &str); 2] = [
+    (
+        "deploy",
+        "Stead does not copy programs to other machines: `git` and `ssh` do, then `stead startOrReload` on the machine",
+    ),
+    (
+        "static",
+        "files are not served: a web server, or a program such as `npx serve`, is an app like any other",
+    ),
+];
+
+/// The file, as far as its apps need it.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a> {
+    /// As it was named.
+    pub(super) name: &'a Path,
+    /// Where it is: absolute.
+    pub(super) directory: &'a Path,
+}
+
+/// All apps, with unique names, and what was found beside them.
+pub(super) fn apps(value: &Value, place: Place<'_>) -> Result<(Vec<Draft>, Vec<Note>), ForeignError> {
+    let none = |reason: &str| ForeignError::NoApp { path: place.name.to_owned(), reason: reason.to_owned() };
+    let (list, beside) = match value {
+        Value::Array(list) => (list.as_slice(), Vec::new()),
+        Value::Object(members) => match members.get("apps").or_else(|| members.get("pm2")) {
+            Some(Value::Array(list)) => (list.as_slice(), notes_beside(members)),
+            Some(inner @ Value::Object(_)) if inner.get("apps").is_some() => return apps(inner, place),
+            Some(app @ Value::Object(_)) => (std::slice::from_ref(app), notes_beside(members)),
+            Some(_) => return Err(none("`apps` is not a list")),
+            None if has_script(members) => (std::slice::from_ref(value), Vec::new()),
+            None => return Err(none("it has neither `apps` nor a `script`")),
+        },
+        _ => return Err(none("it is not an object")),
+    };
+    if list.is_empty() {
+        return Err(none("`apps` is empty"));
+    }
+    let mut drafts: Vec<Draft> = Vec::new();
+    for (index, app) in list.iter().enumerate() {
+        let Value::Object(members) = app else {
+            return Err(none(&format!("`apps[{index}]` is not an object")));
+        };
+        let mut draft = draft(members, place.directory);
+        make_unique(&mut draft, &drafts);
+        drafts.push(draft);
+    }
+    Ok((drafts, beside))
+}
+
+fn has_script(members: &Map<String, Value>) -> bool {
+    members.keys().any(|name| find(name).is_some_and(|key| key.names[0] == "script"))
+}
+
+fn notes_beside(members: &Map<String, Value>) -> Vec<Note> {
+    let others = members.keys().filter(|key| *key != "apps" && *key != "pm2");
+    let note = |key: &String| {
+        let reason = BESIDE.iter().find(|(known, _)| known == key).map(|(_, reason)| *reason);
+        Note::new(key, reason.unwrap_or("PM2 has no such key"), Weight::Lost)
+    };
+    others.map(note).collect()
+}
+
+fn draft(members: &Map<String, Value>, directory: &Path) -> Draft {
+    let mut draft = Draft::new(directory);
+    let is_first = |key: &&Key| ["name", "name_prefix", "script"].contains(&key.names[0]);
+    KEYS.iter().filter(is_first).for_each(|key| take_key(key, members, &mut draft));
+    give_name(&mut draft);
+    KEYS.iter().filter(|key| !is_first(key)).for_each(|key| take_key(key, members, &mut draft));
+    for (name, value) in members {
+        if name.starts_with("env_") && name.len() > "env_".len() {
+            take_with(take::profile, name, value, &mut draft);
+        } else if find(name).is_none() {
+            draft.note(name, unknown(name));
+        }
+    }
+    add_port(&mut draft);
+    silence(&mut draft);
+    command::finish(&mut draft);
+    draft.notes.sort_by_key(|note| note.weight);
+    draft
+}
+
+fn unknown(name: &str) -> String {
+    let names = KEYS.iter().flat_map(|key| key.names).copied();
+    let camels: Vec<String> = names.clone().map(camel).collect();
+    match nearest(name, names.chain(camels.iter().map(String::as_str))) {
+        Some(nearest) => format!("PM2 has no such key; did you mean `{nearest}`?"),
+        None => "PM2 has no such key".to_owned(),
+    }
+}
+
+/// The first of a key's names that is there.
+fn take_key(key: &Key, members: &Map<String, Value>, draft: &mut Draft) {
+    let written = members.iter().filter(|(_, value)| !value.is_null());
+    let mut written = written.filter(|(name, _)| find(name).is_some_and(|found| found.names == key.names));
+    let Some((name, value)) = written.next() else { return };
+    match key.fate {
+        Fate::Taken(take) => take_with(take, name, value, draft),
+        Fate::Needless(reason) => draft.notes.push(Note::new(name, reason, Weight::Needless)),
+        Fate::NotOffered(_) if *value == Value::Bool(false) => (),
+        Fate::NotOffered(reason) => draft.note(name, reason),
+    }
+}
+
+fn take_with(
+    take: fn(&Value, &str, &mut Draft) -> Result<(), String>,
+    name: &str,
+    value: &Value,
+    draft: &mut Draft,
+) {
+    if let Err(reason) = take(value, name, draft) {
+        draft.notes.push(Note::new(name, reason, Weight::Mistake));
+    }
+}
+
+/// By PM2's rules: the name that was given, else the script's.
+fn give_name(draft: &mut Draft) {
+    let pending = &draft.pending;
+    let script = pending.script.as_deref().and_then(|script| script.split_whitespace().next());
+    let stem = script.and_then(|script| Path::new(script).file_stem()).map(|stem| stem.to_string_lossy());
+    let written = pending.name.clone().or_else(|| stem.map(|stem| stem.into_owned())).unwrap_or_default();
+    let whole = match &pending.prefix {
+        Some(prefix) => format!("{prefix}-{written}"),
+        None => written.clone(),
+    };
+    draft.name = fit_name(&whole);
+    if pending.name.is_some() && draft.name != whole {
+        let reason =
+            format!("`{whole}` is called `{}`: names have letters, digits, `-`, `_` and `.`", draft.name);
+        draft.note("name", reason);
+    }
+}
+
+fn make_unique(draft: &mut Draft, others: &[Draft]) {
+    let is_taken = |name: &str| others.iter().any(|other| other.name == name);
+    if !is_taken(&draft.name) {
+        return;
+    }
+    let first = draft.name.clone();
+    let free = (2_u32..).map(|number| format!("{first}-{number}")).find(|name| !is_taken(name));
+    draft.name = free.expect("there are more numbers than apps");
+    draft.note("name", format!("there is a `{first}` already: this one is called `{}`", draft.name));
+}
+
+/// A port is a variable like others; one in `env` is weaker, as with PM2.
+fn add_port(draft: &mut Draft) {
+    let Some(port) = draft.pending.port.take() else { return };
+    let env = draft.settings.iter_mut().find(|setting| setting.key == "env");
+    match env.and_then(|setting| setting.value.as_table_mut()) {
+        Some(table) => {
+            table.insert("PORT".to_owned(), port.into());
+        }
+        None => {
+            draft.set("env", toml::Table::from_iter([("PORT".to_owned(), port.into())]), "port");
+        }
+    }
+}
+
+fn silence(draft: &mut Draft) {
+    let silenced = std::mem::take(&mut draft.pending.silenced);
+    match silenced.as_slice() {
+        [] => (),
+        [one] => {
+            draft.note(one, "one stream alone is not switched off: `logs = \"off\"` keeps nothing of either");
+        }
+        [one, ..] => {
+            draft.set("logs", "off", one);
+        }
+    }
+}
