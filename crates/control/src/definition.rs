@@ -45,6 +45,9 @@ pub struct StartAnswer {
     /// Those of `already` that run by another definition and keep it.
     #[serde(default)]
     pub differing: Vec<String>,
+    /// What of a file in another program's form was not taken over, in sentences.
+    #[serde(default)]
+    pub notes: Vec<String>,
 }
 
 /// An app as it is kept over a reboot.

@@ -2,8 +2,8 @@
 
 use super::background::BackgroundArguments;
 use super::{
-    ExitCode, Report, RunArguments, doctor, env, flush, list, logs, monit, not_offered, numbers, output,
-    reload, reset, save, scale, send, show, signal, start, startup, stop, upgrade,
+    ExitCode, Report, RunArguments, doctor, env, flush, import, list, logs, monit, not_offered, numbers,
+    output, reload, reset, save, scale, send, show, signal, start, startup, stop, upgrade,
 };
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser, Subcommand};
@@ -111,6 +111,8 @@ pub enum Command {
     Jlist(numbers::PlainArguments),
     /// The same, on many lines
     Prettylist(numbers::PlainArguments),
+    /// Make a stead.toml of an ecosystem file, package.json or Procfile
+    Import(import::ImportArguments),
     /// Look for what usually goes wrong on a machine, and say what to do
     Doctor(doctor::DoctorArguments),
     /// Print every setting with its default and its reason
@@ -235,6 +237,7 @@ pub fn execute(command: &Command) -> Option<ExitCode> {
         Command::Id(arguments) => numbers::execute_id(arguments),
         Command::Jlist(arguments) => numbers::execute_jlist(arguments, false),
         Command::Prettylist(arguments) => numbers::execute_jlist(arguments, true),
+        Command::Import(arguments) => import::execute(arguments),
         Command::Doctor(arguments) => doctor::execute(arguments),
         Command::Defaults => output::data(crate::config::DEFAULTS),
     })

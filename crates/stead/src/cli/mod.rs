@@ -7,6 +7,7 @@
 //! | `not_offered.rs` | words of PM2 that are known and not offered, and what to use instead |
 //! | `start.rs`, `follow.rs`, `background.rs` | starting apps in the background instance, and that instance |
 //! | `stop.rs`, `reload.rs`, `scale.rs`, `signal.rs`, `send.rs`, `env.rs`, `reset.rs`, `upgrade.rs` | verbs, complete |
+//! | `import.rs` | files of other managers, made into a `stead.toml` |
 //! | `save.rs`, `saved.rs` | apps that survive a reboot, and the file they are in |
 //! | `list.rs`, `show.rs`, `numbers.rs` | what is running, for people and for scripts |
 //! | `monit/`, `startup/`, `doctor/` | everything live on the terminal; running again after a reboot; what is wrong here |
@@ -29,6 +30,7 @@ mod fleet;
 pub mod flush;
 mod follow;
 mod format;
+pub mod import;
 pub mod list;
 pub mod logs;
 pub mod monit;

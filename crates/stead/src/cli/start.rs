@@ -10,6 +10,7 @@ use super::reload::environment;
 use super::selector::{is_pattern, select};
 use super::steps::{Renewal, renew};
 use super::{ExitCode, Report, RunArguments, TargetArguments, session};
+use crate::config::{file_here, names_apps};
 use clap::Args;
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
@@ -18,23 +19,11 @@ use stead_control::{
     Client, Definition, Home, RenewRequest, RuntimeDirectory, StartAnswer, StartRequest, Status, Text,
 };
 
-/// Files that say what to start, in the order in which they are looked for.
-const FILES: [&str; 8] = [
-    "stead.toml",
-    "ecosystem.config.js",
-    "ecosystem.config.cjs",
-    "ecosystem.config.mjs",
-    "ecosystem.json",
-    "ecosystem.yml",
-    "ecosystem.yaml",
-    "Procfile",
-];
-
 /// The arguments of `stead start`.
 #[derive(Args, Clone, Debug, Default)]
 #[command(
     override_usage = "stead start [OPTIONS] <SCRIPT | COMMAND | FILE | APP>... [-- ARGUMENTS...]\n       stead start [OPTIONS] [-c FILE]",
-    after_help = "Examples:\n  stead start server.js -i max --name shop\n  stead start stead.toml --only shop --env production\n  \
+    after_help = "Examples:\n  stead start server.js -i max --name shop\n  stead start ecosystem.config.js --only shop --env production\n  \
                   stead start --listen 8000 'gunicorn api:app --bind unix:{socket}'\n  stead start shop"
 )]
 pub struct StartArguments {
@@ -105,6 +94,7 @@ pub(super) async fn start(
     let events = client.events().await?;
     output.progress("starting");
     let answer = client.start(&request).await?;
+    answer.notes.iter().for_each(|note| output.note(note));
     let mut code = ExitCode::Ok;
     if running == Running::Stays {
         tell_already(&client, &answer, output).await?;
@@ -158,7 +148,7 @@ async fn known(
     for word in &words {
         // A path is a path, and what is in no list may be a program.
         let is_path = word.starts_with(['.', '/']) && !is_pattern(word);
-        let is_file = is_config_file(Path::new(word));
+        let is_file = names_apps(Path::new(word));
         if is_path || is_file || (select(word, apps, here)?.is_empty() && *word != "all" && !is_pattern(word))
         {
             return Ok(None);
@@ -231,9 +221,11 @@ fn show(status: &Status, answer: &StartAnswer, (json, code): (bool, ExitCode), o
     let mut status = status.clone();
     status.apps.retain(|app| is_meant(&app.name));
     if json {
-        let StartAnswer { started, already, differing } = answer;
+        let StartAnswer { started, already, differing, notes } = answer;
         let apps = &status.apps;
-        let answer = serde_json::json!({ "started": started, "already": already, "differing": differing, "apps": apps });
+        let answer = serde_json::json!({
+            "started": started, "already": already, "differing": differing, "notes": notes, "apps": apps
+        });
         output.data(&format!("{answer}\n"));
     } else if !status.apps.is_empty() && code == ExitCode::Ok {
         output.data(&instance(&status, output.columns(), output.is_coloured()));
@@ -251,13 +243,12 @@ fn with_file(what: &RunArguments, here: &Path) -> Result<RunArguments, Report> {
         };
     }
     match what.command.as_slice() {
-        [] => match FILES.iter().find(|file| here.join(file).is_file()) {
-            // It is what is read when nothing is said.
-            Some(&"stead.toml") => Ok(what),
+        [] => match file_here(here) {
+            // Named, because one of another name may come to stand beside it.
             Some(file) => Ok(RunArguments { config: Some(PathBuf::from(file)), ..what }),
             None => Err(nothing_to_start(here)),
         },
-        [file] if is_config_file(Path::new(file)) => {
+        [file] if names_apps(Path::new(file)) => {
             what.config = Some(PathBuf::from(file));
             what.command = Vec::<OsString>::new();
             Ok(what)
@@ -273,37 +264,13 @@ fn with_file(what: &RunArguments, here: &Path) -> Result<RunArguments, Report> {
 
 fn nothing_to_start(here: &Path) -> Report {
     Report::new(ExitCode::Usage, "nothing to start: no script, command, file or app was named")
-        .cause(format!("`{}` has no stead.toml", here.display()))
-        .hint("`stead start server.js` starts a program; docs/configuration.md says what a stead.toml holds")
-}
-
-/// By its name alone: whether it is there is found out when it is read.
-fn is_config_file(path: &Path) -> bool {
-    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let scripts = [".config.js", ".config.cjs", ".config.mjs", ".config.ts"];
-    let data = [".toml", ".yml", ".yaml", ".json", ".json5"];
-    let ends = |ends: &[&str]| ends.iter().any(|end| name.ends_with(end));
-    name == "Procfile" || (name != "package.json" && (ends(&scripts) || ends(&data)))
+        .cause(format!("`{}` has no stead.toml, no ecosystem file and no Procfile", here.display()))
+        .hint("`stead start server.js` starts a program, `stead init` writes a stead.toml")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn files_of_apps_are_known_by_their_names() {
-        let check =
-            |name: &str, expected: bool| assert_eq!(is_config_file(Path::new(name)), expected, "{name}");
-        check("stead.toml", true);
-        check("conf/ecosystem.config.js", true);
-        check("apps.json", true);
-        check("apps.yaml", true);
-        check("Procfile", true);
-        check("server.js", false);
-        check("config.js", false);
-        check("package.json", false);
-        check("shop", false);
-    }
 
     #[test]
     fn what_is_started_without_a_word_is_looked_for() {
@@ -318,7 +285,7 @@ mod tests {
         std::fs::write(here.join("ecosystem.config.js"), "").unwrap();
         assert_eq!(read(&["--only", "shop"]).unwrap(), ["--config=ecosystem.config.js", "--only=shop"]);
         std::fs::write(here.join("stead.toml"), "").unwrap();
-        assert_eq!(read(&[]).unwrap(), Vec::<OsString>::new());
+        assert_eq!(read(&[]).unwrap(), ["--config=stead.toml"]);
         assert_eq!(read(&["apps.json"]).unwrap(), ["--config=apps.json"]);
         assert_eq!(read(&["node", "apps.json"]).unwrap(), ["node", "apps.json"]);
         assert_eq!(read(&["-c", "other.toml"]).unwrap(), ["--config=other.toml"]);

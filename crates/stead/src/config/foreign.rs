@@ -33,4 +33,4 @@ pub use draft::{Draft, Imported, Note, Setting, Weight};
 pub use error::ForeignError;
 pub(super) use kind::{kind_of, kind_of_any};
 pub(super) use layer::members;
-pub(super) use read::import;
+pub use read::import;

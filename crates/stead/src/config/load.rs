@@ -15,10 +15,10 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 /// The file of Stead's own.
-pub(crate) const FILE_NAME: &str = "stead.toml";
+pub const FILE_NAME: &str = "stead.toml";
 
 /// What is read when nothing is named: the first of them that is there.
-const FILE_NAMES: [&str; 7] = [
+const FILE_NAMES: [&str; 8] = [
     FILE_NAME,
     "ecosystem.config.js",
     "ecosystem.config.cjs",
@@ -26,7 +26,24 @@ const FILE_NAMES: [&str; 7] = [
     "ecosystem.json",
     "ecosystem.yml",
     "ecosystem.yaml",
+    "Procfile",
 ];
+
+/// The file of apps that is read in this directory when none is named.
+pub fn file_here(directory: &Path) -> Option<&'static str> {
+    FILE_NAMES.into_iter().find(|name| directory.join(name).is_file())
+}
+
+/// The file of another manager that is in this directory.
+pub fn foreign_here(directory: &Path) -> Option<&'static str> {
+    let others = FILE_NAMES.into_iter().filter(|name| *name != FILE_NAME).chain(["package.json"]);
+    others.into_iter().find(|name| directory.join(name).is_file())
+}
+
+/// Whether a file of this name holds apps; a program of any other name runs.
+pub fn names_apps(path: &Path) -> bool {
+    kind_of(path).is_some() || path.extension() == Some(OsStr::new("toml"))
+}
 
 /// Makes settings of the arguments of `stead run`, in this process's directory and environment.
 ///
@@ -101,6 +118,11 @@ impl Found {
     }
 }
 
+/// The file of apps that the arguments mean, if they mean one; as it is named, from this directory.
+pub fn file_of(arguments: &RunArguments, directory: &Path) -> Option<PathBuf> {
+    named_file(arguments, directory).ok().flatten()
+}
+
 /// The file that the arguments mean, if they mean one: `-c`, a word that is a file of apps, or what is here.
 fn named_file(arguments: &RunArguments, directory: &Path) -> Result<Option<PathBuf>, ConfigError> {
     if let Some(path) = &arguments.config {
@@ -108,13 +130,12 @@ fn named_file(arguments: &RunArguments, directory: &Path) -> Result<Option<PathB
     }
     match arguments.command.as_slice() {
         [] => {
-            let found = FILE_NAMES.iter().find(|name| directory.join(name).exists()).map(PathBuf::from);
+            let found = file_here(directory).map(PathBuf::from);
             found.map(Some).ok_or_else(|| ConfigError::Nothing { directory: directory.to_owned() })
         }
         [word] if arguments.arguments.is_empty() => {
             let path = Path::new(word);
-            let is_apps = kind_of(path).is_some() || path.extension() == Some(OsStr::new("toml"));
-            Ok((is_apps && directory.join(path).is_file()).then(|| path.to_owned()))
+            Ok((names_apps(path) && directory.join(path).is_file()).then(|| path.to_owned()))
         }
         _ => Ok(None),
     }

@@ -48,9 +48,9 @@ mod users;
 pub use address::{AddressError, ListenAddress};
 pub use cron::parse_cron;
 pub use error::ConfigError;
-pub use foreign::{Draft, ForeignError, Imported, Note, Setting, Weight};
+pub use foreign::{Draft, ForeignError, Imported, Note, Setting, Weight, import};
 pub use instances::{INSTANCES_MAX, InstanceCount, cores};
-pub use load::{lanes_default, load, load_from};
+pub use load::{FILE_NAME, file_here, file_of, foreign_here, lanes_default, load, load_from, names_apps};
 pub use program_error::ProgramError;
 pub use settings::{
     AppSettings, Balance, BalancerSettings, CgroupSettings, Dependency, DependencyCondition, Group,
@@ -60,7 +60,6 @@ pub use settings::{
 };
 pub use signal::parse_signal;
 
-pub(crate) use load::FILE_NAME;
 pub(crate) use shell::split as split_words;
 pub(crate) use suggest::nearest;
 

@@ -301,7 +301,8 @@ fn begin_with(shared: &Arc<Shared>, begin: Beginning) {
     match begin {
         Beginning::Apps(definition, settings) => {
             let origin = Origin::new(&definition, &settings);
-            let apps = settings.apps;
+            let Settings { apps, notes, .. } = settings;
+            notes.iter().for_each(|note| shared.console.say(None, note));
             announce(shared, &apps);
             if let Err(error) = shared.convoy.join(&apps.iter().collect::<Vec<_>>(), &origin.groups) {
                 shared.fail(Report::of(ExitCode::Usage, &error));

@@ -82,9 +82,9 @@ fn known(status: AppStatus, app: &AppHandle) -> AppStatus {
 /// The file that defines an app, if one does.
 fn file_of(definition: &Definition) -> Option<PathBuf> {
     let words: Vec<OsString> = definition.arguments.iter().map(|word| word.as_os_str().to_owned()).collect();
-    let arguments = cli::parse_run(&words).ok().filter(|arguments| arguments.command.is_empty())?;
-    let file = arguments.config.unwrap_or_else(|| PathBuf::from(config::FILE_NAME));
-    Some(definition.directory.as_path().join(file))
+    let directory = definition.directory.as_path();
+    let file = config::file_of(&cli::parse_run(&words).ok()?, directory)?;
+    Some(directory.join(file))
 }
 
 /// Variables as the control API has them.

@@ -10,7 +10,7 @@ use super::message::Message;
 use super::registry::AppHandle;
 use super::shared::{Shared, refused};
 use crate::cli::{self, saved};
-use crate::config::AppSettings;
+use crate::config::{AppSettings, Settings};
 
 /// Steps that may wait until they are read.
 const PROGRESS_MAX: usize = 16;
@@ -27,7 +27,7 @@ pub(super) async fn start(shared: &Arc<Shared>, request: StartRequest) -> Result
     let settings = evaluation.await.map_err(|error| Refusal::new(RefusalKind::Failed, error.to_string()))?;
     let settings = settings.map_err(Refusal::from)?;
     let origin = Origin::new(&definition, &settings);
-    let apps = settings.apps;
+    let Settings { apps, notes, .. } = settings;
     // All of them: one that is chosen may need one that comes later.
     let joined = shared.convoy.join(&apps.iter().collect::<Vec<_>>(), &origin.groups);
     joined.map_err(|error| Refusal::new(RefusalKind::Invalid, error.to_string()))?;
@@ -49,6 +49,9 @@ pub(super) async fn start(shared: &Arc<Shared>, request: StartRequest) -> Result
                 }
             },
         }
+    }
+    if !answer.started.is_empty() || request.redefine {
+        answer.notes = notes;
     }
     Ok(answer)
 }

@@ -21,7 +21,7 @@ fn runs(operator: &mut FakeOperator) {
 
 fn answer(started: &[&str], already: &[&str], differing: &[&str]) -> StartAnswer {
     let own = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-    StartAnswer { started: own(started), already: own(already), differing: own(differing) }
+    StartAnswer { started: own(started), already: own(already), differing: own(differing), notes: Vec::new() }
 }
 
 #[tokio::test]

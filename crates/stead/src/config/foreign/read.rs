@@ -16,7 +16,7 @@ use std::path::Path;
 ///
 /// # Errors
 /// The file cannot be read, or is not what its name says, or names no app.
-pub(in crate::config) fn import(
+pub fn import(
     name: &Path,
     directory: &Path,
     environment: &BTreeMap<OsString, OsString>,
