@@ -20,6 +20,7 @@ mod confinement;
 mod crash_random;
 mod daemon_killed;
 mod dependencies;
+mod ecosystem_files;
 mod health;
 mod hooks;
 mod kill_storm;

@@ -4,6 +4,7 @@
 // - the parent learns what kind of server asks for a port (`stead` in Node's own `queryServer` message);
 // - `exclusive` and `reusePort` ask the parent for the port instead of going round it;
 // - a connection that came over a socket pair shows the address of the client;
+// - a program that has nothing left to do ends, as it would alone;
 // - a process behind a wrapper (npm, yarn, tsx) joins at its first TCP listen(), over the Unix socket STEAD_JOIN.
 //
 // It loads nothing that the process has not loaded already, and whatever fails in here must never reach the program:
@@ -31,11 +32,32 @@ try {
 
 function beWorker(cluster, net) {
   const getServer = cluster._getServer;
+  const stay = letEnd(process.channel);
   cluster._getServer = function (server, options, callback) {
-    return getServer.call(this, server, describe(server, options, net), callback);
+    return getServer.call(this, server, describe(server, options, net), stay(callback));
   };
   replaceListen(net, withoutExclusive);
   process.prependListener('internalMessage', nameConnection);
+}
+
+// The channel keeps a process alive while somebody listens for its `disconnect` or `message`. Node's own `cluster` does, for
+// each, and no program waits for that, so these two do not count here; a question for a port does, until it is answered.
+function letEnd(channel) {
+  if (typeof channel.refCounted !== 'function' || typeof channel.unrefCounted !== 'function') {
+    return (callback) => callback;
+  }
+  channel.unrefCounted();
+  channel.unrefCounted();
+  return (callback) => {
+    channel.refCounted();
+    return function (...args) {
+      try {
+        return Reflect.apply(callback, this, args);
+      } finally {
+        channel.unrefCounted();
+      }
+    };
+  };
 }
 
 function describe(server, options, net) {

@@ -87,6 +87,7 @@ impl Around<'_> {
             ready_interval: table.ready_interval,
             ready_timeout: table.ready_timeout,
             on_ready_timeout: table.on_ready_timeout,
+            assume_ready_after: table.assume_ready_after,
             restart: table.restart,
             stop_exit_codes: table.stop_exit_codes,
             depends_on: care.depends_on.into_iter().map(|(dependency, _)| dependency).collect(),

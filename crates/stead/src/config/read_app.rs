@@ -50,6 +50,7 @@ pub(super) struct AppTable {
     pub(super) ready_interval: Duration,
     pub(super) ready_timeout: Duration,
     pub(super) on_ready_timeout: ReadyTimeout,
+    pub(super) assume_ready_after: Duration,
     pub(super) restart: RestartSettings,
     pub(super) stop_exit_codes: Vec<i32>,
     pub(super) stop: StopSettings,
@@ -82,6 +83,7 @@ pub(super) fn read_app(mut reader: Reader) -> Result<(AppTable, Vec<(Key, Shape)
         ready_interval: reader.get("ready_interval", wait())?,
         ready_timeout: reader.get("ready_timeout", wait())?,
         on_ready_timeout: reader.get("on_ready_timeout", choice())?,
+        assume_ready_after: reader.get("assume_ready_after", wait())?,
         restart: restart(&mut reader)?,
         stop_exit_codes: reader.get("stop_exit_codes", list(integer(0, 255).map(|code| code as i32)))?,
         stop: StopSettings {

@@ -82,6 +82,8 @@ pub struct AppSettings {
     pub ready_timeout: Duration,
     /// What it means when `ready_timeout` has passed.
     pub on_ready_timeout: ReadyTimeout,
+    /// How long one that listens nowhere, as far as is known, has to run to be ready.
+    pub assume_ready_after: Duration,
     /// When a worker is restarted, and how often.
     pub restart: RestartSettings,
     /// Exit codes after which a worker is not restarted, 0 to 255.

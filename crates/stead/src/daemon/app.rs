@@ -23,7 +23,7 @@ use super::message::Message;
 use super::operator::pairs;
 use super::outlet::{self, Crash, Outlet};
 use super::ports::{ListenError, Ports};
-use super::registry::AppHandle;
+use super::registry::{AppHandle, Rest};
 use super::renew::{How, Renewal};
 use super::resume;
 use super::settings::{Shown, for_supervisor};
@@ -177,10 +177,18 @@ impl AppTask {
             name: self.settings.name.clone(),
             definition: Arc::clone(&self.origin.definition),
             inbox: self.inbox.clone(),
-            rests: self.rests,
+            rest: self.rest_now(),
             failure: None,
             grace: self.settings.stop.grace,
             scaled: self.scaled,
+        }
+    }
+
+    fn rest_now(&self) -> Rest {
+        match (self.rests, &self.schedule) {
+            (false, _) => Rest::None,
+            (true, Some(_)) => Rest::UntilDue,
+            (true, None) => Rest::ForGood,
         }
     }
 
@@ -216,6 +224,7 @@ impl AppTask {
             Message::Checked { worker, outcome } => self.checked(worker, outcome),
             Message::Hooked { hook, outcome } => self.hooked(hook, outcome),
             Message::Renew(renewal) => self.renew(renewal),
+            Message::Due => self.come_due(),
             Message::Renewed(renewed) => self.renewed(renewed),
             Message::Connect { worker, key, connection } => self.connect(worker, key, connection),
             Message::Reset => self.reset(),
@@ -333,7 +342,7 @@ impl AppTask {
         }
         let old = Arc::clone(&self.settings);
         self.settings = Arc::new(settings);
-        if old.cron_restart != self.settings.cron_restart && !self.rests {
+        if old.cron_restart != self.settings.cron_restart && (!self.rests || self.finished) {
             self.follow_clock();
         }
         if old.watch != self.settings.watch && !self.rests {
@@ -406,7 +415,7 @@ impl AppTask {
         self.rests = false;
         self.finished = false;
         self.waits = true;
-        self.shared.registry.set_rests(self.id, false);
+        self.shared.registry.set_rests(self.id, Rest::None);
         self.input(Input::Reconfigure(for_supervisor(&self.settings, self.shown)));
         let app = self.settings.name.clone();
         self.shared.convoy.tell(&self.shared.registry, &[Fate::Wanted { app, wanted: true }]);
@@ -476,6 +485,9 @@ impl AppTask {
         self.drop_hooks();
         self.tell_fleet(|app| Fate::Wanted { app, wanted: false });
         if self.rests {
+            self.finished = false;
+            self.schedule = None;
+            self.shared.registry.set_rests(self.id, Rest::ForGood);
             return self.hear_all(&Heard::AppStopped { app: self.settings.name.clone() });
         }
         self.input(if now { Input::StopNow } else { Input::Stop });
@@ -488,8 +500,10 @@ impl AppTask {
         self.tell_fleet(|app| if succeeded { Fate::Completed { app } } else { Fate::Down { app } });
         self.rests = true;
         self.started = None;
-        self.schedule = None;
+        if !self.finished || self.leaving {
+            self.schedule = None;
+        }
         self.watching = None;
-        self.shared.registry.set_rests(self.id, true);
+        self.shared.registry.set_rests(self.id, self.rest_now());
     }
 }

@@ -1,4 +1,5 @@
-//! `cron_restart`: a rolling reload when the clock says so, once for the app and not for each copy.
+//! `cron_restart`: a rolling reload when the clock says so, once for the app and not for each copy; one that has finished runs
+//! again.
 //!
 //! In local time; a time that the clock leaves out or has twice is the expression's own affair (`croner`). What fell into a
 //! time in which no daemon ran is not made up for.
@@ -11,7 +12,7 @@ use tokio::task::JoinHandle;
 
 use super::app::AppTask;
 use super::message::Message;
-use super::renew::Renewal;
+use super::renew::{How, Renewal};
 use crate::config::parse_cron;
 
 /// The clock is looked at this often, for it may be set meanwhile.
@@ -36,8 +37,15 @@ impl AppTask {
         let Ok(first) = cron.find_next_occurrence(&Zoned::now(), false) else {
             return self.say(&format!("`cron_restart = \"{expression}\"` never comes"));
         };
-        self.say(&format!("is reloaded at {} by `cron_restart`", first.strftime("%F %T %Z")));
+        self.say(&format!("`cron_restart` is next at {}", first.strftime("%F %T %Z")));
         self.schedule = Some(Schedule(tokio::spawn(follow(cron, self.inbox.clone()))));
+    }
+
+    /// The clock says so.
+    pub(super) fn come_due(&mut self) {
+        self.say("it is time for `cron_restart`");
+        let how = if self.rests { How::Restart } else { How::Reload };
+        self.renew(Renewal { how, ..Renewal::reload() });
     }
 }
 
@@ -45,10 +53,9 @@ async fn follow(cron: croner::Cron, inbox: mpsc::UnboundedSender<Message>) {
     let mut from = Zoned::now();
     while let Ok(next) = cron.find_next_occurrence(&from, false) {
         from = until(next).await;
-        if inbox.send(Message::Say("it is time for `cron_restart`".to_owned())).is_err() {
+        if inbox.send(Message::Due).is_err() {
             return;
         }
-        drop(inbox.send(Message::Renew(Renewal::reload())));
     }
 }
 

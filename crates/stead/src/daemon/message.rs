@@ -39,6 +39,8 @@ pub(super) enum Message {
     Renew(Renewal),
     /// It was evaluated.
     Renewed(Renewed),
+    /// It is time for `cron_restart`.
+    Due,
     /// Another number of workers; answered when that can no longer be forgotten.
     Scale { instances: u32, answer: oneshot::Sender<()> },
     /// Everything that it needs is there: begin.

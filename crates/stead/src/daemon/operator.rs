@@ -14,7 +14,7 @@ use stead_process::keeper::Signal;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::message::Message;
-use super::registry::AppHandle;
+use super::registry::{AppHandle, Rest};
 use super::relief;
 use super::renew::{How, Renewal};
 use super::shared::Shared;
@@ -136,7 +136,7 @@ impl Operator for Desk {
     async fn reload(&self, app: Option<&str>, request: RenewRequest) -> Steps {
         let apps = match app {
             Some(name) => vec![self.app(name)?],
-            None => self.0.registry.all().into_iter().filter(|app| !app.rests).collect(),
+            None => self.0.registry.all().into_iter().filter(|app| !app.rests()).collect(),
         };
         self.renew(apps, How::Reload, &request)
     }
@@ -205,7 +205,7 @@ impl Operator for Desk {
             id: app.id,
             name: app.name,
             definition: (*app.definition).clone(),
-            wanted: !app.rests || app.failure.is_some(),
+            wanted: app.rest != Rest::ForGood || app.failure.is_some(),
             instances: app.scaled,
         })
         .collect()

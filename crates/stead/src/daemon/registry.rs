@@ -17,14 +17,31 @@ pub(super) struct AppHandle {
     /// How it was asked for; shared by the apps of one file.
     pub(super) definition: Arc<Definition>,
     pub(super) inbox: mpsc::UnboundedSender<Message>,
-    /// It was stopped, or has finished: nothing of it runs.
-    pub(super) rests: bool,
+    pub(super) rest: Rest,
     /// Why it was given up, if it was.
     pub(super) failure: Option<Refusal>,
     /// For requests to finish.
     pub(super) grace: Duration,
     /// The number of workers, if it was changed since.
     pub(super) scaled: Option<u32>,
+}
+
+/// Whether nothing of an app runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rest {
+    /// Something does.
+    None,
+    /// It has finished, and begins again when its time comes.
+    UntilDue,
+    /// It was stopped, or has finished.
+    ForGood,
+}
+
+impl AppHandle {
+    /// Nothing of it runs.
+    pub(super) fn rests(&self) -> bool {
+        self.rest != Rest::None
+    }
 }
 
 /// All of them.
@@ -71,16 +88,16 @@ impl Registry {
         self.lock().apps.iter().find(|app| app.id == id).cloned()
     }
 
-    /// Something of an app runs.
+    /// Something of an app runs, or will by itself.
     pub(super) fn is_busy(&self) -> bool {
-        self.lock().apps.iter().any(|app| !app.rests)
+        self.lock().apps.iter().any(|app| app.rest != Rest::ForGood)
     }
 
-    pub(super) fn set_rests(&self, id: u32, rests: bool) {
+    pub(super) fn set_rests(&self, id: u32, rest: Rest) {
         self.change(|apps| {
             for app in apps.iter_mut().filter(|app| app.id == id) {
-                app.rests = rests;
-                if !rests {
+                app.rest = rest;
+                if rest == Rest::None {
                     app.failure = None;
                 }
             }

@@ -146,6 +146,9 @@ impl Shared {
         task.leaving = saved.leaving;
         task.scaled = saved.scaled;
         task.started = saved.started;
+        if task.finished || !(task.rests || task.waits) {
+            task.follow_clock();
+        }
         self.registry.add(task.handle());
         let workers = saved.workers.len();
         for worker in saved.workers {
@@ -153,7 +156,6 @@ impl Shared {
         }
         task.answer_unstarted();
         if !task.rests && !task.waits {
-            task.follow_clock();
             task.watch();
         }
         held.release(&self.keeper);

@@ -53,6 +53,12 @@ pub(super) struct Shown {
 /// What the supervisor has to know of an app.
 pub(super) fn for_supervisor(settings: &AppSettings, shown: Shown) -> stead_supervisor::AppConfig {
     let (restart, stop) = (&settings.restart, &settings.stop);
+    use stead_supervisor::ReadyTimeout::{Assume, Fail};
+    let (ready_timeout, on_ready_timeout) = match (settings.on_ready_timeout, shown.serves) {
+        (ReadyTimeout::Fail, _) | (ReadyTimeout::Auto, true) => (settings.ready_timeout, Fail),
+        (ReadyTimeout::Assume, _) => (settings.ready_timeout, Assume),
+        (ReadyTimeout::Auto, false) => (settings.ready_timeout.min(settings.assume_ready_after), Assume),
+    };
     let first_max = restart.restarts_max.min(restart.starts_max.saturating_sub(1));
     stead_supervisor::AppConfig {
         instances: settings.instances,
@@ -68,11 +74,8 @@ pub(super) fn for_supervisor(settings: &AppSettings, shown: Shown) -> stead_supe
         restarts_max: if shown.was_ready { restart.restarts_max } else { first_max },
         restarts_period: restart.restarts_period,
         cool_down: restart.cool_down,
-        ready_timeout: settings.ready_timeout,
-        on_ready_timeout: match (settings.on_ready_timeout, shown.serves) {
-            (ReadyTimeout::Fail, _) | (ReadyTimeout::Auto, true) => stead_supervisor::ReadyTimeout::Fail,
-            (ReadyTimeout::Assume, _) | (ReadyTimeout::Auto, false) => stead_supervisor::ReadyTimeout::Assume,
-        },
+        ready_timeout,
+        on_ready_timeout,
         grace: stop.grace,
         terminate_after: stop.terminate_after,
         kill_after: stop.kill_after,

@@ -92,13 +92,13 @@ async fn start_known(
     definition: &Arc<Definition>,
     request: &StartRequest,
 ) -> Result<Known, Refusal> {
-    let anew = request.redefine || app.rests;
+    let anew = request.redefine || app.rests();
     if anew {
         shared.registry.redefine(app.id, definition);
         // An app that ends at this moment cannot be defined anew.
         drop(app.inbox.send(Message::Redefine(Arc::clone(definition))));
     }
-    if !app.rests || request.stopped {
+    if !app.rests() || request.stopped {
         let differently = !anew && !means_the_same(&app.definition, definition);
         return Ok(Known::Runs { differently });
     }

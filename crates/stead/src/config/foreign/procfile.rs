@@ -5,10 +5,15 @@ use super::draft::{Draft, Note, Weight, fit_name};
 use super::error::ForeignError;
 use crate::config::shell;
 
-/// What runs Procfiles gives the first program this port.
+/// What runs Procfiles gives the first program this port, unless it is told another in PORT.
 const PORT: &str = "5000";
 
-pub(super) fn procfile(text: &str, place: Place<'_>) -> Result<(Vec<Draft>, Vec<Note>), ForeignError> {
+/// `port`: what PORT says where it is started.
+pub(super) fn procfile(
+    text: &str,
+    place: Place<'_>,
+    port: Option<&str>,
+) -> Result<(Vec<Draft>, Vec<Note>), ForeignError> {
     let (mut drafts, mut notes) = (Vec::new(), Vec::new());
     for (index, line) in text.lines().enumerate() {
         let line = line.trim();
@@ -30,7 +35,7 @@ pub(super) fn procfile(text: &str, place: Place<'_>) -> Result<(Vec<Draft>, Vec<
             notes.push(Note::new(name, reason, Weight::Lost));
             continue;
         }
-        drafts.push(draft(name, command));
+        drafts.push(draft(name, command, port.unwrap_or(PORT)));
     }
     if drafts.is_empty() {
         return Err(ForeignError::NoApp { path: place.name.to_owned(), reason: "it has no line".to_owned() });
@@ -46,7 +51,7 @@ fn is_name(name: &str) -> bool {
     !name.is_empty() && name.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_".contains(letter))
 }
 
-fn draft(name: &str, command: &str) -> Draft {
+fn draft(name: &str, command: &str, port: &str) -> Draft {
     let mut draft = Draft { name: fit_name(name), ..Draft::default() };
     draft.set("command", command, name);
     let line = shell::simple_line(command).filter(|_| !command.contains('$'));
@@ -56,10 +61,10 @@ fn draft(name: &str, command: &str) -> Draft {
     let tells_port = command.contains("$PORT") || command.contains("${PORT");
     let is_node = command.split_whitespace().any(|word| word == "node" || word == "npm");
     if tells_port && !is_node {
-        draft.set("listen", vec![PORT.to_owned()], name);
+        draft.set("listen", vec![port.to_owned()], name);
         draft.remark("the public address; each copy gets a port of its own in PORT");
     } else if name == "web" && is_node {
-        draft.set("env", toml::Table::from_iter([("PORT".to_owned(), PORT.into())]), name);
+        draft.set("env", toml::Table::from_iter([("PORT".to_owned(), port.into())]), name);
     }
     draft
 }

@@ -9,7 +9,7 @@ use super::package::package;
 use super::procfile::procfile;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 /// Understands a file. `name` is as it was named, from `directory`, which is absolute.
@@ -27,8 +27,9 @@ pub fn import(
     let text =
         std::fs::read_to_string(&file).map_err(|source| ForeignError::Unreadable { path: path(), source })?;
     let place = Place { name, directory: file.parent().unwrap_or(directory) };
+    let port = environment.get(OsStr::new("PORT")).and_then(|port| port.to_str());
     let (apps, notes) = match kind {
-        Kind::Procfile => procfile(&text, place)?,
+        Kind::Procfile => procfile(&text, place, port)?,
         Kind::Package => package(&json(&text, name)?, place)?,
         Kind::Json => apps(&json(&text, name)?, place)?,
         Kind::Yaml => apps(&yaml(&text, name)?, place)?,
