@@ -90,9 +90,8 @@ fn a_procfile_runs_every_line_of_it() {
     assert_eq!(status.names(), ["web", "worker"]);
     assert_eq!(get(port, "/").status, 200);
     kill(status.ready_pids()[0]);
-    soon("the killed one is replaced", || {
-        let now = user.complete().ready_pids();
-        now.len() == 2 && now != status.ready_pids()
+    user.wait_status("the killed one is replaced", |now| {
+        now.is_complete() && now.ready_pids() != status.ready_pids()
     });
 }
 

@@ -6,7 +6,7 @@ use super::fleet::{Aim, Fleet, Member};
 use super::output::Output;
 use super::{ExitCode, Report, TargetArguments, session};
 use clap::Args;
-use stead_control::{Client, RuntimeDirectory, StopRequest};
+use stead_control::{AppState, Client, RuntimeDirectory, StopRequest};
 
 /// The arguments of `stead stop`.
 #[derive(Args, Clone, Debug, Default)]
@@ -104,7 +104,8 @@ async fn stop_apps(client: &Client, apps: Vec<&Aim>, now: bool, output: &mut Out
     let mut under_way = Vec::new();
     for aim in apps {
         let name = &aim.app.name;
-        if aim.app.state.is_at_rest() {
+        let begins_again = aim.app.state == AppState::Finished && aim.app.cron_restart.is_some();
+        if aim.app.state.is_at_rest() && !begins_again {
             output.words(&format!("{name} is {} already", aim.app.state.as_str()));
             continue;
         }
