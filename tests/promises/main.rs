@@ -21,6 +21,7 @@ mod crash_random;
 mod daemon_killed;
 mod dependencies;
 mod ecosystem_files;
+mod first_steps;
 mod health;
 mod hooks;
 mod kill_storm;

@@ -20,6 +20,9 @@ fn main() -> ExitCode {
         daemon::remove_remains(std::process::id());
         return ExitCode::from(code);
     }
+    if let Some(code) = cli::completions::answer(std::env::args_os()) {
+        return code.into();
+    }
     match cli::parse(std::env::args_os()) {
         Ok(Command::Daemon(_)) => daemon::run(&Purpose::Foreground(arguments.collect())).into(),
         Ok(Command::BackgroundDaemon(background)) => {

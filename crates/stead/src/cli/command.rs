@@ -2,8 +2,9 @@
 
 use super::background::BackgroundArguments;
 use super::{
-    ExitCode, Report, RunArguments, doctor, env, flush, import, list, logs, monit, not_offered, numbers,
-    output, reload, reset, save, scale, send, show, signal, start, startup, stop, upgrade,
+    ExitCode, Report, RunArguments, completions, config, doctor, env, flush, import, init, list, logs, man,
+    monit, not_offered, numbers, output, reload, reset, save, scale, send, show, signal, start, startup,
+    stop, upgrade,
 };
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser, Subcommand};
@@ -45,12 +46,19 @@ pub enum Command {
     /// Start a program in the background, the apps of a file, or apps that were stopped
     Start(start::StartArguments),
     /// Start the apps of a file; restart those that run
-    #[command(name = "startOrRestart", alias = "start-or-restart")]
+    #[command(
+        name = "startOrRestart",
+        alias = "start-or-restart",
+        override_usage = "stead startOrRestart [OPTIONS] <SCRIPT | COMMAND | FILE | APP>... [-- ARGUMENTS...]\n       stead startOrRestart [OPTIONS] [-c FILE]",
+        after_help = "Examples:\n  stead startOrRestart stead.toml --env production"
+    )]
     StartOrRestart(start::StartArguments),
     /// Start the apps of a file; reload those that run
     #[command(
         name = "startOrReload",
-        aliases = ["start-or-reload", "startOrGracefulReload"]
+        aliases = ["start-or-reload", "startOrGracefulReload"],
+        override_usage = "stead startOrReload [OPTIONS] <SCRIPT | COMMAND | FILE | APP>... [-- ARGUMENTS...]\n       stead startOrReload [OPTIONS] [-c FILE]",
+        after_help = "Examples:\n  stead startOrReload stead.toml --env production"
     )]
     StartOrReload(start::StartArguments),
     /// Let workers finish their requests, then end them; the app stays in the list
@@ -109,14 +117,21 @@ pub enum Command {
     Id(numbers::NumbersArguments),
     /// Print the list as JSON in the shape of PM2's
     Jlist(numbers::PlainArguments),
-    /// The same, on many lines
+    /// Print the list as JSON in the shape of PM2's, on many lines
     Prettylist(numbers::PlainArguments),
     /// Make a stead.toml of an ecosystem file, package.json or Procfile
     Import(import::ImportArguments),
     /// Look for what usually goes wrong on a machine, and say what to do
     Doctor(doctor::DoctorArguments),
-    /// Print every setting with its default and its reason
-    Defaults,
+    /// Write a first stead.toml for what is in this directory
+    Init(init::InitArguments),
+    /// Check a stead.toml; print all settings with their defaults, or the schema for editors
+    #[command(subcommand, arg_required_else_help = true, disable_help_subcommand = true)]
+    Config(config::ConfigCommand),
+    /// Print what makes a shell complete verbs, options and names of apps
+    Completions(completions::CompletionsArguments),
+    /// Show the manual page of a verb, or write all of them
+    Man(man::ManArguments),
 }
 
 /// Reads the command line, the program's own name first.
@@ -239,6 +254,9 @@ pub fn execute(command: &Command) -> Option<ExitCode> {
         Command::Prettylist(arguments) => numbers::execute_jlist(arguments, true),
         Command::Import(arguments) => import::execute(arguments),
         Command::Doctor(arguments) => doctor::execute(arguments),
-        Command::Defaults => output::data(crate::config::DEFAULTS),
+        Command::Init(arguments) => init::execute(arguments),
+        Command::Config(command) => config::execute(command),
+        Command::Completions(arguments) => completions::execute(arguments),
+        Command::Man(arguments) => man::execute(arguments),
     })
 }

@@ -21,12 +21,33 @@ pub enum ExitCode {
 }
 
 impl ExitCode {
+    /// All of them, by their numbers.
+    pub const ALL: [ExitCode; 7] = [
+        ExitCode::Ok,
+        ExitCode::Failure,
+        ExitCode::Usage,
+        ExitCode::Program,
+        ExitCode::Address,
+        ExitCode::Reload,
+        ExitCode::NotRunning,
+    ];
+
     /// The code with this number, if it is one of these.
     pub fn of(number: u8) -> Option<ExitCode> {
-        use ExitCode::{Address, Failure, NotRunning, Ok, Program, Reload, Usage};
-        [Ok, Failure, Usage, Program, Address, Reload, NotRunning]
-            .into_iter()
-            .find(|code| *code as u8 == number)
+        ExitCode::ALL.into_iter().find(|code| *code as u8 == number)
+    }
+
+    /// What it means, for manuals.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            ExitCode::Ok => "it did what was asked",
+            ExitCode::Failure => "it failed for a reason that has no code of its own",
+            ExitCode::Usage => "the command line or the configuration is wrong; nothing was started",
+            ExitCode::Program => "a program could not be started, or never became ready",
+            ExitCode::Address => "an address is in use or may not be bound",
+            ExitCode::Reload => "a reload failed; what ran before still runs",
+            ExitCode::NotRunning => "nothing is running, or no such app",
+        }
     }
 }
 
@@ -39,5 +60,19 @@ impl From<ExitCode> for u8 {
 impl From<ExitCode> for std::process::ExitCode {
     fn from(code: ExitCode) -> std::process::ExitCode {
         std::process::ExitCode::from(u8::from(code))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_document_says_the_same() {
+        let document = include_str!("../../../../docs/errors-and-exit-codes.md");
+        for code in ExitCode::ALL {
+            let row = format!("| {} | {} |", u8::from(code), code.meaning());
+            assert!(document.contains(&row), "{row}");
+        }
     }
 }

@@ -10,6 +10,8 @@
 //! | `import.rs` | files of other managers, made into a `stead.toml` |
 //! | `save.rs`, `saved.rs` | apps that survive a reboot, and the file they are in |
 //! | `list.rs`, `show.rs`, `numbers.rs` | what is running, for people and for scripts |
+//! | `init.rs`, `config.rs` | a first file, and what may stand in it |
+//! | `completions.rs`, `man/` | what shells and `man` know of all this |
 //! | `monit/`, `startup/`, `doctor/` | everything live on the terminal; running again after a reboot; what is wrong here |
 //! | `logs.rs`, `flush.rs`, `places.rs` | what apps printed, and where that is |
 //! | `fleet.rs`, `selector.rs`, `target.rs` | which instances run, and which apps a word means |
@@ -21,6 +23,8 @@
 
 pub mod background;
 mod command;
+pub mod completions;
+pub mod config;
 pub mod doctor;
 mod ending;
 pub mod env;
@@ -31,8 +35,10 @@ pub mod flush;
 mod follow;
 mod format;
 pub mod import;
+pub mod init;
 pub mod list;
 pub mod logs;
+pub mod man;
 pub mod monit;
 mod not_offered;
 pub mod numbers;

@@ -44,12 +44,12 @@ const VERBS: [Verb; 22] = [
             "publish",
         ],
         "there are no modules: what they are mostly used for (log rotation, metrics) is built in",
-        "`stead defaults` lists every setting",
+        "`stead config defaults` lists every setting",
     ),
     (
         &["set", "get", "multiset", "unset", "conf"],
         "there are no modules to configure, and settings of apps are in files",
-        "`stead defaults` lists every setting; write those that differ into stead.toml",
+        "`stead config defaults` prints every setting; write those that differ into stead.toml",
     ),
     (
         &["profile:cpu", "profile:mem"],
@@ -91,7 +91,7 @@ const VERBS: [Verb; 22] = [
     (
         &["ecosystem", "create", "examples"],
         "it has another name here",
-        "`stead defaults` prints every key of stead.toml with its reason",
+        "`stead init` writes a first stead.toml; `stead config defaults` prints every key with its reason",
     ),
     (
         &["install-otel", "uninstall-otel", "autoinstall"],
@@ -103,13 +103,13 @@ const VERBS: [Verb; 22] = [
         "no port is opened for looking at things",
         "the control socket answers HTTP: `curl --unix-socket SOCKET http://stead/v1/status`",
     ),
-    (&["completion"], "there is none yet", "`stead help` names the verbs"),
+    (&["completion"], "it has another name here", "`stead completions bash`, `zsh` or `fish`"),
     (
         &["docker", "container"],
         "Stead does not build images",
         "`stead run` is made to be a container's first process",
     ),
-    (&["module"], "there are no modules", "`stead defaults` lists every setting"),
+    (&["module"], "there are no modules", "`stead config defaults` lists every setting"),
 ];
 
 /// An option: its names, whether it takes a value, and what there is to say.
@@ -187,7 +187,7 @@ const OPTIONS: [Word; 33] = [
         "process ids change with every restart, so no file holds them",
         "`stead pid APP` prints them",
     ),
-    no(&["-w", "--write"], "files are written by hand", "`stead defaults`, which prints every key"),
+    no(&["-w", "--write"], "writing a file is a verb of its own", "`stead init`"),
     no(&["--hp"], "the home is named in the environment", "`STEAD_HOME=/path stead ..`"),
     no(
         &["--service-name", "--wait-ip"],

@@ -58,7 +58,7 @@ pub struct RunArguments {
     #[arg(long)]
     pub mode: Option<Mode>,
 
-    /// Any other setting, as in stead.toml (repeatable); `stead defaults` prints them all
+    /// Any other setting, as in stead.toml (repeatable); `stead config defaults` prints them all
     #[arg(long, value_name = "KEY=VALUE", value_parser = parse_setting)]
     pub set: Vec<Setting>,
 

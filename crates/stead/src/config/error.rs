@@ -94,7 +94,7 @@ impl ConfigError {
     pub fn hint(&self) -> Option<String> {
         match self {
             ConfigError::Nothing { .. } => {
-                Some("name a script, `stead run server.js`, or write a stead.toml".to_owned())
+                Some("name a script, `stead run server.js`; or `stead init` writes a stead.toml".to_owned())
             }
             ConfigError::Unreadable { nearest, .. } => {
                 nearest.as_ref().map(|name| format!("did you mean `{name}`?"))

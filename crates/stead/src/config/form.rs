@@ -26,6 +26,8 @@ pub(super) enum Shape {
     Number,
     Duration,
     Size,
+    /// A text that fits this pattern.
+    Pattern(&'static str),
     /// One of these words.
     Words(Vec<&'static str>),
     List(Box<Shape>),
@@ -66,6 +68,11 @@ impl<T: 'static> Form<T> {
         Form::new(shape, move |entry| {
             change(read(entry)?).map_err(|message| Problem::new(&entry.place, message))
         })
+    }
+
+    /// The same, with a pattern that every such text fits.
+    pub(super) fn written(self, pattern: &'static str) -> Form<T> {
+        Form { shape: Shape::Pattern(pattern), read: self.read }
     }
 
     /// Or the word "off", which is nothing.

@@ -5,7 +5,7 @@ use super::DEFAULTS;
 use super::document::{Entry, Member, Place, Problem, Value, parse};
 use super::form::{Form, Shape, choice, count, list, string};
 use super::instances::cores;
-use super::read_app::{AppTable, check_name, read_app};
+use super::read_app::{AppTable, NAME, check_name, read_app};
 use super::reader::{Key, Reader, unknown_key};
 use super::settings::{Group, GroupStrategy};
 use super::suggest::nearest;
@@ -156,7 +156,7 @@ type GroupTable = (Option<Vec<(String, Place)>>, GroupStrategy);
 
 /// Reads a group's table whole, and tells which keys there are.
 pub(super) fn read_group(mut reader: Reader) -> Result<(GroupTable, Vec<(Key, Shape)>), Problem> {
-    let name = Form::new(Shape::Text, |entry: &Entry| {
+    let name = Form::new(Shape::Pattern(NAME), |entry: &Entry| {
         Ok((string().check(check_name).read(entry)?, entry.place.clone()))
     });
     let table = (reader.take("apps", list(name))?, reader.get("strategy", choice())?);

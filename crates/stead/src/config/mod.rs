@@ -7,6 +7,8 @@
 //! | `load.rs`, `layers.rs` | the layers: defaults, file, command line |
 //! | `around.rs` | settings of what they say together |
 //! | `document.rs`, `reader.rs` | the file: values with their places, and typed reading of them |
+//! | `reference.rs`, `schema.rs`, `sample.rs` | the same for people and editors: every key explained, the JSON schema, a first file |
+//! | `discover.rs` | what a directory looks like it wants to run |
 //! | `form.rs`, `tagged.rs`, `choices.rs` | the forms that values have |
 //! | `read_app.rs`, `read_care.rs` | the keys of an app |
 //! | `foreign/` | files that others have written: PM2's, `package.json`, Procfiles |
@@ -18,6 +20,7 @@ mod address;
 mod around;
 mod choices;
 mod cron;
+mod discover;
 mod document;
 mod error;
 mod foreign;
@@ -33,6 +36,9 @@ mod quantity;
 mod read_app;
 mod read_care;
 mod reader;
+mod reference;
+mod sample;
+mod schema;
 mod search;
 mod settings;
 mod shell;
@@ -47,11 +53,14 @@ mod users;
 
 pub use address::{AddressError, ListenAddress};
 pub use cron::parse_cron;
+pub use discover::{Start, discover};
 pub use error::ConfigError;
 pub use foreign::{Draft, ForeignError, Imported, Note, Setting, Weight, import};
 pub use instances::{INSTANCES_MAX, InstanceCount, cores};
 pub use load::{FILE_NAME, file_here, file_of, foreign_here, lanes_default, load, load_from, names_apps};
 pub use program_error::ProgramError;
+pub use sample::sample;
+pub use schema::schema;
 pub use settings::{
     AppSettings, Balance, BalancerSettings, CgroupSettings, Dependency, DependencyCondition, Group,
     GroupStrategy, HealthCheck, HealthSettings, HookSettings, Identity, LogPlace, LogSettings, Mode,
@@ -60,7 +69,8 @@ pub use settings::{
 };
 pub use signal::parse_signal;
 
-pub(crate) use shell::split as split_words;
+pub(crate) use read_app::check_name;
+pub(crate) use shell::{join as join_words, split as split_words};
 pub(crate) use suggest::nearest;
 
 /// `defaults.toml`: every setting, its default and its reason.

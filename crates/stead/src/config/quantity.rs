@@ -48,6 +48,22 @@ pub(super) fn parse_size(text: &str) -> Result<u64, String> {
     parse(text, &SIZE_UNITS).ok_or_else(wrong)?.try_into().map_err(|_| wrong())
 }
 
+/// What every duration fits, as a regular expression of ECMAScript's.
+pub(super) fn duration_pattern() -> String {
+    pattern(&DURATION_UNITS)
+}
+
+/// What every size fits.
+pub(super) fn size_pattern() -> String {
+    pattern(&SIZE_UNITS)
+}
+
+fn pattern(units: &[(&str, u64)]) -> String {
+    let either = |letter: char| format!("[{}{}]", letter.to_ascii_lowercase(), letter.to_ascii_uppercase());
+    let units: Vec<String> = units.iter().map(|(unit, _)| unit.chars().map(either).collect()).collect();
+    format!(r"^[0-9]+(\.[0-9]{{1,9}})?\s*({})$", units.join("|"))
+}
+
 /// A decimal number and a unit; exact, because a float would make 0.3 s something else.
 fn parse(text: &str, units: &[(&str, u64)]) -> Option<u128> {
     let split = text.find(|letter: char| letter.is_ascii_alphabetic())?;

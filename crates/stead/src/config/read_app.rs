@@ -70,7 +70,7 @@ pub(super) fn read_app(mut reader: Reader) -> Result<(AppTable, Vec<(Key, Shape)
         cwd: reader.get("cwd", string())?.into(),
         env: reader.get("env", environment())?,
         profiles: reader.take_all("env_", environment())?,
-        namespace: reader.get("namespace", string().check(check_name))?,
+        namespace: reader.get("namespace", string().check(check_name).written(NAME))?,
         autostart: reader.get("autostart", boolean())?,
         instances: reader.get("instances", instances())?,
         listen: reader.get("listen", list(address()))?,
@@ -139,8 +139,11 @@ fn balancer(reader: &mut Reader) -> Result<BalancerSettings, Problem> {
     })
 }
 
+/// How names look, as a regular expression.
+pub(super) const NAME: &str = "^[A-Za-z0-9][A-Za-z0-9._-]*$";
+
 /// The name of an app, a group or a namespace.
-pub(super) fn check_name(name: String) -> Result<String, String> {
+pub(crate) fn check_name(name: String) -> Result<String, String> {
     let allowed = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
     match name.starts_with(|letter: char| letter.is_ascii_alphanumeric()) && name.chars().all(allowed) {
         true => Ok(name),
@@ -192,7 +195,11 @@ fn environment() -> Form<Variables> {
 
 fn instances() -> Form<InstanceCount> {
     let most = i64::from(INSTANCES_MAX);
-    let shape = Shape::Any(vec![Shape::Integer(-most, most), Shape::Words(vec!["max"])]);
+    let shape = Shape::Any(vec![
+        Shape::Integer(-most, most),
+        Shape::Words(vec!["max"]),
+        Shape::Pattern("^[+-]?[0-9]+$"),
+    ]);
     Form::new(shape, |entry| {
         let parsed = match &entry.value {
             Value::Integer(number) => InstanceCount::try_from(*number),
@@ -238,10 +245,11 @@ fn ready() -> Form<Ready> {
 
 /// The path of a request.
 pub(super) fn request_path() -> Form<String> {
-    string().check(|path| match path.starts_with('/') {
+    let path = string().check(|path| match path.starts_with('/') {
         true => Ok(path),
         false => Err("a path starts with `/`".to_owned()),
-    })
+    });
+    path.written("^/")
 }
 
 fn stop_signal() -> Form<i32> {

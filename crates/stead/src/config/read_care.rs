@@ -8,7 +8,7 @@ use super::form::{
     string, table, wait,
 };
 use super::quantity::parse_size;
-use super::read_app::{check_name, request_path};
+use super::read_app::{NAME, check_name, request_path};
 use super::reader::Reader;
 use super::settings::{
     CgroupSettings, Dependency, DependencyCondition, HealthCheck, HealthSettings, HookSettings,
@@ -119,10 +119,11 @@ fn shell_line() -> Form<String> {
 }
 
 fn dependencies() -> Form<Vec<(Dependency, Place)>> {
-    let names = Shape::List(Box::new(Shape::Text));
+    let name = Shape::Pattern(NAME);
+    let names = Shape::List(Box::new(name.clone()));
     let conditions = choice::<DependencyCondition>();
-    let by_name = Shape::Map(APP_NAME, Box::new(choice::<DependencyCondition>().into_shape()));
-    Form::new(Shape::Any(vec![names, by_name, Shape::Text]), move |entry| match &entry.value {
+    let by_name = Shape::Map(NAME, Box::new(choice::<DependencyCondition>().into_shape()));
+    Form::new(Shape::Any(vec![names, by_name, name]), move |entry| match &entry.value {
         Value::Table(members) => {
             let read = |member: &Member| {
                 let condition = conditions.read(&member.entry)?;
@@ -135,9 +136,6 @@ fn dependencies() -> Form<Vec<(Dependency, Place)>> {
         _ => Err(expected(entry, "a list of apps, or { db = \"ready\" }")),
     })
 }
-
-/// How names of apps look, for the schema.
-pub(super) const APP_NAME: &str = "^[A-Za-z0-9][A-Za-z0-9._-]*$";
 
 fn dependency(entry: &Entry) -> Result<(Dependency, Place), Problem> {
     let app = string().check(check_name).read(entry)?;
@@ -167,7 +165,7 @@ fn name_or_number() -> Form<String> {
 }
 
 fn umask() -> Form<u32> {
-    Form::new(Shape::Text, |entry| match &entry.value {
+    Form::new(Shape::Pattern("^0*[0-7]{1,3}$"), |entry| match &entry.value {
         Value::String(text) => match u32::from_str_radix(text, 8) {
             Ok(mask) if mask <= 0o777 && !text.starts_with('+') => Ok(mask),
             _ => Err(Problem::new(

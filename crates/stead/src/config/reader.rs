@@ -88,7 +88,7 @@ impl Reader {
 pub(super) fn unknown_key(key: &str, place: &Place, table: &str, known: &[&str]) -> Problem {
     let hint = match nearest(key, known.iter().copied()) {
         Some(nearest) => format!("did you mean `{nearest}`?"),
-        None => "`stead defaults` prints every setting".to_owned(),
+        None => "`stead config defaults` prints every setting".to_owned(),
     };
     Problem::new(place, format!("unknown key `{key}` in {table}")).label("unknown key").hint(Some(hint))
 }

@@ -46,7 +46,7 @@ pub(super) fn quote(word: &OsStr) -> OsString {
 }
 
 /// The words joined by blanks, each quoted where needed.
-pub(super) fn join<'a>(words: impl IntoIterator<Item = &'a OsString>) -> OsString {
+pub(crate) fn join<'a>(words: impl IntoIterator<Item = &'a OsString>) -> OsString {
     let quoted: Vec<OsString> = words.into_iter().map(|word| quote(word)).collect();
     quoted.join(OsStr::new(" "))
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use stead_control::{Definition, Text};
 
 use crate::cli::{self, ExitCode, Report};
-use crate::config::{self, AppSettings, Group, Settings};
+use crate::config::{self, AppSettings, ConfigError, Group, Settings};
 
 /// Where an app comes from.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -38,6 +38,16 @@ pub(super) fn here(arguments: &[OsString]) -> io::Result<Definition> {
         directory: std::env::current_dir()?.into(),
         environment: std::env::vars_os().map(|(name, value)| (name.into(), value.into())).collect(),
     })
+}
+
+/// What these words of `stead run` would run, in this process's directory and environment.
+///
+/// # Errors
+/// What is wrong with them, as `stead start` would say it.
+pub fn settings_of(arguments: &[OsString]) -> Result<Settings, Report> {
+    let definition =
+        here(arguments).map_err(|error| Report::from(&ConfigError::NoCurrentDirectory(error)))?;
+    evaluate(&definition)
 }
 
 /// What is to run.

@@ -68,6 +68,7 @@ mod traffic;
 mod watch;
 mod worker;
 
+pub use definition::settings_of;
 pub use folder::remove_remains;
 pub use instance::{Purpose, decline, run};
 pub use relief::formats;

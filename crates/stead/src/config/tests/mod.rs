@@ -5,6 +5,7 @@ mod errors;
 mod foreign;
 mod layers;
 mod programs;
+mod schema;
 
 use super::test_support::Folder;
 use super::{ConfigError, Settings, load_from};
