@@ -25,6 +25,7 @@ mod first_steps;
 mod health;
 mod hooks;
 mod kill_storm;
+mod limits_by_cgroup;
 mod monit;
 mod no_leftovers;
 mod node_programs;

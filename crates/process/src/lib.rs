@@ -1,10 +1,12 @@
 //! A child runs as asked, is heard, and leaves nothing behind.
 //!
 //! The map: [`keeper`] is the small parent of everything, and the daemon's way to talk to it; [`spawn`] starts one child;
-//! [`node`] speaks Node.js's IPC channel and cluster protocol; [`descriptors`] and [`socket`] are the few system calls both need.
+//! [`node`] speaks Node.js's IPC channel and cluster protocol; [`cgroup`] bounds what a child may use; [`descriptors`] and
+//! [`socket`] are the few system calls both need.
 //!
 //! This room knows nothing of applications, restart policies or requests.
 
+pub mod cgroup;
 pub mod descriptors;
 pub mod keeper;
 pub mod node;

@@ -7,6 +7,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::cgroup;
+
 const MACHINE: &str = "/proc/vmstat";
 const EVENTS: &str = "memory.events";
 
@@ -19,7 +21,7 @@ pub(super) struct MemoryKills {
 
 impl MemoryKills {
     pub(super) fn new() -> Self {
-        let group = fs::read_to_string("/proc/self/cgroup").ok().and_then(|text| events_file(&text));
+        let group = cgroup::base("self").map(|group| group.join(EVENTS));
         let file = group.filter(|file| count(file).is_some()).unwrap_or_else(|| MACHINE.into());
         Self { file, account: Account::default() }
     }
@@ -45,11 +47,14 @@ impl MemoryKills {
     /// Whether a child that was spawned at `since` and just died of SIGKILL may be called out of memory.
     pub(super) fn explains_kill(&mut self, since: Option<u64>, group: Option<&Path>) -> bool {
         let Some((since, now)) = since.zip(self.now(group)) else { return false };
-        match group {
-            // Few share it, and a kill there is theirs.
-            Some(_) => now > since,
-            None => self.account.explains_kill(since, now),
+        if group.is_none() {
+            return self.account.explains_kill(since, now);
         }
+        // Few share it, and a kill there is theirs. It was counted for all as well, and must not explain another's death.
+        if now > since {
+            self.account.explained = self.account.explained.max(self.now(None).unwrap_or(0));
+        }
+        now > since
     }
 }
 
@@ -67,11 +72,6 @@ impl Account {
         }
         now > known
     }
-}
-
-fn events_file(own_groups: &str) -> Option<PathBuf> {
-    let path = own_groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
-    Some(PathBuf::from("/sys/fs/cgroup").join(path).join(EVENTS))
 }
 
 fn count(file: &Path) -> Option<u64> {
@@ -98,19 +98,32 @@ mod tests {
     }
 
     #[test]
+    fn a_kill_in_a_child_s_own_group_explains_no_other_death() {
+        let directory = tempfile::tempdir().unwrap();
+        let (base, own) = (directory.path(), directory.path().join("own"));
+        fs::create_dir(&own).unwrap();
+        let set = |group: &Path, kills: u64| {
+            fs::write(group.join(EVENTS), format!("oom_kill {kills}\n")).unwrap();
+        };
+        set(base, 7);
+        set(&own, 0);
+        let mut kills = MemoryKills { file: base.join(EVENTS), account: Account::default() };
+        assert!(!kills.explains_kill(Some(0), Some(&own)), "somebody else killed it");
+        // The counter of a group is part of those of the groups above.
+        set(base, 9);
+        set(&own, 2);
+        assert!(kills.explains_kill(Some(0), Some(&own)));
+        assert!(!kills.explains_kill(Some(7), None), "it was in another group");
+        set(base, 10);
+        assert!(kills.explains_kill(Some(7), None));
+    }
+
+    #[test]
     fn the_counter_is_found_in_both_files() {
         let check = |text, expected| assert_eq!(find_count(text), expected, "{text}");
         check("low 0\noom 3\noom_kill 2\noom_group_kill 1\n", Some(2));
         check("pgfault 9\noom_kill 4\n", Some(4));
         check("oom_kill many\n", None);
         check("", None);
-    }
-
-    #[test]
-    fn the_own_group_is_found_in_the_unified_hierarchy() {
-        let check = |text, expected: Option<&str>| assert_eq!(events_file(text), expected.map(PathBuf::from));
-        check("0::/user.slice/a.scope\n", Some("/sys/fs/cgroup/user.slice/a.scope/memory.events"));
-        check("4:memory:/x\n0::/\n", Some("/sys/fs/cgroup/memory.events"));
-        check("4:memory:/x\n", None);
     }
 }

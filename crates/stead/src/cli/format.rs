@@ -64,7 +64,7 @@ pub(super) fn age(duration: Duration) -> String {
 }
 
 /// Bytes of memory.
-pub(super) fn memory(bytes: u64) -> String {
+pub fn memory(bytes: u64) -> String {
     let mebibytes = bytes as f64 / f64::from(1 << 20);
     if mebibytes < 1024.0 { format!("{mebibytes:.1} MiB") } else { format!("{:.2} GiB", mebibytes / 1024.0) }
 }

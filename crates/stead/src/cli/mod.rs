@@ -73,6 +73,7 @@ mod tests;
 pub use background::BackgroundArguments;
 pub use command::{Command, execute, parse, parse_run};
 pub use exit_code::ExitCode;
+pub use format::memory;
 pub use report::{Report, in_one_line};
 pub use run::RunArguments;
 pub use target::TargetArguments;

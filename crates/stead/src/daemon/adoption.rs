@@ -19,25 +19,54 @@ use super::launch::{Ends, Launch, Launched};
 use super::message::Message;
 use super::notify::NotifySocket;
 use super::probe::{self, Check};
-use super::settings::for_channel;
+use super::settings::{for_channel, for_kernel};
 use super::worker::{Leader, Link, NodeLink, Worker};
 use crate::config::{Ready, Serialization};
 
 /// How soon after the end of its channel a process has usually ended.
 const EXIT_FOLLOWS: Duration = Duration::from_millis(100);
+/// What was left in a control group and is killed takes a moment to go.
+const REMOVALS_MAX: u32 = 20;
+const REMOVAL_PAUSE: Duration = Duration::from_millis(100);
 
 impl AppTask {
     pub(super) async fn spawn(&mut self, worker: WorkerId, slot: u32) {
         let settings = Arc::clone(&self.settings);
         let launch = Launch { settings: &settings, folder: &self.shared.folder, worker, slot };
-        match launch.start(&self.shared.keeper, self.shared.open_files_max).await {
+        let launched = match self.shared.cgroups.make(&self.cgroup(worker), &for_kernel(settings.cgroup)) {
+            Ok(cgroup) => launch.start(&self.shared.keeper, self.shared.open_files_max, cgroup).await,
+            Err(error) => Err(error.into()),
+        };
+        match launched {
             Ok(launched) => self.adopt(worker, slot, launched),
             Err(error) => {
+                self.leave_cgroup(worker);
                 let fatal = error.is_fatal();
                 let reason = crate::cli::in_one_line(&error);
                 self.input(Input::SpawnFailed { worker, reason, fatal });
             }
         }
+    }
+
+    /// What the control group of a worker is called, if it has one.
+    fn cgroup(&self, worker: WorkerId) -> String {
+        format!("{}.{worker}", self.id)
+    }
+
+    /// Removes the control group of a worker that is gone.
+    pub(super) fn leave_cgroup(&self, worker: WorkerId) {
+        let (cgroups, name) = (Arc::clone(&self.shared.cgroups), self.cgroup(worker));
+        if cgroups.remove(&name) {
+            return;
+        }
+        tokio::spawn(async move {
+            for _ in 0..REMOVALS_MAX {
+                tokio::time::sleep(REMOVAL_PAUSE).await;
+                if cgroups.remove(&name) {
+                    return;
+                }
+            }
+        });
     }
 
     fn adopt(&mut self, worker: WorkerId, slot: u32, launched: Launched) {

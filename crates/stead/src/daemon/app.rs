@@ -294,6 +294,7 @@ impl AppTask {
     fn exited(&mut self, worker: WorkerId, exit: Exit) {
         let Some(mut process) = self.workers.remove(&worker) else { return };
         resume::release(&self.shared, self.id, worker, process.child.id);
+        self.leave_cgroup(worker);
         if let Link::Node(link) = &process.link {
             link.unaccepted.clear();
         }
@@ -312,6 +313,7 @@ impl AppTask {
             pid: process.child.pid,
             uptime: process.started.elapsed(),
             exit,
+            how: self.how(exit),
         });
         let taps = std::mem::take(&mut process.taps);
         tokio::spawn(outlet::outlive(taps, Arc::clone(&self.outlet), crash, self.inbox.clone()));

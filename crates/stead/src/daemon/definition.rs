@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use stead_control::{Definition, Text};
+use stead_process::cgroup::{CgroupError, Cgroups};
 
+use super::settings::for_kernel;
 use crate::cli::{self, ExitCode, Report};
 use crate::config::{self, AppSettings, ConfigError, Group, Settings};
 
@@ -58,25 +60,29 @@ pub(super) fn evaluate(definition: &Definition) -> Result<Settings, Report> {
     let arguments = cli::parse_run(&words)?;
     let settings = config::load_from(&arguments, definition.directory.as_path(), &environment.collect())
         .map_err(|error| Report::from(&error))?;
-    settings.apps.iter().try_for_each(refuse_control_groups)?;
+    settings.apps.iter().try_for_each(prepare_limits)?;
     Ok(settings)
 }
 
 /// Limits that are asked for and not kept would be worse than none.
-fn refuse_control_groups(app: &AppSettings) -> Result<(), Report> {
-    let asked = [
-        ("memory_max", app.cgroup.memory_bytes_max.is_some()),
-        ("cpu_max", app.cgroup.cpu_max.is_some()),
-        ("tasks_max", app.cgroup.tasks_max.is_some()),
-    ];
-    match asked.iter().find(|(_, asked)| *asked) {
-        None => Ok(()),
-        Some((key, _)) => {
-            let report = Report::new(ExitCode::Usage, format!("app `{}` asks for `{key}`", app.name));
-            Err(report.cause("this version cannot put workers into control groups").hint(
-                "`recycle_memory` replaces workers that grow, `limits` sets what the kernel grants a process, and a service \
-                 manager can limit all of Stead (`MemoryMax=` in its unit)",
-            ))
+fn prepare_limits(app: &AppSettings) -> Result<(), Report> {
+    let limits = for_kernel(app.cgroup);
+    Cgroups::of_parent().prepare(&limits).map_err(|error| {
+        let message = format!("the limits of app `{}` cannot be set", app.name);
+        Report::new(ExitCode::Failure, message).cause(cli::in_one_line(&error)).hint(advice(&error))
+    })
+}
+
+fn advice(error: &CgroupError) -> String {
+    let how = match error {
+        CgroupError::Absent { .. } | CgroupError::Missing { .. } => {
+            "boot with cgroup version 2 alone (`systemd.unified_cgroup_hierarchy=1`), and have the groups above pass on their \
+             controllers (`Delegate=yes`)"
         }
-    }
+        CgroupError::Foreign { .. } | CgroupError::Shared { .. } | CgroupError::Unusable { .. } => {
+            "start Stead with `systemd-run --user --scope -p Delegate=yes stead ...` (as root without `--user`), or as the \
+             service that `stead startup` writes"
+        }
+    };
+    format!("{how}; without, `recycle_memory` replaces workers that grow, and `limits` bounds each process")
 }

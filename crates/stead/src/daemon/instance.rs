@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use stead_balancer::Lanes;
 use stead_control::{Definition, RuntimeDirectory, Server};
 use stead_logs::Taps;
+use stead_process::cgroup::Cgroups;
 use stead_process::keeper::{Event, Events, Inheritance, Keeper, Welcome};
 use tokio::sync::{broadcast, watch};
 
@@ -153,6 +154,9 @@ async fn prepare(purpose: &Purpose, keeper: &Keeper, welcome: Welcome) -> Result
     drop(directory.sweep());
     let Inheritance { children, held, lost, peer } =
         keeper.take_over().await.map_err(|error| failed("take over from the keeper", &error))?;
+    // No other daemon starts workers any more.
+    let cgroups = Cgroups::of_parent();
+    cgroups.sweep();
     let mut held = Held::new(held);
     let (frame, begin) = match held.take(FRAME).and_then(|memory| state::read(memory).ok()) {
         Some(frame) => (frame, None),
@@ -173,6 +177,7 @@ async fn prepare(purpose: &Purpose, keeper: &Keeper, welcome: Welcome) -> Result
         console: Arc::new(Console::start(frame.json)),
         taps: Taps::start().map_err(|error| failed("start threads", &error))?,
         folder: Arc::new(folder),
+        cgroups: Arc::new(cgroups),
         sampler: Sampler::start(),
         events: broadcast::Sender::new(EVENTS_MAX),
         open_files_max: raise_open_files(),

@@ -5,9 +5,11 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use stead_balancer::Road;
+use stead_process::cgroup::CgroupError;
 use stead_process::keeper::{Child, Keeper};
 use stead_process::node::{Continuation, environment};
 use stead_process::spawn::{SpawnError, SpawnSpec};
@@ -56,6 +58,8 @@ pub(super) struct Ends {
 pub(super) enum LaunchError {
     #[error(transparent)]
     Spawn(#[from] SpawnError),
+    #[error(transparent)]
+    Cgroup(#[from] CgroupError),
     #[error("its descriptors could not be made")]
     Descriptors(#[from] io::Error),
 }
@@ -63,15 +67,17 @@ pub(super) enum LaunchError {
 impl LaunchError {
     /// Trying again without a change is pointless.
     pub(super) fn is_fatal(&self) -> bool {
-        matches!(
-            self,
-            LaunchError::Spawn(
+        match self {
+            LaunchError::Cgroup(error) => error.is_fatal(),
+            LaunchError::Spawn(error) => matches!(
+                error,
                 SpawnError::NotFound { .. }
                     | SpawnError::NotExecutable { .. }
                     | SpawnError::InterpreterNotFound { .. }
                     | SpawnError::Directory { .. }
-            )
-        )
+            ),
+            LaunchError::Descriptors(_) => false,
+        }
     }
 }
 
@@ -87,7 +93,13 @@ struct Parts {
 }
 
 impl Launch<'_> {
-    pub(super) async fn start(&self, keeper: &Keeper, open_files_max: u64) -> Result<Launched, LaunchError> {
+    /// Starts it, in this control group if it has one of its own.
+    pub(super) async fn start(
+        &self,
+        keeper: &Keeper,
+        open_files_max: u64,
+        cgroup: Option<PathBuf>,
+    ) -> Result<Launched, LaunchError> {
         let mut parts = Parts {
             environment: self.environment(),
             values: Vec::new(),
@@ -110,7 +122,8 @@ impl Launch<'_> {
             }
             ends.notify = Some(self.add_notify(&mut parts)?);
         }
-        let child = keeper.spawn(self.spec(&parts, open_files_max), parts.descriptors).await?;
+        let spec = SpawnSpec { cgroup, ..self.spec(&parts, open_files_max) };
+        let child = keeper.spawn(spec, parts.descriptors).await?;
         let (road, belongings) = (parts.road, parts.belongings);
         Ok(Launched { child, ends, road, belongings })
     }

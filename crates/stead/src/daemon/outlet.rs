@@ -37,6 +37,8 @@ pub(super) struct Crash {
     pub(super) pid: u32,
     pub(super) uptime: Duration,
     pub(super) exit: Exit,
+    /// The same in words.
+    pub(super) how: String,
 }
 
 impl Outlet {
@@ -79,8 +81,7 @@ impl Outlet {
     fn report(&self, crash: &Crash) -> Vec<String> {
         let lines = self.last_lines(crash.slot);
         if let Some(directory) = self.directory() {
-            let how = crash.exit.to_string();
-            let report = CrashReport::new(&crash.app, crash.slot, crash.pid, &how);
+            let report = CrashReport::new(&crash.app, crash.slot, crash.pid, &crash.how);
             let used = crash.exit.rusage;
             let report = CrashReport {
                 uptime_seconds: crash.uptime.as_secs_f64(),

@@ -14,6 +14,7 @@ use super::bypass;
 use super::ports::{PortId, Ports};
 use super::settings::Shown;
 use super::worker::Worker;
+use crate::cli;
 use crate::config::Mode;
 
 /// Exits kept to explain poison requests.
@@ -207,13 +208,14 @@ impl AppTask {
 
     fn tell_exit(&mut self, (worker, slot): (WorkerId, u32), (exit, expected): (Exit, bool), next: Next) {
         let app = self.settings.name.clone();
+        let how = self.how(exit);
         let follows = if self.shown.was_ready || !matches!(next, Next::Failed { .. }) {
             follows(next)
         } else {
             "too many starts have failed".to_owned()
         };
         if !expected {
-            self.say(&format!("{app}.{slot} ended: {exit}; {follows}"));
+            self.say(&format!("{app}.{slot} ended: {how}; {follows}"));
         }
         let restart_in = match next {
             Next::Now => Some(Duration::ZERO),
@@ -226,12 +228,21 @@ impl AppTask {
         }
         let failed = matches!(next, Next::Failed { .. });
         let (pid, uptime) = self.exits.of(worker);
-        let why =
-            if expected { format!("{exit}; it was asked to end") } else { format!("{exit}; {follows}") };
+        let why = if expected { format!("{how}; it was asked to end") } else { format!("{how}; {follows}") };
         let exit = exit_report(exit, expected);
         let at = SystemTime::now();
         self.ends.note(ExitRecord { at, worker, slot, pid, uptime, exit, why, last_lines: Vec::new() });
         self.hear_all(&Heard::WorkerExited { app, worker, slot, pid, exit, restart_in, failed });
+    }
+
+    /// How a worker ended, with the limit that it may have met.
+    pub(super) fn how(&self, exit: Exit) -> String {
+        match self.settings.cgroup.memory_bytes_max {
+            Some(limit) if exit.out_of_memory => {
+                format!("{exit} (`memory_max` is {})", cli::memory(limit))
+            }
+            _ => exit.to_string(),
+        }
     }
 
     fn tell_crash(&self, exit: Exit) {

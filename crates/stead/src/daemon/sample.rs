@@ -1,7 +1,7 @@
 //! How much processor time and memory each worker uses, its whole process group taken together.
 //!
-//! One look at `/proc` a second serves all apps: what is asked for once is measured until nobody asks any more. A worker that is
-//! alone in a cgroup of its own is measured there, for the kernel counts better than anyone who looks at processes: it sees those
+//! One look at `/proc` a second serves all apps: what is asked for once is measured until nobody asks any more. A worker that was
+//! given a cgroup of its own is measured there, for the kernel counts better than anyone who looks at processes: it sees those
 //! that came and went between two looks. In a group of processes, memory that they share counts for each of them.
 
 use std::collections::{HashMap, HashSet};
@@ -9,6 +9,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use stead_process::cgroup;
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_secs(1);
@@ -94,7 +96,7 @@ struct Eye {
 
 struct Group {
     at: Instant,
-    /// Alone in there.
+    /// Its own, if it was given one.
     cgroup: Option<PathBuf>,
     spent: Spent,
 }
@@ -122,12 +124,11 @@ impl Eye {
         }
         self.groups.retain(|leader, _| leaders.contains(leader));
         let found = self.processes(proc, leaders);
-        let homes = self.homes(proc, leaders);
         let mut usage = HashMap::new();
         for (leader, members) in found {
             let cgroup = match self.groups.get(&leader) {
                 Some(known) => known.cgroup.clone(),
-                None => homes.get(&leader).cloned(),
+                None => cgroup::of_worker(leader),
             };
             let before = self.groups.remove(&leader);
             let (spent, memory_bytes) =
@@ -159,26 +160,6 @@ impl Eye {
         }
         self.strangers = strangers;
         groups
-    }
-
-    /// Cgroups of leaders that were not known yet and share theirs with nobody: neither with this process nor with each other.
-    fn homes(&self, proc: &Path, leaders: &HashSet<u32>) -> HashMap<u32, PathBuf> {
-        let new: Vec<u32> =
-            leaders.iter().copied().filter(|leader| !self.groups.contains_key(leader)).collect();
-        if new.is_empty() {
-            return HashMap::new();
-        }
-        let all: HashMap<u32, String> =
-            leaders.iter().filter_map(|pid| Some((*pid, cgroup(proc, &pid.to_string())?))).collect();
-        let ours = cgroup(proc, "self");
-        let alone = |path: &String| {
-            Some(path) != ours.as_ref() && all.values().filter(|other| *other == path).count() == 1
-        };
-        let home = |pid: u32| {
-            let path = all.get(&pid).filter(|path| alone(path))?;
-            Some((pid, Path::new("/sys/fs/cgroup").join(path.trim_start_matches('/'))))
-        };
-        new.into_iter().filter_map(home).collect()
     }
 }
 
@@ -214,12 +195,6 @@ fn in_cgroup(directory: &Path) -> Option<(Spent, u64)> {
 
 fn value(text: &str, name: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
-}
-
-/// In the hierarchy of version 2.
-fn cgroup(proc: &Path, process: &str) -> Option<String> {
-    let text = fs::read_to_string(proc.join(process).join("cgroup")).ok()?;
-    text.lines().find_map(|line| line.strip_prefix("0::")).map(str::to_owned)
 }
 
 fn stat(proc: &Path, pid: u32) -> Option<Stat> {

@@ -1,10 +1,11 @@
 //! Settings in the words of the rooms they are for.
 
 use serde::{Deserialize, Serialize};
+use stead_process::cgroup::Limits;
 use stead_process::node;
 
 use crate::config::{
-    AppSettings, Balance, Identity, ReadyTimeout, ResourceName, RestartPolicy, Serialization,
+    AppSettings, Balance, CgroupSettings, Identity, ReadyTimeout, ResourceName, RestartPolicy, Serialization,
 };
 
 /// How a Node.js program's channel is written.
@@ -25,6 +26,11 @@ pub(super) fn for_system(identity: &Identity) -> stead_process::spawn::Identity 
         limits: identity.limits.iter().map(|(name, limit)| (resource(*name), *limit)).collect(),
         no_new_privileges: identity.no_new_privileges,
     }
+}
+
+/// What a worker may use.
+pub(super) fn for_kernel(cgroup: CgroupSettings) -> Limits {
+    Limits { memory_max: cgroup.memory_bytes_max, cpu_max: cgroup.cpu_max, tasks_max: cgroup.tasks_max }
 }
 
 fn resource(name: ResourceName) -> stead_process::spawn::ResourceName {

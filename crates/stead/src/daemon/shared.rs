@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use stead_balancer::Lanes;
 use stead_control::{AppStatus, Event as Heard, Home, Progress, Status, Text};
 use stead_logs::Taps;
+use stead_process::cgroup::Cgroups;
 use stead_process::keeper::Keeper;
 use stead_supervisor::App;
 use stead_supervisor::fleet::Input;
@@ -36,6 +37,7 @@ pub(super) struct Shared {
     pub(super) console: Arc<Console>,
     pub(super) taps: Taps,
     pub(super) folder: Arc<Folder>,
+    pub(super) cgroups: Arc<Cgroups>,
     pub(super) sampler: Arc<Sampler>,
     pub(super) events: broadcast::Sender<Heard>,
     pub(super) open_files_max: u64,

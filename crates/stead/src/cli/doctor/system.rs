@@ -72,12 +72,8 @@ fn has_capability(status: &str, number: u32) -> bool {
 }
 
 fn cgroup(keeper: Option<u32>) -> Cgroup {
-    let root = Path::new("/sys/fs/cgroup");
     let process = keeper.map_or_else(|| "self".to_owned(), |pid| pid.to_string());
-    let lines = std::fs::read_to_string(format!("/proc/{process}/cgroup")).unwrap_or_default();
-    let own = lines.lines().find_map(|line| line.strip_prefix("0::/"));
-    let (Some(own), true) = (own, root.join("cgroup.controllers").exists()) else { return Cgroup::Absent };
-    let path = root.join(own);
+    let Some(path) = stead_process::cgroup::base(&process) else { return Cgroup::Absent };
     let writable = ["", "cgroup.procs", "cgroup.subtree_control"]
         .iter()
         .all(|name| access(path.join(name), Access::WRITE_OK).is_ok());

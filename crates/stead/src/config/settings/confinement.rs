@@ -45,8 +45,8 @@ pub enum ResourceName {
     Cpu,
 }
 
-/// What the kernel grants an app's workers, by a cgroup of their own.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// What the kernel grants each worker with all it starts, by a cgroup of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct CgroupSettings {
     /// Bytes; beyond, the kernel kills.
     pub memory_bytes_max: Option<u64>,
