@@ -79,7 +79,7 @@ fn tell(imported: &Imported, output: &mut Output) {
     let of_apps = imported.apps.iter().flat_map(|app| app.notes.iter().map(move |note| (note, Some(app))));
     for (note, app) in imported.notes.iter().map(|note| (note, None)).chain(of_apps) {
         let name = app.map(|app| app.name.as_str());
-        match said.iter_mut().find(|(_, key, reason, _)| (&*key, &*reason) == (&note.key, &note.reason)) {
+        match said.iter_mut().find(|(_, key, reason, _)| *key == note.key && *reason == note.reason) {
             Some((.., apps)) => apps.extend(name),
             None => {
                 said.push((note.weight, note.key.clone(), note.reason.clone(), name.into_iter().collect()));

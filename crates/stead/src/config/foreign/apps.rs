@@ -134,7 +134,7 @@ fn give_name(draft: &mut Draft) {
     let written = pending.name.clone().or_else(|| stem.map(|stem| stem.into_owned())).unwrap_or_default();
     let whole = match &pending.prefix {
         Some(prefix) => format!("{prefix}-{written}"),
-        None => written.clone(),
+        None => written,
     };
     draft.name = fit_name(&whole);
     if pending.name.is_some() && draft.name != whole {
