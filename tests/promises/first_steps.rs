@@ -48,6 +48,20 @@ fn files_of_other_managers_are_imported_and_not_passed_over() {
 }
 
 #[test]
+fn options_may_stand_behind_the_command() {
+    let _turn = beside();
+    let user = Background::new();
+    let printed = user.done(&["init", "server.js", "--stdout", "--name", "shop"]).stdout;
+    assert!(printed.contains("[app.shop]\n\ncommand = \"server.js\"\n"), "{printed}");
+    let printed = user.done(&["init", "--stdout", "python3", "my app.py", "--", "--port", "1"]).stdout;
+    assert!(printed.contains("command = \"python3 'my app.py' --port 1\"\n"), "{printed}");
+    assert!(!user.path().join("stead.toml").exists());
+    std::fs::create_dir(user.path().join("shop")).expect("there is room");
+    user.done(&["init", "--output", "shop", "server.js"]);
+    assert!(user.path().join("shop/stead.toml").is_file());
+}
+
+#[test]
 fn a_mistake_in_the_file_is_found_before_it_is_used() {
     let _turn = beside();
     let user = Background::new();

@@ -194,14 +194,17 @@ fn known(error: &clap::Error) -> Option<Report> {
         ErrorKind::InvalidSubcommand => not_offered::verb(text(ContextKind::InvalidSubcommand)?),
         ErrorKind::UnknownArgument => {
             let option = text(ContextKind::InvalidArg)?;
-            not_offered::option(option).or_else(|| of_start(option))
+            not_offered::option(option).or_else(|| of_start(option, error.get(ContextKind::Usage)?))
         }
         _ => None,
     }
 }
 
 /// An option of `stead start` at a verb for apps that are there: they keep what they were started with.
-fn of_start(option: &str) -> Option<Report> {
+fn of_start(option: &str, usage: &ContextValue) -> Option<Report> {
+    if !usage.to_string().contains("APP") {
+        return None;
+    }
     let name = option.split(['=', ' ']).next()?;
     let start = CommandLine::command();
     let start = start.find_subcommand("start")?;

@@ -31,7 +31,7 @@ const NAMES_TIMEOUT: Duration = Duration::from_millis(500);
     It calls `stead` by this name, so `stead` has to be in PATH.")]
 pub struct CompletionsArguments {
     /// For which shell
-    #[arg(value_name = "SHELL")]
+    #[arg(value_name = "SHELL", ignore_case = true)]
     pub shell: Shell,
 }
 
@@ -67,18 +67,17 @@ pub fn execute(arguments: &CompletionsArguments) -> ExitCode {
 
 /// Answers a shell that asks for completions; nothing if none does.
 pub fn answer(words: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
-    let shell = std::env::var(VARIABLE).ok()?;
-    let Ok(shell) = Shell::from_str(&shell, false) else { return Some(ExitCode::Usage) };
-    // In front of it are this program and `--`, which keep the line apart from verbs.
-    let line: Vec<OsString> = words.into_iter().skip(2).collect();
+    let shell = Shell::from_str(&std::env::var(VARIABLE).ok()?, false).ok()?;
+    // In front of the line are this program and `--`; anything else is not how the scripts ask.
+    let mut line = words.into_iter().skip(1);
+    line.next().filter(|word| word == "--")?;
+    let (line, here) = (line.collect(), std::env::current_dir().ok());
     let mut answer = Vec::new();
-    let here = std::env::current_dir().ok();
-    if line.is_empty()
-        || shell.completer().write_complete(&mut command(), line, here.as_deref(), &mut answer).is_err()
-    {
-        return Some(ExitCode::Failure);
-    }
-    Some(output::data(&String::from_utf8_lossy(&answer)))
+    let written = shell.completer().write_complete(&mut command(), line, here.as_deref(), &mut answer);
+    Some(match written {
+        Ok(()) => output::data(&String::from_utf8_lossy(&answer)),
+        Err(_) => ExitCode::Failure,
+    })
 }
 
 /// The command line, and where names of apps may stand in it.

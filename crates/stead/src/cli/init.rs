@@ -18,8 +18,8 @@ use std::path::{Path, PathBuf};
     after_help = "Examples:\n  stead init\n  stead init --name shop npm start\n  stead init --stdout"
 )]
 pub struct InitArguments {
-    /// What the app runs, as with `stead start` [default: what is found in the directory]
-    #[arg(value_name = "COMMAND", trailing_var_arg = true, value_parser = NonEmptyStringValueParser::new(), value_hint = ValueHint::CommandWithArguments)]
+    /// What the app runs, as with `stead start`; its options after `--` [default: what is found in the directory]
+    #[arg(value_name = "COMMAND", value_parser = NonEmptyStringValueParser::new(), value_hint = ValueHint::FilePath)]
     pub command: Vec<String>,
 
     /// Name of the app [default: that of the package or directory]
@@ -48,7 +48,10 @@ pub fn execute(arguments: &InitArguments) -> ExitCode {
 fn init(arguments: &InitArguments, output: &mut Output) -> Result<ExitCode, Report> {
     let here =
         std::env::current_dir().map_err(|error| Report::from(&ConfigError::NoCurrentDirectory(error)))?;
-    let file = arguments.output.clone().unwrap_or_else(|| PathBuf::from(FILE_NAME));
+    let mut file = arguments.output.clone().unwrap_or_else(|| PathBuf::from(FILE_NAME));
+    if file.is_dir() {
+        file.push(FILE_NAME);
+    }
     let prints = arguments.stdout || file.as_os_str() == "-";
     let at = here.join(&file);
     if !prints && !arguments.force && at.symlink_metadata().is_ok() {
@@ -74,7 +77,7 @@ fn init(arguments: &InitArguments, output: &mut Output) -> Result<ExitCode, Repo
     }
     write(&at, &file, &text, arguments.force)?;
     output.words(&format!("wrote {}: app {} runs `{}`", file.display(), start.name, start.command));
-    tell_next(&start, arguments.output.as_deref(), output);
+    tell_next(&start, arguments.output.as_ref().map(|_| file.as_path()), output);
     Ok(ExitCode::Ok)
 }
 

@@ -5,6 +5,9 @@ use clap::Command;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
+/// Makes `roff`'s apostrophes straight for every formatter.
+const PREAMBLE: &str = ".ie \\n(.g .ds Aq \\(aq\n.el .ds Aq '\n";
+
 /// What the page is called: `stead-start`.
 pub(super) fn name(command: &Command) -> &str {
     command.get_display_name().unwrap_or_else(|| command.get_name())
@@ -35,7 +38,9 @@ pub(super) fn page(command: &Command) -> String {
         })
         .and_then(|()| rest(command).to_writer(&mut page));
     written.expect("memory takes what is written");
-    String::from_utf8_lossy(&page).into_owned()
+    // Each part begins with what one of them is enough for.
+    let page = String::from_utf8_lossy(&page).into_owned();
+    format!("{PREAMBLE}{}", page.replace(PREAMBLE, ""))
 }
 
 fn description(command: &Command) -> Roff {

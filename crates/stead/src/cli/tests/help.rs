@@ -20,12 +20,32 @@ fn the_definitions_are_consistent() {
 fn every_verb_explains_itself() {
     insta::assert_snapshot!("help", help("stead --help"));
     let verbs = [
-        "run", "start", "stop", "restart", "reload", "delete", "scale", "list", "show", "logs", "signal",
-        "send", "env", "save", "upgrade", "kill",
+        "run",
+        "start",
+        "stop",
+        "restart",
+        "reload",
+        "delete",
+        "scale",
+        "list",
+        "show",
+        "logs",
+        "signal",
+        "send",
+        "env",
+        "save",
+        "upgrade",
+        "kill",
+        "init",
+        "config",
+        "completions",
+        "man",
     ];
     for verb in verbs {
         insta::assert_snapshot!(format!("help_{verb}"), help(&format!("stead {verb} --help")));
     }
+    insta::assert_snapshot!("help_config_check", help("stead config check --help"));
+    insta::assert_snapshot!("help_config_schema", help("stead config schema --help"));
 }
 
 /// Whoever types `stead run --help` is answered by the daemon.
@@ -63,6 +83,11 @@ fn mistakes_on_the_command_line_are_explained() {
         "stead deploy production setup",
         "stead plus",
         "stead lst",
+        "stead config chek",
+        "stead config check --json",
+        "stead init --instances 2",
+        "stead completions tcsh",
+        "stead completions",
     ];
     let complaint = |line: &str| match read(line.split_whitespace().map(OsString::from).collect()) {
         Err(Mistake::Known(report)) => report.to_string(),
