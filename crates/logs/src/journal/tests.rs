@@ -97,7 +97,7 @@ fn workers_that_print_at_once_do_not_tear_each_others_lines() {
 }
 
 #[test]
-fn all_files_together_never_take_more_than_they_may() {
+fn all_files_together_never_take_care_than_they_may() {
     for compress in [false, true] {
         let folder = tempfile::tempdir().unwrap();
         let limits = JournalSettings {

@@ -2,7 +2,7 @@
 
 use super::draft::Draft;
 use super::values::Wrong;
-use super::{take, take_more};
+use super::{take, take_care};
 use serde_json::Value;
 
 /// A key with its other names; each is also known in camel case.
@@ -87,30 +87,30 @@ pub(super) const KEYS: [Key; 61] = [
     // -- stop
     taken(&["kill_timeout"], take::kill_timeout),
     needless(&["kill_retry_time"], "the kernel tells when a process has ended"),
-    taken(&["treekill"], take_more::treekill),
+    taken(&["treekill"], take_care::treekill),
     not_offered(
         &["shutdown_with_message"],
         "a Node.js program is asked to end by the event `disconnect` of `process`, when its requests are finished",
     ),
     needless(&["force"], "`--name` starts the same program once more"),
     // -- care
-    taken(&["max_memory_restart"], take_more::memory),
-    taken(&["watch"], take_more::watch),
-    taken(&["ignore_watch"], take_more::watch_ignore),
-    taken(&["watch_delay"], take_more::watch_delay),
+    taken(&["max_memory_restart"], take_care::memory),
+    taken(&["watch"], take_care::watch),
+    taken(&["ignore_watch"], take_care::watch_ignore),
+    taken(&["watch_delay"], take_care::watch_delay),
     not_offered(
         &["watch_options"],
         "they are for PM2's watcher: `watch_ignore` and `watch_delay` do most of it",
     ),
-    taken(&["cron_restart", "cron"], take_more::cron),
-    taken(&["uid", "user"], take_more::user),
-    taken(&["gid"], take_more::group),
+    taken(&["cron_restart", "cron"], take_care::cron),
+    taken(&["uid", "user"], take_care::user),
+    taken(&["gid"], take_care::group),
     // -- logs
-    taken(&["disable_logs"], take_more::disable_logs),
-    taken(&["out_file", "out", "output", "out_log"], take_more::out_file),
-    taken(&["error_file", "error", "err", "err_file", "err_log"], take_more::error_file),
-    taken(&["log_file", "log"], take_more::log_file),
-    taken(&["log_type"], take_more::log_type),
+    taken(&["disable_logs"], take_care::disable_logs),
+    taken(&["out_file", "out", "output", "out_log"], take_care::out_file),
+    taken(&["error_file", "error", "err", "err_file", "err_log"], take_care::error_file),
+    taken(&["log_file", "log"], take_care::log_file),
+    taken(&["log_type"], take_care::log_type),
     needless(&["log_date_format"], TIME_IS_THERE),
     needless(&["time"], TIME_IS_THERE),
     needless(

@@ -12,7 +12,7 @@ impl Imported {
     pub fn to_toml(&self) -> String {
         let name = self.path.file_name().unwrap_or_default().to_string_lossy();
         let mut text = format!(
-            "# Imported from {name}. Every key that is not here has its default; `stead config` prints them with their reasons.\n"
+            "# Imported from {name}. Every key that is not here has its default; `stead config defaults` prints them with their reasons.\n"
         );
         self.notes.iter().for_each(|note| comment(&mut text, &format!("Not taken over: {}", said(note))));
         self.apps.iter().for_each(|app| write_app(&mut text, app));
