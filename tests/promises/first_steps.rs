@@ -168,3 +168,15 @@ fn every_page_of_the_manual_is_clean() {
     assert_eq!(unknown.code, Some(2), "{unknown:?}");
     assert!(unknown.stderr.contains("did you mean `start`?"), "{unknown:?}");
 }
+
+#[test]
+fn data_that_cannot_be_written_is_a_failure() {
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux has it");
+    let user = Background::new();
+    for words in [&["config", "schema"][..], &["list", "--json"], &["man", "start"]] {
+        let output = user.command(words).stdout(full()).output().expect("it can be run");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{words:?}: {said}");
+        assert!(said.contains("No space left"), "{words:?}: {said}");
+    }
+}

@@ -1,7 +1,7 @@
 //! `stead config`: the defaults with their reasons, a look at a file before it is used, and its schema for editors.
 
 use super::output::{self, Output};
-use super::{ExitCode, Report, session};
+use super::{ExitCode, Report};
 use crate::config::{AppSettings, DEFAULTS, file_here, schema};
 use crate::daemon::settings_of;
 use clap::{Args, Subcommand, ValueHint};
@@ -43,7 +43,8 @@ pub fn execute(command: &ConfigCommand) -> ExitCode {
         ConfigCommand::Schema => output::data(&format!("{:#}\n", schema())),
         ConfigCommand::Check(arguments) => {
             let mut output = Output::standard();
-            session::finish(check(arguments, &mut output), &mut output)
+            let result = check(arguments, &mut output);
+            output.finish(result)
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `stead import`: a file that was written for another manager, as a commented `stead.toml`; and what of it was not taken over.
 
-use super::output::{self, Output};
+use super::output::Output;
 use super::{ExitCode, Report, RunArguments};
 use crate::config::{self, FILE_NAME, Imported, Weight};
 use clap::{Args, ValueHint};
@@ -36,7 +36,7 @@ pub fn execute(arguments: &ImportArguments) -> ExitCode {
         Report::new(ExitCode::Failure, "failed to find out the current directory").cause(error.to_string())
     });
     let imported = here.and_then(|here| import(arguments, &here, &mut output));
-    imported.map_or_else(|report| output::error(&report), |()| ExitCode::Ok)
+    output.finish(imported.map(|()| ExitCode::Ok))
 }
 
 fn import(arguments: &ImportArguments, here: &Path, output: &mut Output) -> Result<(), Report> {

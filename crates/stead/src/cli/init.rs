@@ -2,7 +2,7 @@
 
 use super::import::write;
 use super::output::Output;
-use super::{ExitCode, Report, RunArguments, session};
+use super::{ExitCode, Report, RunArguments};
 use crate::config::{
     ConfigError, FILE_NAME, Start, check_name, discover, file_here, join_words, load, sample,
 };
@@ -42,14 +42,15 @@ pub struct InitArguments {
 /// Carries it out.
 pub fn execute(arguments: &InitArguments) -> ExitCode {
     let mut output = Output::standard();
-    session::finish(init(arguments, &mut output), &mut output)
+    let result = init(arguments, &mut output);
+    output.finish(result)
 }
 
 fn init(arguments: &InitArguments, output: &mut Output) -> Result<ExitCode, Report> {
     let here =
         std::env::current_dir().map_err(|error| Report::from(&ConfigError::NoCurrentDirectory(error)))?;
     let mut file = arguments.output.clone().unwrap_or_else(|| PathBuf::from(FILE_NAME));
-    if file.is_dir() {
+    if arguments.output.is_some() && file.is_dir() {
         file.push(FILE_NAME);
     }
     let prints = arguments.stdout || file.as_os_str() == "-";

@@ -25,6 +25,8 @@ pub(super) struct Output {
     columns: u16,
     /// Data goes to a terminal that shows colours.
     coloured: bool,
+    /// Why data could not be written, unless nobody reads it any more.
+    lost: Option<io::Error>,
 }
 
 impl Output {
@@ -38,12 +40,22 @@ impl Output {
             last: String::new(),
             columns: columns(),
             coloured: io::stdout().is_terminal() && shows_colours(),
+            lost: None,
         }
     }
 
     #[cfg(test)]
     pub(super) fn to(data: Box<dyn Write>, words: Box<dyn Write>, live: bool) -> Output {
-        Output { data, words, live, open: false, last: String::new(), columns: 80, coloured: live }
+        Output {
+            data,
+            words,
+            live,
+            open: false,
+            last: String::new(),
+            columns: 80,
+            coloured: live,
+            lost: None,
+        }
     }
 
     /// How wide a table may be.
@@ -53,12 +65,32 @@ impl Output {
 
     /// Text for programs and people, as it is.
     pub(super) fn data(&mut self, text: &str) {
-        let _ = self.data.write_all(text.as_bytes()).and_then(|()| self.data.flush());
+        self.stream(text);
     }
 
     /// The same for what may have no end; says whether anybody still reads it.
     pub(super) fn stream(&mut self, text: &str) -> bool {
-        self.data.write_all(text.as_bytes()).and_then(|()| self.data.flush()).is_ok()
+        let written = self.data.write_all(text.as_bytes()).and_then(|()| self.data.flush());
+        let is_read = written.is_ok();
+        if let Err(error) = written
+            && error.kind() != io::ErrorKind::BrokenPipe
+        {
+            self.lost.get_or_insert(error);
+        }
+        is_read
+    }
+
+    /// What a verb came to: its failure is printed, and data that was lost is one.
+    pub(super) fn finish(&mut self, result: Result<ExitCode, Report>) -> ExitCode {
+        let report = match (result, self.lost.take()) {
+            (Ok(code), None) => return code,
+            (Ok(_), Some(error)) => {
+                Report::new(ExitCode::Failure, "failed to write to standard output").cause(error.to_string())
+            }
+            (Err(report), _) => report,
+        };
+        self.report(&report);
+        report.code
     }
 
     /// Whether anybody still reads the data, as far as can be told without giving any.
@@ -129,8 +161,9 @@ pub(super) fn note(text: &str) {
 
 /// Prints text for programs and people, as it is.
 pub fn data(text: &str) -> ExitCode {
-    Output::standard().data(text);
-    ExitCode::Ok
+    let mut output = Output::standard();
+    output.data(text);
+    output.finish(Ok(ExitCode::Ok))
 }
 
 /// Prints help, the version, or what is wrong with the command line.

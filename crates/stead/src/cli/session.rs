@@ -13,13 +13,5 @@ pub(super) fn run(
         Ok(runtime) => runtime.block_on(verb(&RuntimeDirectory::here(), &mut output)),
         Err(error) => Err(Report::new(ExitCode::Failure, "failed to start").cause(error.to_string())),
     };
-    finish(result, &mut output)
-}
-
-/// Prints the failure, if it is one.
-pub(super) fn finish(result: Result<ExitCode, Report>, output: &mut Output) -> ExitCode {
-    result.unwrap_or_else(|report| {
-        output.report(&report);
-        report.code
-    })
+    output.finish(result)
 }

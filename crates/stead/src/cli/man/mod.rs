@@ -7,8 +7,8 @@ mod text;
 
 use super::command::CommandLine;
 use super::not_offered;
-use super::output::{self, Output};
-use super::{ExitCode, Report, session};
+use super::output::Output;
+use super::{ExitCode, Report};
 use crate::config::nearest;
 use clap::{Args, Command, CommandFactory, ValueHint};
 use std::io::{self, IsTerminal, Write};
@@ -34,7 +34,8 @@ pub struct ManArguments {
 /// Carries it out.
 pub fn execute(arguments: &ManArguments) -> ExitCode {
     let mut output = Output::standard();
-    session::finish(man(arguments, &mut output), &mut output)
+    let result = man(arguments, &mut output);
+    output.finish(result)
 }
 
 fn man(arguments: &ManArguments, output: &mut Output) -> Result<ExitCode, Report> {
@@ -50,7 +51,10 @@ fn man(arguments: &ManArguments, output: &mut Output) -> Result<ExitCode, Report
     let page = page::page(find(&stead, &arguments.verb)?);
     match io::stdout().is_terminal() && shown(&page).is_ok() {
         true => Ok(ExitCode::Ok),
-        false => Ok(output::data(&page)),
+        false => {
+            output.data(&page);
+            Ok(ExitCode::Ok)
+        }
     }
 }
 

@@ -93,7 +93,7 @@ pub(super) fn more(page: &str) -> &'static [&'static str] {
         "stead-save" => &["stead startup has the saved apps started after a reboot."],
         "stead-init" => &[
             "The command is that of package.json, or a script that looks like a server. The keys that are changed most often \
-             stand below it with their defaults and reasons. A file that is there is never overwritten.",
+             stand below it with their defaults and reasons. A file that is there is written over only with --force.",
         ],
         "stead-config-check" => &[
             "The file is read as stead start would read it, and the programs are looked for. A line for each app goes to standard \

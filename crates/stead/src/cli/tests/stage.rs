@@ -4,8 +4,8 @@ use crate::cli::command::{Command, Mistake, read};
 use crate::cli::start::Running;
 use crate::cli::test_support::Printed;
 use crate::cli::{
-    ExitCode, env, list, numbers, output, reload, reset, save, scale, send, session, show, signal, start,
-    stop, upgrade,
+    ExitCode, env, list, numbers, output, reload, reset, save, scale, send, show, signal, start, stop,
+    upgrade,
 };
 use crate::config::split_words;
 use std::ffi::{OsStr, OsString};
@@ -65,7 +65,7 @@ impl Stage {
             Command::Id(arguments) => numbers::id(arguments, directory, out).await,
             other => panic!("{other:?}"),
         };
-        let code = session::finish(result, &mut output);
+        let code = output.finish(result);
         (printed.text(), code)
     }
 
