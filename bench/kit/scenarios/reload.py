@@ -1,46 +1,17 @@
 """(d) Replacing all copies under load, again and again."""
 
-import statistics
-import time
-
-from .. import load
 from ..contenders import Cluster, HaProxyRetry, NginxNextUpstream, Pm2, Program, Stead
-from .base import STEAD, Column, Scenario, figure, none
+from .base import Scenario
+from .disturbed import CLIENTS, LOADS, account, columns, goals
 
-CLIENTS = 50
 PAUSE_SECONDS = 0.3
-KEEP, CLOSE = "keep-alive", "connection per request"
 
 
 def measure(row):
     """The account of every request while one reload follows the other."""
     contender = row.contend(Program("hello", graceful=True, dies=True))
     contender.serve()
-    running = load.Load(
-        row.processes,
-        row.setting.tools.load,
-        contender.port,
-        CLIENTS,
-        row.setting.seconds,
-        keep_alive=row.load == KEEP,
-    )
-    durations = []
-    ends = time.monotonic() + row.setting.seconds
-    time.sleep(PAUSE_SECONDS)
-    while time.monotonic() < ends:
-        started = time.monotonic()
-        contender.replace_workers()
-        durations.append(time.monotonic() - started)
-        time.sleep(PAUSE_SECONDS)
-    metrics = running.finish() | {"reloads": len(durations)}
-    if durations:
-        metrics["reload_ms"] = statistics.median(durations) * 1000
-    return metrics
-
-
-def goals(figures):
-    """Nothing lost."""
-    return [none(f"nothing lost, {kind}", figure(figures, kind, STEAD, "failed")) for kind in (KEEP, CLOSE)]
+    return account(row, contender, contender.replace_workers, "reload", PAUSE_SECONDS)
 
 
 SCENARIO = Scenario(
@@ -53,17 +24,8 @@ SCENARIO = Scenario(
         "and HAProxy get SIGTERM, finish what they have (`server.close()`), and are started again by a loop in a shell."
     ),
     contenders=(Cluster, Pm2, NginxNextUpstream, HaProxyRetry, Stead),
-    columns=(
-        Column("failed", "lost", how="sum"),
-        Column("requests", "of", how="sum"),
-        Column("class:", "by class", how="classes"),
-        Column("reloads", "reloads", how="sum"),
-        Column("reload_ms", "one reload ms"),
-        Column("p50_ms", "p50 ms", digits=1),
-        Column("p99_ms", "p99 ms", digits=1),
-        Column("max_gap_ms", "longest gap ms", how="worst"),
-    ),
+    columns=columns("reload"),
     measure=measure,
     goals=goals,
-    loads={KEEP: "Kept connections", CLOSE: "A connection per request"},
+    loads=LOADS,
 )
