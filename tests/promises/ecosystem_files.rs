@@ -43,7 +43,7 @@ fn an_ecosystem_file_is_started_as_it_is_and_read_again_by_a_reload() {
     let (development, production) = (free_port(), free_port());
     let user = user((development, production));
     let started = user.done(&["start", "ecosystem.config.js", "--env", "production", "--only", "api"]);
-    assert!(started.stderr.contains("`pid_file` of app `api`"), "what is lost is told: {started:?}");
+    assert!(started.stderr.contains("`pid_file` (api)"), "what is lost is told: {started:?}");
     assert!(get(production, "/").text().starts_with("production "));
     assert!(get(production, "/").text().ends_with(" --verbose\n"));
     assert!(user.path().join("logs/api").is_dir(), "its logs are where it wants them");

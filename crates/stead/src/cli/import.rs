@@ -75,31 +75,18 @@ fn import(arguments: &ImportArguments, here: &Path, output: &mut Output) -> Resu
 
 /// Says what was not taken over, once for all apps that it is about.
 fn tell(imported: &Imported, output: &mut Output) {
-    let mut said: Vec<(Weight, String, String, Vec<&str>)> = Vec::new();
-    let of_apps = imported.apps.iter().flat_map(|app| app.notes.iter().map(move |note| (note, Some(app))));
-    for (note, app) in imported.notes.iter().map(|note| (note, None)).chain(of_apps) {
-        let name = app.map(|app| app.name.as_str());
-        match said.iter_mut().find(|(_, key, reason, _)| *key == note.key && *reason == note.reason) {
-            Some((.., apps)) => apps.extend(name),
-            None => {
-                said.push((note.weight, note.key.clone(), note.reason.clone(), name.into_iter().collect()));
-            }
-        }
-    }
+    let told = imported.told();
     let headings = [
         (Weight::Mistake, "mistakes in it:"),
         (Weight::Lost, "not taken over:"),
         (Weight::Needless, "not needed any more:"),
     ];
     for (weight, heading) in headings {
-        let mut notes = said.iter().filter(|(of, ..)| *of == weight).peekable();
+        let mut notes = told.iter().filter(|told| told.note.weight == weight).peekable();
         if notes.peek().is_some() {
             output.words(heading);
         }
-        for (_, key, reason, apps) in notes {
-            let apps = if apps.is_empty() { String::new() } else { format!(" ({})", apps.join(", ")) };
-            output.words(&format!("  `{key}`{apps}: {reason}"));
-        }
+        notes.for_each(|told| output.words(&format!("  {told}")));
     }
 }
 

@@ -2,10 +2,14 @@
 
 use super::fleet::{Aim, Fleet};
 use super::output::Output;
+use super::run::{EnvironmentOption, environment_option};
+use super::start::{Running, StartArguments, start};
 use super::steps::{Renewal, renew};
-use super::{ExitCode, Report, TargetArguments, session};
+use super::{ExitCode, Report, RunArguments, TargetArguments, session};
+use crate::config::names_apps;
 use clap::Args;
-use stead_control::{Environment, RenewRequest, RuntimeDirectory, Text};
+use std::path::Path;
+use stead_control::{Environment, Home, RenewRequest, RuntimeDirectory, Text};
 
 /// The arguments of `stead reload`.
 #[derive(Args, Clone, Debug, Default)]
@@ -38,6 +42,14 @@ pub struct HowArguments {
     #[arg(short = 'a', long)]
     pub update_env: bool,
 
+    /// Of a file: the variables of `env_PROFILE` (or NAME=VALUE); what of it does not run is started
+    #[arg(long, value_name = "PROFILE", value_parser = environment_option(), conflicts_with_all = ["pid", "socket"])]
+    pub env: Vec<EnvironmentOption>,
+
+    /// Of a file: only these apps (separated by commas, repeatable); what of them does not run is started
+    #[arg(long, value_name = "APP", value_delimiter = ',', conflicts_with_all = ["pid", "socket"])]
+    pub only: Vec<String>,
+
     /// Print each step as a JSON line
     #[arg(long)]
     pub json: bool,
@@ -51,6 +63,23 @@ impl HowArguments {
     pub(super) fn request(&self) -> RenewRequest {
         RenewRequest { environment: self.update_env.then(environment) }
     }
+
+    /// What `stead startOrReload` would have been told, when a file is meant with one of its profiles or some of its apps.
+    fn as_start(&self, words: &[String]) -> Result<Option<StartArguments>, Report> {
+        if self.env.is_empty() && self.only.is_empty() {
+            return Ok(None);
+        }
+        match words {
+            [file] if names_apps(Path::new(file)) => {
+                let (env, only, json) = (self.env.clone(), self.only.clone(), self.json);
+                let what =
+                    RunArguments { config: Some(file.into()), env, only, json, ..RunArguments::default() };
+                Ok(Some(StartArguments { what, ..StartArguments::default() }))
+            }
+            _ => Err(Report::new(ExitCode::Usage, "`--env` and `--only` need the file that defines the apps")
+                .hint("`stead reload stead.toml --env production`; apps that were started by a command line are told by `stead startOrReload ..` with all its words")),
+        }
+    }
 }
 
 /// Of this process, as an instance wants it.
@@ -60,12 +89,18 @@ pub(super) fn environment() -> Environment {
 
 /// Carries out `stead reload`.
 pub fn execute(arguments: &ReloadArguments) -> ExitCode {
-    session::run(async |directory, output| reload(arguments, directory, output).await)
+    session::run(async |directory, output| match arguments.how.as_start(&arguments.apps)? {
+        Some(file) => start(&file, Running::Reloads, (directory, &Home::here()), output).await,
+        None => reload(arguments, directory, output).await,
+    })
 }
 
 /// Carries out `stead restart`.
 pub fn execute_restart(arguments: &RestartArguments) -> ExitCode {
-    session::run(async |directory, output| restart(arguments, directory, output).await)
+    session::run(async |directory, output| match arguments.how.as_start(&arguments.apps)? {
+        Some(file) => start(&file, Running::Restarts, (directory, &Home::here()), output).await,
+        None => restart(arguments, directory, output).await,
+    })
 }
 
 pub(super) async fn reload(

@@ -47,7 +47,7 @@ pub struct RunArguments {
 
     /// Environment variable for the program (repeatable); or PROFILE alone, which adds the variables of `env_PROFILE` in the
     /// configuration file
-    #[arg(long, value_name = "NAME=VALUE", value_parser = OsStringValueParser::new().try_map(|text| parse_environment(text)))]
+    #[arg(long, value_name = "NAME=VALUE", value_parser = environment_option())]
     pub env: Vec<EnvironmentOption>,
 
     /// Run the command in a shell
@@ -195,6 +195,11 @@ pub struct Setting {
     pub key: String,
     /// As in the file; quotes may be left out.
     pub value: String,
+}
+
+/// `NAME=VALUE` or the name of a profile.
+pub(super) fn environment_option() -> impl TypedValueParser<Value = EnvironmentOption> {
+    OsStringValueParser::new().try_map(parse_environment)
 }
 
 fn parse_environment(text: OsString) -> Result<EnvironmentOption, String> {

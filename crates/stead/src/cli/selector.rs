@@ -11,7 +11,7 @@
 //! | `stead.toml` | every app that this file defines |
 
 use super::{ExitCode, Report};
-use crate::config::nearest;
+use crate::config::{names_apps, nearest};
 use regex_lite::{Regex, RegexBuilder};
 use std::path::Path;
 use stead_control::AppStatus;
@@ -67,6 +67,9 @@ pub(super) fn nothing_found(word: &str, names: &[&str]) -> Report {
     let report = Report::new(ExitCode::NotRunning, what);
     let known = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     match nearest(word, names.iter().copied()) {
+        _ if names_apps(Path::new(word)) => {
+            report.hint(format!("`stead startOrReload {word}` starts the apps of this file"))
+        }
         _ if names.is_empty() => report.hint("`stead start server.js` adds one"),
         Some(meant) => report.hint(format!("did you mean `{meant}`?")),
         None => report.hint(format!("there are: {known}")),

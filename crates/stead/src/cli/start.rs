@@ -79,6 +79,9 @@ pub(super) async fn start(
         return start_again(aims, arguments, running, output).await;
     }
     let mut what = with_file(&arguments.what, &here)?;
+    let file = what.config.as_ref().filter(|_| arguments.what.config.is_none());
+    let beginning =
+        file.map_or_else(|| "starting".to_owned(), |file| format!("starting the apps of {}", file.display()));
     // Which apps are meant now is no part of what they are.
     let only = std::mem::take(&mut what.only);
     let definition = Definition {
@@ -92,7 +95,7 @@ pub(super) async fn start(
     tell_version(&client.status().await?, output);
     // Before the request, so that nothing is missed.
     let events = client.events().await?;
-    output.progress("starting");
+    output.progress(&beginning);
     let answer = client.start(&request).await?;
     answer.notes.iter().for_each(|note| output.note(note));
     let mut code = ExitCode::Ok;

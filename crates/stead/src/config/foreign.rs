@@ -5,7 +5,7 @@
 //! | `kind.rs` | which file is which, by its name |
 //! | `read.rs`, `evaluate.rs`, `evaluate.mjs` | the file as plain values; programs are evaluated by the user's own Node.js |
 //! | `keys.rs` | every key of PM2, and what becomes of it |
-//! | `take.rs`, `take_care.rs` | how a value of PM2's becomes one of ours |
+//! | `take.rs`, `take_care.rs` | how a value of PM2's becomes one of ours: the program and its life; care, user and logs |
 //! | `values.rs` | how PM2 writes times, sizes, lists |
 //! | `draft.rs`, `apps.rs`, `command.rs` | what has been taken over, and what has not and why |
 //! | `package.rs`, `procfile.rs` | the files that are not PM2's |

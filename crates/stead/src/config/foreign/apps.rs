@@ -21,6 +21,8 @@ const BESIDE: [(&str, &str); 2] = [
     ),
 ];
 
+const ENV_FILE: &str = "PM2 has no such key; Node.js reads such a file by node_args = \"--env-file=.env\"";
+
 /// The file, as far as its apps need it.
 #[derive(Clone, Copy)]
 pub(super) struct Place<'a> {
@@ -80,7 +82,9 @@ fn draft(members: &Map<String, Value>, directory: &Path) -> Draft {
     give_name(&mut draft);
     KEYS.iter().filter(|key| !is_first(key)).for_each(|key| take_key(key, members, &mut draft));
     for (name, value) in members {
-        if name.starts_with("env_") && name.len() > "env_".len() {
+        if name == "env_file" && !value.is_object() {
+            draft.note(name, ENV_FILE);
+        } else if name.starts_with("env_") && name.len() > "env_".len() {
             take_with(take::profile, name, value, &mut draft);
         } else if find(name).is_none() {
             draft.note(name, unknown(name));

@@ -81,6 +81,13 @@ fn program(script: &str, pending: &Pending, notes: &mut Vec<Note>) -> Program {
     let interpreter = match pending.interpreter.as_deref() {
         // A program in PATH runs by itself anyway.
         Some("none") if !file.is_file() => None,
+        Some(name) if !file.is_file() && is_bare(interpreted) => {
+            let reason = format!(
+                "`{script}` is a program of its own: for one that `{name}` has installed, name its file"
+            );
+            notes.push(Note::new("interpreter", reason, Weight::Lost));
+            None
+        }
         Some("node") if is_javascript(interpreted) => None,
         Some("python" | "python3") if interpreted.extension() == Some(OsStr::new("py")) => None,
         Some(name) => Some(name.to_owned()),
@@ -99,6 +106,11 @@ fn no_flags(pending: &Pending, notes: &mut Vec<Note>) {
         );
         notes.push(Note::new("node_args", reason, Weight::Lost));
     }
+}
+
+/// A word that is looked for in PATH.
+fn is_bare(script: &Path) -> bool {
+    script.components().count() == 1 && script.extension().is_none()
 }
 
 fn is_javascript(script: &Path) -> bool {

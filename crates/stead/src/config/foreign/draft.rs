@@ -1,5 +1,6 @@
 //! What of a foreign file has been taken over, and what has not and why.
 
+use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
 use toml::Value;
 
@@ -105,6 +106,42 @@ impl Draft {
     /// Something is lost: why, and what to do instead.
     pub(super) fn note(&mut self, key: &str, reason: impl Into<String>) {
         self.notes.push(Note::new(key, reason, Weight::Lost));
+    }
+}
+
+/// A note with all the apps that it is about; none: the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told<'a> {
+    /// What.
+    pub note: &'a Note,
+    /// Their names.
+    pub apps: Vec<&'a str>,
+}
+
+impl Imported {
+    /// What was not taken over, once for all apps that it is about.
+    pub fn told(&self) -> Vec<Told<'_>> {
+        let mut all: Vec<Told<'_>> = self.notes.iter().map(|note| Told { note, apps: Vec::new() }).collect();
+        for (app, note) in self.apps.iter().flat_map(|app| app.notes.iter().map(move |note| (app, note))) {
+            match all.iter_mut().find(|told| told.note == note && !told.apps.is_empty()) {
+                Some(told) => told.apps.push(&app.name),
+                None => all.push(Told { note, apps: vec![&app.name] }),
+            }
+        }
+        all
+    }
+}
+
+impl Display for Told<'_> {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        /// Names that are worth reading.
+        const NAMES_MAX: usize = 5;
+        let Note { key, reason, .. } = self.note;
+        match self.apps.as_slice() {
+            [] => write!(formatter, "`{key}`: {reason}"),
+            names if names.len() > NAMES_MAX => write!(formatter, "`{key}` ({} apps): {reason}", names.len()),
+            names => write!(formatter, "`{key}` ({}): {reason}", names.join(", ")),
+        }
     }
 }
 

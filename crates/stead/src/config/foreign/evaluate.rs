@@ -76,10 +76,11 @@ fn evaluate_within(program: Program<'_>, patience: Duration) -> Result<Value, Fo
         return Err(ForeignError::Endless { path: path(), patience });
     }
     let (output, words) = said.recv().unwrap_or_default();
-    if !status.success() || output.is_empty() {
+    let answer = output.rsplit(|byte| *byte == 0).next().filter(|answer| answer.len() < output.len());
+    let Some(answer) = answer.filter(|_| status.success()) else {
         return Err(ForeignError::Threw { path: path(), said: shorten(&words) });
-    }
-    serde_json::from_slice(&output).map_err(|error| ForeignError::Malformed {
+    };
+    serde_json::from_slice(answer).map_err(|error| ForeignError::Malformed {
         path: path(),
         format: "what can be written as JSON",
         reason: error.to_string(),
@@ -182,8 +183,10 @@ mod tests {
         check(
             "a.config.js",
             "console.log('hello'); module.exports = { a: /x+/, b: undefined, c: 1n, d() {} }",
-            r#"{"a":"x+","c":"1"}"#,
+            r#"{"a":"/x+/","c":"1"}"#,
         );
+        let printed = "require('fs').writeSync(1, '{}'); module.exports = { apps: [] }";
+        check("a.config.js", printed, r#"{"apps":[]}"#);
         check(
             "a.config.js",
             "module.exports = { text: 'x'.repeat(3e5) }",

@@ -18,12 +18,8 @@ pub(in crate::config) fn members(imported: &Imported) -> Result<Vec<Member>, Pro
 impl Imported {
     /// What is different now, a line each.
     pub fn losses(&self) -> impl Iterator<Item = String> {
-        let of_file = self.notes.iter().map(|note| format!("`{}`: {}", note.key, note.reason));
-        let of_apps = self.apps.iter().flat_map(|app| {
-            let lost = app.notes.iter().filter(|note| note.weight == Weight::Lost);
-            lost.map(|note| format!("`{}` of app `{}`: {}", note.key, app.name, note.reason))
-        });
-        of_file.chain(of_apps)
+        let lost = self.told().into_iter().filter(|told| told.note.weight == Weight::Lost);
+        lost.map(|told| told.to_string())
     }
 }
 

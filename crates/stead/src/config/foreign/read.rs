@@ -12,6 +12,9 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
+/// What a file may hold.
+const BYTES_MAX: u64 = 16 << 20;
+
 /// Understands a file. `name` is as it was named, from `directory`, which is absolute.
 ///
 /// # Errors
@@ -24,8 +27,7 @@ pub fn import(
     let path = || name.to_owned();
     let kind = kind_of_any(name).ok_or_else(|| ForeignError::Unknown { path: path() })?;
     let file = directory.join(name);
-    let text =
-        std::fs::read_to_string(&file).map_err(|source| ForeignError::Unreadable { path: path(), source })?;
+    let text = text(&file).map_err(|source| ForeignError::Unreadable { path: path(), source })?;
     let place = Place { name, directory: file.parent().unwrap_or(directory) };
     let port = environment.get(OsStr::new("PORT")).and_then(|port| port.to_str());
     let (apps, notes) = match kind {
@@ -36,6 +38,20 @@ pub fn import(
         Kind::Program => apps(&evaluate(Program { name, file: &file, directory, environment })?, place)?,
     };
     Ok(Imported { path: path(), apps, notes })
+}
+
+/// A file has an end, a pipe may have none.
+fn text(file: &Path) -> std::io::Result<String> {
+    use std::io;
+    let metadata = std::fs::metadata(file)?;
+    if metadata.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    if !metadata.is_file() || metadata.len() > BYTES_MAX {
+        let reason = format!("not a file of at most {} MiB", BYTES_MAX >> 20);
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
+    }
+    std::fs::read_to_string(file)
 }
 
 fn json(text: &str, name: &Path) -> Result<Value, ForeignError> {
@@ -51,6 +67,6 @@ fn yaml(text: &str, name: &Path) -> Result<Value, ForeignError> {
     serde_saphyr::from_str(text).map_err(|error| ForeignError::Malformed {
         path: name.to_owned(),
         format: "YAML",
-        reason: error.to_string(),
+        reason: error.without_snippet().to_string(),
     })
 }

@@ -210,7 +210,7 @@ pub(super) fn kill_timeout(value: &Value, from: &str, draft: &mut Draft) -> Take
     if milliseconds > PATIENCE {
         draft.set("grace", time_text(milliseconds), from);
     }
-    draft.set("terminate_after", text, from);
-    draft.remark("counts from when its requests are finished (`grace`) and it was asked to end");
+    draft.set("kill_after", text, from);
+    draft.remark("from SIGTERM to SIGKILL; before that it finishes its requests (`grace`) and is asked to end (`terminate_after`)");
     Ok(())
 }

@@ -41,12 +41,25 @@ pub(super) fn watch(value: &Value, from: &str, draft: &mut Draft) -> Taken {
 }
 
 pub(super) fn watch_ignore(value: &Value, from: &str, draft: &mut Draft) -> Taken {
-    let patterns = texts(value)?;
+    let (expressions, patterns): (Vec<String>, Vec<String>) =
+        texts(value)?.into_iter().partition(|pattern| is_expression(pattern));
+    if !expressions.is_empty() {
+        let expressions = expressions.join(" ");
+        draft.note(
+            from,
+            format!("{expressions} is a regular expression; patterns are written as in .gitignore"),
+        );
+    }
     if !patterns.is_empty() {
         draft.set("watch_ignore", patterns, from);
         draft.remark("written as in .gitignore");
     }
     Ok(())
+}
+
+/// A regular expression, of JavaScript's or as text.
+fn is_expression(pattern: &str) -> bool {
+    pattern.contains("\\.") || pattern.contains("[\\/") || pattern.contains(['|', '^', '$', '+'])
 }
 
 pub(super) fn watch_delay(value: &Value, from: &str, draft: &mut Draft) -> Taken {
@@ -115,6 +128,9 @@ fn file_of_log(value: &Value, from: &str, draft: &mut Draft) -> Taken {
     }
     let parent = Path::new(&file).parent().map(|parent| parent.to_string_lossy().into_owned());
     let parent = parent.filter(|parent| !parent.is_empty()).unwrap_or_else(|| ".".to_owned());
+    let cwd =
+        draft.settings.iter().find(|setting| setting.key == "cwd").and_then(|setting| setting.value.as_str());
+    let parent = cwd.map_or(parent.clone(), |cwd| Path::new(cwd).join(parent).to_string_lossy().into_owned());
     let directory = format!("{}/{}", parent.trim_end_matches('/'), draft.name);
     if let Some(setting) = draft.settings.iter().find(|setting| setting.key == "logs") {
         if setting.value.as_str() != Some("off") && setting.value.as_str() != Some(&directory) {

@@ -146,7 +146,15 @@ fn each_form_of_a_file_is_understood() {
             "module.exports = { script: 'npm', args: 'run start -- --port 1', node_args: '--inspect' }",
         ),
         ("pm2.json", "{\"pm2\": [{script: 'echo $HOME > out', name: 'my app'}]}"),
+        (
+            "places.json",
+            "[{name: 'a', cwd: 'api', script: 'app.js', log: '../out.log'}, {name: 'b', script: 'uvicorn', args: 'app:app', interpreter: 'python3'}]",
+        ),
         ("one.json", "{script: 'gunicorn api:app', kill_timeout: 2000}"),
+        (
+            "watch.json",
+            "[{script: 'server.js', watch: true, ignore_watch: ['[\\\\/\\\\\\\\]\\\\./', 'node_modules', 'public/uploads'], env_file: '.env'}]",
+        ),
         (
             "tools.json",
             "[{script: 'bin/tool'}, {script: 'bin/native'}, {script: 'my server.js'}, {script: 'task.sh'}, {script: 'old.pl'}]",
@@ -174,6 +182,31 @@ fn each_form_of_a_file_is_understood() {
     insta::assert_snapshot!(all);
 }
 
+/// A few lines that would be millions of values.
+const BOMB: &str = "a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b]\n\
+    d: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c]\ne: &e [*d,*d,*d,*d,*d,*d,*d,*d,*d]\napps: [*e,*e,*e,*e,*e,*e,*e,*e,*e]\n";
+
+#[test]
+fn files_without_an_end_are_not_read() {
+    let folder = folder();
+    std::fs::create_dir(folder.path().join("folder.json")).unwrap();
+    std::fs::File::create(folder.path().join("huge.json")).unwrap().set_len(17 << 20).unwrap();
+    let pipe = rustix::fs::Mode::RUSR;
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        folder.path().join("pipe.json"),
+        rustix::fs::FileType::Fifo,
+        pipe,
+        0,
+    )
+    .unwrap();
+    let mut all = String::new();
+    for name in ["folder.json", "huge.json", "pipe.json"] {
+        all.push_str(&explain(&import(Path::new(name), folder.path(), &environment()).unwrap_err()));
+    }
+    insta::assert_snapshot!(all);
+}
+
 #[test]
 fn files_that_are_no_use_say_why() {
     let files = [
@@ -187,12 +220,15 @@ fn files_that_are_no_use_say_why() {
         ("a.json", "{\"name\": \"shop\"}"),
         ("a.yaml", "apps:\n  - script: [\n"),
         ("a.yaml", "- a: b: c\n"),
+        ("a.yaml", BOMB),
         ("package.json", "{\"scripts\": {}}"),
         ("Procfile", "web gunicorn\n"),
         ("Procfile", "\n"),
         ("a.config.js", "module.exports = { apps: [ }"),
         ("a.config.js", "module.exports = undefined"),
         ("a.config.js", "require('./missing')"),
+        ("a.config.js", "module.exports = { apps: [] }; module.exports.self = module.exports"),
+        ("a.config.js", "module.exports = () => { throw 'a text' }"),
     ];
     let mut all = String::new();
     for (name, text) in files {

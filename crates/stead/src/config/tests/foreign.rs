@@ -1,9 +1,10 @@
 //! Files that others have written, run directly.
 
 use super::*;
-use crate::config::{LogPlace, Ready, RestartPolicy};
+use crate::config::{LogPlace, Ready, RestartPolicy, import};
 use std::ffi::OsStr;
 use std::fmt::Write;
+use std::path::Path;
 use std::time::Duration;
 
 const APPS: &str = r#"{
@@ -32,7 +33,7 @@ fn an_ecosystem_file_runs_as_a_stead_toml_would() {
         assert_eq!((shop.name.as_str(), shop.instances), ("shop", 3));
         assert_eq!(shop.program.arguments[1..], ["server.js", "-v"]);
         assert!(shop.program.is_node);
-        assert_eq!((&shop.ready, shop.stop.terminate_after), (&Ready::Message, Duration::from_secs(2)));
+        assert_eq!((&shop.ready, shop.stop.kill_after), (&Ready::Message, Duration::from_secs(2)));
         assert_eq!(shop.environment[OsStr::new("A")], "1");
         assert_eq!(shop.logs.place, LogPlace::Directory(folder.path().join("log/shop")));
         assert_eq!(
@@ -40,8 +41,7 @@ fn an_ecosystem_file_runs_as_a_stead_toml_would() {
             (RestartPolicy::Temporary, &folder.path().join("sub"))
         );
         assert_eq!(settings.file, Some(folder.path().join("ecosystem.json")));
-        let expected =
-            "`pid_file` of app `shop`: no such files are written: `stead pid NAME` prints the numbers";
+        let expected = "`pid_file` (shop): no such files are written: `stead pid NAME` prints the numbers";
         assert_eq!(settings.notes, [expected]);
     }
 }
@@ -61,6 +61,36 @@ fn a_stead_toml_is_a_word_too_and_comes_first() {
     folder.file("stead.toml", "[app.own]\ncommand = \"server.js\"\n");
     for line in ["", "stead.toml"] {
         assert_eq!(load(&folder, line).unwrap().apps[0].name, "own", "{line}");
+    }
+}
+
+/// Files in the styles that are found, with everything that has to be written down with care.
+const STYLES: [(&str, &str); 5] = [
+    ("ecosystem.json", APPS),
+    (
+        "processes.json",
+        r#"{apps: [{name: 'quo"te', script: './server.js', instances: 'max', max_memory_restart: '1.5G', watch: ['sub'],
+            cron_restart: '0 3 * * *', ignore_watch: ['\\.tmp$', 'x'], kill_timeout: 90000, env_a: {B: 1},
+            env: {TEXT: 'line\n# line \u00e9 \'\\" x', 'odd.name': ''}}]}"#,
+    ),
+    (
+        "pm2.yml",
+        "apps:\n- {name: 'a b', script: server.js, args: '-x \"y z\"', error_file: /dev/null, out_file: NULL}\n",
+    ),
+    ("Procfile", "web: ./server.js $PORT\nworker: python3 sub/worker.py | cat\n"),
+    ("package.json", "{\"name\": \"@acme/shop\", \"scripts\": {\"start\": \"node server.js\"}}"),
+];
+
+#[test]
+fn what_is_imported_says_the_same_as_the_file_it_comes_from() {
+    for (name, text) in STYLES {
+        let folder = with_file(name, text);
+        let direct = load(&folder, &format!("-c {name}")).unwrap();
+        let imported = import(Path::new(name), folder.path(), &std::env::vars_os().collect()).unwrap();
+        folder.file("stead.toml", &imported.to_toml());
+        let written = load(&folder, "-c stead.toml").unwrap();
+        assert_eq!((&written.apps, &written.groups), (&direct.apps, &direct.groups), "{name}");
+        assert_eq!(written.notes, Vec::<String>::new());
     }
 }
 
