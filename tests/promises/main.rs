@@ -32,6 +32,7 @@ mod node_programs;
 mod node_servers;
 mod other_programs;
 mod poison;
+mod procfile;
 mod recycling;
 mod reload_broken_code;
 mod reload_by_itself;

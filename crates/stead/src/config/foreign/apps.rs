@@ -5,9 +5,13 @@ use super::draft::{Draft, Note, Weight, fit_name};
 use super::error::ForeignError;
 use super::keys::{Fate, KEYS, Key, camel, find};
 use super::take;
+use crate::config::program::tidy;
 use crate::config::suggest::nearest;
 use serde_json::{Map, Value};
-use std::path::Path;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
 
 /// Keys beside the apps.
 const BESIDE: [(&str, &str); 2] = [
@@ -23,13 +27,22 @@ const BESIDE: [(&str, &str); 2] = [
 
 const ENV_FILE: &str = "PM2 has no such key; Node.js reads such a file by node_args = \"--env-file=.env\"";
 
-/// The file, as far as its apps need it.
+/// Keys that later ones build upon, in this order.
+const FIRST: [&str; 4] = ["name", "name_prefix", "script", "cwd"];
+
+/// Keys whose values are paths, in which `~` is the home of whoever calls.
+const PATHS: [&str; 6] = ["script", "cwd", "exec_interpreter", "out_file", "error_file", "log_file"];
+
+/// The file, and what is around it, as far as its apps need it.
 #[derive(Clone, Copy)]
 pub(super) struct Place<'a> {
     /// As it was named.
     pub(super) name: &'a Path,
     /// Where it is: absolute.
     pub(super) directory: &'a Path,
+    /// Where it was named: absolute.
+    pub(super) called_in: &'a Path,
+    pub(super) environment: &'a BTreeMap<OsString, OsString>,
 }
 
 /// All apps, with unique names, and what was found beside them.
@@ -55,7 +68,7 @@ pub(super) fn apps(value: &Value, place: Place<'_>) -> Result<(Vec<Draft>, Vec<N
         let Value::Object(members) = app else {
             return Err(none(&format!("`apps[{index}]` is not an object")));
         };
-        let mut draft = draft(members, place.directory);
+        let mut draft = draft(members, place);
         make_unique(&mut draft, &drafts);
         drafts.push(draft);
     }
@@ -75,12 +88,15 @@ fn notes_beside(members: &Map<String, Value>) -> Vec<Note> {
     others.map(note).collect()
 }
 
-fn draft(members: &Map<String, Value>, directory: &Path) -> Draft {
-    let mut draft = Draft::new(directory);
-    let is_first = |key: &&Key| ["name", "name_prefix", "script"].contains(&key.names[0]);
-    KEYS.iter().filter(is_first).for_each(|key| take_key(key, members, &mut draft));
+fn draft(members: &Map<String, Value>, place: Place<'_>) -> Draft {
+    let mut draft = Draft::new(place.directory);
+    let home = place.environment.get(OsStr::new("HOME")).map(PathBuf::from);
+    let is_first = |key: &&Key| FIRST.contains(&key.names[0]);
+    let take = |key: &Key, draft: &mut Draft| take_key(key, (members, home.as_deref()), draft);
+    KEYS.iter().filter(is_first).for_each(|key| take(key, &mut draft));
     give_name(&mut draft);
-    KEYS.iter().filter(|key| !is_first(key)).for_each(|key| take_key(key, members, &mut draft));
+    give_directory(&mut draft, place);
+    KEYS.iter().filter(|key| !is_first(key)).for_each(|key| take(key, &mut draft));
     for (name, value) in members {
         if name == "env_file" && !value.is_object() {
             draft.note(name, ENV_FILE);
@@ -107,14 +123,17 @@ fn unknown(name: &str) -> String {
 }
 
 /// The first of a key's names that is there.
-fn take_key(key: &Key, members: &Map<String, Value>, draft: &mut Draft) {
+fn take_key(key: &Key, (members, home): (&Map<String, Value>, Option<&Path>), draft: &mut Draft) {
     let written = members.iter().filter(|(_, value)| !value.is_null());
     let mut written = written.filter(|(name, _)| find(name).is_some_and(|found| found.names == key.names));
     let Some((name, value)) = written.next() else { return };
     match key.fate {
+        Fate::Taken(take) if PATHS.contains(&key.names[0]) => {
+            take_with(take, name, &at_home(value, home), draft);
+        }
         Fate::Taken(take) => take_with(take, name, value, draft),
         Fate::Needless(reason) => draft.notes.push(Note::new(name, reason, Weight::Needless)),
-        Fate::NotOffered(_) if *value == Value::Bool(false) => (),
+        Fate::NotOffered(_) if is_nothing(value) => (),
         Fate::NotOffered(reason) => draft.note(name, reason),
     }
 }
@@ -128,6 +147,44 @@ fn take_with(
     if let Err(reason) = take(value, name, draft) {
         draft.notes.push(Note::new(name, reason, Weight::Mistake));
     }
+}
+
+/// `false`, and what is empty, asks for nothing.
+fn is_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(values) => values.is_empty(),
+        Value::Object(members) => members.is_empty(),
+        Value::Bool(true) | Value::Number(_) => false,
+    }
+}
+
+/// `~/logs` as PM2 understands it.
+fn at_home<'a>(value: &'a Value, home: Option<&Path>) -> Cow<'a, Value> {
+    let rest = value.as_str().and_then(|text| text.strip_prefix('~'));
+    match (rest.filter(|rest| rest.is_empty() || rest.starts_with('/')), home) {
+        (Some(rest), Some(home)) => Cow::Owned(format!("{}{rest}", home.display()).into()),
+        _ => Cow::Borrowed(value),
+    }
+}
+
+/// PM2 looks for everything from where it is called. Here a file means what is beside it, wherever it is called from; but
+/// what is not there, and is where PM2 would find it, is meant as PM2 does.
+fn give_directory(draft: &mut Draft, place: Place<'_>) {
+    let Some(script) = draft.pending.script.as_deref() else { return };
+    let cwd = draft.settings.iter().position(|setting| setting.key == "cwd");
+    let relative = cwd.and_then(|at| draft.settings[at].value.as_str()).unwrap_or_default();
+    let called = tidy(&place.called_in.join(relative));
+    if draft.pending.directory.join(script).exists() || !called.join(script).exists() {
+        return;
+    }
+    if let Some(at) = cwd {
+        draft.settings.remove(at);
+    }
+    draft.set("cwd", called.to_string_lossy().into_owned(), "cwd");
+    draft.remark("where PM2 was called: there is no such script beside the file");
+    draft.pending.directory = called;
 }
 
 /// By PM2's rules: the name that was given, else the script's.

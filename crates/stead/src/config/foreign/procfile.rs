@@ -4,17 +4,17 @@ use super::apps::Place;
 use super::draft::{Draft, Note, Weight, fit_name};
 use super::error::ForeignError;
 use crate::config::shell;
+use std::ffi::OsStr;
 
-/// What runs Procfiles gives the first program this port, unless it is told another in PORT.
-const PORT: &str = "5000";
+/// What runs Procfiles gives the first program the port in PORT, or else this one, and each other one a port that is so much
+/// higher than the one before.
+const PORT: u32 = 5000;
+const PORT_STEP: u32 = 100;
 
-/// `port`: what PORT says where it is started.
-pub(super) fn procfile(
-    text: &str,
-    place: Place<'_>,
-    port: Option<&str>,
-) -> Result<(Vec<Draft>, Vec<Note>), ForeignError> {
+pub(super) fn procfile(text: &str, place: Place<'_>) -> Result<(Vec<Draft>, Vec<Note>), ForeignError> {
     let (mut drafts, mut notes) = (Vec::new(), Vec::new());
+    let port = place.environment.get(OsStr::new("PORT")).and_then(|port| port.to_str()?.parse().ok());
+    let mut ports = (port.unwrap_or(PORT)..).step_by(PORT_STEP as usize);
     for (index, line) in text.lines().enumerate() {
         let line = line.trim();
         if line.is_empty() || line.starts_with('#') {
@@ -30,12 +30,13 @@ pub(super) fn procfile(
                 reason,
             });
         };
+        let port = ports.next().unwrap_or(PORT);
         if name == "release" {
             let reason = "it runs once before a release: as `before_start` of an app, or by hand";
             notes.push(Note::new(name, reason, Weight::Lost));
             continue;
         }
-        drafts.push(draft(name, command, port.unwrap_or(PORT)));
+        drafts.push(draft(name, command, &port.to_string()));
     }
     if drafts.is_empty() {
         return Err(ForeignError::NoApp { path: place.name.to_owned(), reason: "it has no line".to_owned() });
@@ -60,10 +61,10 @@ fn draft(name: &str, command: &str, port: &str) -> Draft {
     }
     let tells_port = command.contains("$PORT") || command.contains("${PORT");
     let is_node = command.split_whitespace().any(|word| word == "node" || word == "npm");
-    if tells_port && !is_node {
+    if !is_node && (tells_port || name == "web") {
         draft.set("listen", vec![port.to_owned()], name);
         draft.remark("the public address; each copy gets a port of its own in PORT");
-    } else if name == "web" && is_node {
+    } else {
         draft.set("env", toml::Table::from_iter([("PORT".to_owned(), port.into())]), name);
     }
     draft

@@ -9,7 +9,7 @@ use super::package::package;
 use super::procfile::procfile;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::path::Path;
 
 /// What a file may hold.
@@ -28,10 +28,10 @@ pub fn import(
     let kind = kind_of_any(name).ok_or_else(|| ForeignError::Unknown { path: path() })?;
     let file = directory.join(name);
     let text = text(&file).map_err(|source| ForeignError::Unreadable { path: path(), source })?;
-    let place = Place { name, directory: file.parent().unwrap_or(directory) };
-    let port = environment.get(OsStr::new("PORT")).and_then(|port| port.to_str());
+    let directory_of_file = file.parent().unwrap_or(directory);
+    let place = Place { name, directory: directory_of_file, called_in: directory, environment };
     let (apps, notes) = match kind {
-        Kind::Procfile => procfile(&text, place, port)?,
+        Kind::Procfile => procfile(&text, place)?,
         Kind::Package => package(&json(&text, name)?, place)?,
         Kind::Json => apps(&json(&text, name)?, place)?,
         Kind::Yaml => apps(&yaml(&text, name)?, place)?,

@@ -1,7 +1,7 @@
 //! How values of PM2's become ours: the program, its copies, and when it is restarted and stopped. `keys.rs` says which is
 //! for which key.
 
-use super::draft::{Draft, fit_name};
+use super::draft::{Draft, Note, Weight, fit_name};
 use super::values::{Wrong, boolean, integer, shown, text, time, time_text, variables, words};
 use crate::config::INSTANCES_MAX;
 use serde_json::Value;
@@ -146,7 +146,7 @@ pub(super) fn listen_timeout(value: &Value, from: &str, draft: &mut Draft) -> Ta
     } else {
         let reason =
             "waiting costs nothing, because the old worker serves meanwhile: `ready_timeout` stays at 30s";
-        draft.note(from, reason);
+        draft.notes.push(Note::new(from, reason, Weight::Needless));
     }
     Ok(())
 }

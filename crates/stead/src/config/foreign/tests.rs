@@ -9,7 +9,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 fn environment() -> BTreeMap<OsString, OsString> {
-    std::env::vars_os().collect()
+    std::env::vars_os().filter(|(name, _)| name != "PORT").collect()
 }
 
 /// A folder with the programs that the files name.
@@ -205,6 +205,50 @@ fn files_without_an_end_are_not_read() {
         all.push_str(&explain(&import(Path::new(name), folder.path(), &environment()).unwrap_err()));
     }
     insta::assert_snapshot!(all);
+}
+
+#[test]
+fn a_file_means_what_is_beside_it_or_else_what_is_where_it_is_called() {
+    let check = |app: &str, command: &str, cwd: Option<&str>| {
+        let folder = folder();
+        folder.file("deploy/beside.js", "");
+        folder.file("deploy/apps.json", app);
+        let environment = BTreeMap::from([("HOME".into(), "/home/u".into())]);
+        let imported = import(Path::new("deploy/apps.json"), folder.path(), &environment).unwrap();
+        let text = |key: &str| {
+            let setting = imported.apps[0].settings.iter().find(|setting| setting.key == key)?;
+            Some(folder.neutral(setting.value.as_str()?))
+        };
+        assert_eq!((text("command").as_deref(), text("cwd").as_deref()), (Some(command), cwd), "{app}");
+    };
+    check("{script: 'beside.js'}", "beside.js", None);
+    check("{script: './server.js'}", "./server.js", Some("<folder>"));
+    check("{script: 'app.js', cwd: './api'}", "app.js", Some("<folder>/api"));
+    check("{script: 'nowhere.js'}", "nowhere.js", None);
+    check("{script: 'npm', args: 'start'}", "npm start", None);
+    check("{script: '~/bin/tool', cwd: '~'}", "/home/u/bin/tool", Some("/home/u"));
+    check("{script: '~other/tool'}", "~other/tool", None);
+}
+
+#[test]
+fn each_line_of_a_procfile_has_a_port_of_its_own() {
+    let folder = folder();
+    folder.file(
+        "Procfile",
+        "web: node server.js\nrelease: ./migrate\napi: gunicorn api:app --bind 0.0.0.0:$PORT\nmail: ./mail\n",
+    );
+    let check = |port: Option<&str>, expected: [&str; 3]| {
+        let environment = port.map(|port| ("PORT".into(), port.into())).into_iter().collect();
+        let imported = import(Path::new("Procfile"), folder.path(), &environment).unwrap();
+        let told = imported.apps.iter().map(|app| {
+            let ports = app.settings.iter().filter(|setting| setting.key == "env" || setting.key == "listen");
+            ports.map(|setting| format!("{}: {}", setting.key, setting.value)).collect::<String>()
+        });
+        assert_eq!(told.collect::<Vec<_>>(), expected);
+    };
+    check(None, ["env: { PORT = \"5000\" }", "listen: [\"5200\"]", "env: { PORT = \"5300\" }"]);
+    check(Some("80"), ["env: { PORT = \"80\" }", "listen: [\"280\"]", "env: { PORT = \"380\" }"]);
+    check(Some("http"), ["env: { PORT = \"5000\" }", "listen: [\"5200\"]", "env: { PORT = \"5300\" }"]);
 }
 
 #[test]
