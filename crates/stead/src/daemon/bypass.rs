@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// The state of a listening socket in `/proc/net/tcp`.
@@ -11,13 +12,26 @@ const LISTEN: &str = "0A";
 /// Where this process listens on TCP.
 pub(super) fn listening(pid: u32) -> Vec<SocketAddr> {
     let sockets = sockets_of(pid);
+    if sockets.is_empty() {
+        return Vec::new();
+    }
     let tables = [format!("/proc/{pid}/net/tcp"), format!("/proc/{pid}/net/tcp6")];
-    let lines = tables.iter().filter_map(|table| fs::read_to_string(table).ok());
-    lines
-        .flat_map(|table| {
-            table.lines().skip(1).filter_map(|line| listener(line, &sockets)).collect::<Vec<_>>()
-        })
-        .collect()
+    let tables = tables.iter().filter_map(|table| fs::File::open(table).ok());
+    tables.flat_map(|table| listeners(BufReader::new(table), &sockets)).collect()
+}
+
+/// The kernel lists listening sockets first. The connections of the whole machine, which follow, are not read: they may be
+/// tens of thousands, and who asks waits.
+fn listeners(table: impl BufRead, sockets: &HashSet<u64>) -> Vec<SocketAddr> {
+    let mut found = Vec::new();
+    for line in table.lines().map_while(Result::ok).skip(1) {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        if fields.get(3) != Some(&LISTEN) {
+            break;
+        }
+        found.extend(listener(&fields, sockets));
+    }
+    found
 }
 
 /// The inodes of its sockets.
@@ -31,10 +45,9 @@ fn sockets_of(pid: u32) -> HashSet<u64> {
         .collect()
 }
 
-fn listener(line: &str, sockets: &HashSet<u64>) -> Option<SocketAddr> {
-    let fields: Vec<&str> = line.split_whitespace().collect();
-    let (address, state, inode) = (fields.get(1)?, fields.get(3)?, fields.get(9)?);
-    if *state != LISTEN || !sockets.contains(&inode.parse().ok()?) {
+fn listener(fields: &[&str], sockets: &HashSet<u64>) -> Option<SocketAddr> {
+    let (address, inode) = (fields.get(1)?, fields.get(9)?);
+    if !sockets.contains(&inode.parse().ok()?) {
         return None;
     }
     let (ip, port) = address.split_once(':')?;
@@ -58,6 +71,25 @@ fn ip_of(text: &str) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn own_listeners_are_found_and_connections_are_not_read() {
+        let line = |number: u32, address: &str, state: &str, inode: u64| {
+            format!("{number:4}: {address} 00000000:0000 {state} 0:0 0:0 0 0 0 {inode} 1 0 100 0 0 10 0\n")
+        };
+        let check = |lines: &[String], expected: &[&str]| {
+            let table = format!("  sl  local_address ...\n{}", lines.concat());
+            let found = listeners(table.as_bytes(), &HashSet::from([7, 8]));
+            let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+            assert_eq!(found, expected);
+        };
+        let loopback = format!("{:08X}", u32::from_ne_bytes([127, 0, 0, 1]));
+        let (own, other) = (format!("{loopback}:1F90"), format!("{loopback}:1F91"));
+        check(&[line(0, &other, "0A", 9), line(1, &own, "0A", 7)], &["127.0.0.1:8080"]);
+        check(&[line(0, &own, "0A", 7), line(1, &other, "06", 0)], &["127.0.0.1:8080"]);
+        check(&[line(0, &own, "01", 7)], &[]);
+        check(&[], &[]);
+    }
 
     #[test]
     fn own_listener_is_found() {
