@@ -79,23 +79,6 @@ fn what_is_imported_is_what_was_started() {
 }
 
 #[test]
-fn a_procfile_runs_every_line_of_it() {
-    let _turn = alone();
-    let port = free_port();
-    let user = Background::new().env("PORT", port);
-    user.write("server.js", SERVER);
-    user.write("Procfile", "# two of them\nweb: node server.js\nworker: sleep 1000\n");
-    user.done(&["start"]);
-    let status = user.complete();
-    assert_eq!(status.names(), ["web", "worker"]);
-    assert_eq!(get(port, "/").status, 200);
-    kill(status.ready_pids()[0]);
-    user.wait_status("the killed one is replaced", |now| {
-        now.is_complete() && now.ready_pids() != status.ready_pids()
-    });
-}
-
-#[test]
 fn a_file_that_cannot_be_read_starts_nothing_and_says_why() {
     let user = Background::new();
     let cases = [

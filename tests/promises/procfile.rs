@@ -2,6 +2,7 @@
 
 use crate::support::background::Background;
 use crate::support::ports::free_port;
+use crate::support::processes::kill;
 use crate::support::{alone, get, soon};
 
 const SERVER: &str = "require('http').createServer((request, response) => \
@@ -36,6 +37,11 @@ fn lines_are_apps_with_ports_of_their_own() {
         |port: u16| crate::support::http::try_get(port, "/").is_ok_and(|answer| answer.status == 200);
     soon("both answer", || answers(port) && answers(port + 200));
     assert_eq!(get(port, "/").text(), format!("port {port}\n"));
+    kill(
+        user.wait_status("the first one is ready", |status| !status.of("web").ready_pids().is_empty())
+            .ready_pids()[0],
+    );
+    soon("the killed one is replaced", || answers(port));
     soon("the worker runs", || user.logs("worker").contains("worker with two words"));
     user.done(&["scale", "api", "2"]);
     assert_eq!(

@@ -182,29 +182,6 @@ mod tests {
     }
 
     #[test]
-    fn the_page_for_those_who_come_from_pm2_says_the_same() {
-        let page = include_str!("../../../../../docs/coming-from-pm2.md");
-        let table = page.split("\n## Keys\n").nth(1).expect("it is there").split("\n## ").next().unwrap();
-        let rows = table.lines().filter_map(|line| line.strip_prefix("| `"));
-        let mut told = 0;
-        for row in rows {
-            let mut cells = row.split(" | ");
-            let (words, here) = (cells.next().unwrap(), cells.next().unwrap());
-            for word in words.split('`').filter(|word| !word.contains(',') && !word.contains('<')) {
-                let Some(key) = find(word) else { continue };
-                let expected: &[&str] = match key.fate {
-                    Fate::Taken(_) => &["same", "different"],
-                    Fate::Needless(_) => &["not needed"],
-                    Fate::NotOffered(_) => &["not offered"],
-                };
-                assert!(expected.contains(&here), "{word}: {here}");
-                told += 1;
-            }
-        }
-        assert_eq!(told, KEYS.iter().map(|key| key.names.len()).sum::<usize>());
-    }
-
-    #[test]
     fn camel_case_is_the_same_key() {
         let check =
             |name: &str, expected: &str| assert_eq!(find(name).map(|key| key.names[0]), Some(expected));
