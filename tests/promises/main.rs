@@ -37,6 +37,7 @@ mod recycling;
 mod reload_broken_code;
 mod reload_by_itself;
 mod reload_under_load;
+mod shared_socket;
 mod upgrade;
 mod websocket_and_sse;
 mod wedged;

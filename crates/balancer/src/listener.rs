@@ -82,9 +82,17 @@ impl Bound {
     /// # Errors
     /// If it is not a socket.
     pub fn adopt(socket: OwnedFd) -> io::Result<Self> {
-        let tcp = SocketAddr::try_from(getsockname(&socket)?).ok();
         // Whoever made it may have wanted to wait in accept(2).
         rustix::io::ioctl_fionbio(&socket, true)?;
+        Self::adopt_shared(socket)
+    }
+
+    /// The same for one that others accept from: whether they wait in accept(2) is theirs to say.
+    ///
+    /// # Errors
+    /// If it is not a socket.
+    pub fn adopt_shared(socket: OwnedFd) -> io::Result<Self> {
+        let tcp = SocketAddr::try_from(getsockname(&socket)?).ok();
         if tcp.is_some() {
             // Its connections inherit this. A client that vanished without a word would be waited for by its tunnel for ever.
             sockopt::set_socket_keepalive(&socket, true)?;

@@ -167,6 +167,8 @@ pub enum Mode {
     Http,
     /// A worker gets the whole connection.
     Direct,
+    /// All workers accept from one socket by themselves.
+    Shared,
 }
 
 impl Mode {
@@ -176,6 +178,7 @@ impl Mode {
             Mode::Auto => "auto",
             Mode::Http => "http",
             Mode::Direct => "direct",
+            Mode::Shared => "shared",
         }
     }
 }

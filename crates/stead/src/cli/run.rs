@@ -54,7 +54,8 @@ pub struct RunArguments {
     #[arg(long, requires = "command")]
     pub shell: bool,
 
-    /// What happens to connections: `http` chooses a worker per request, `direct` gives a worker the whole connection
+    /// What happens to connections: `http` chooses a worker per request, `direct` gives a worker the whole connection,
+    /// `shared` lets all workers accept from one socket
     #[arg(long)]
     pub mode: Option<Mode>,
 
@@ -244,6 +245,7 @@ fn mode_word(mode: Mode) -> &'static str {
         Mode::Auto => "auto",
         Mode::Http => "http",
         Mode::Direct => "direct",
+        Mode::Shared => "shared",
     }
 }
 

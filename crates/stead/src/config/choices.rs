@@ -15,7 +15,7 @@ pub(super) trait Choice: Copy + 'static {
 
 impl Choice for Mode {
     const WORDS: &'static [(&'static str, Self)] =
-        &[("auto", Mode::Auto), ("http", Mode::Http), ("direct", Mode::Direct)];
+        &[("auto", Mode::Auto), ("http", Mode::Http), ("direct", Mode::Direct), ("shared", Mode::Shared)];
 }
 
 impl Choice for Upstream {

@@ -117,6 +117,20 @@ pub struct AppSettings {
 }
 
 impl AppSettings {
+    /// Whether it accepts from sockets that it is given.
+    pub fn takes_sockets(&self) -> bool {
+        match self.upstream {
+            Upstream::ListenFds => true,
+            Upstream::Auto => self.program.uses(Placeholder::Fd),
+            Upstream::Port | Upstream::Socket => false,
+        }
+    }
+
+    /// The mode of the addresses in `listen`.
+    pub fn listen_mode(&self) -> Mode {
+        self.mode_of(self.listen.first().and_then(ListenAddress::port))
+    }
+
     /// The mode of a public port; of a Unix socket when there is none.
     pub fn mode_of(&self, port: Option<u16>) -> Mode {
         port.and_then(|port| self.ports.get(&port)).copied().unwrap_or(self.mode)
@@ -132,6 +146,8 @@ pub enum Mode {
     Http,
     /// A worker gets the whole connection.
     Direct,
+    /// All workers accept from one socket by themselves.
+    Shared,
 }
 
 /// How a program that does not ask for its connections is reached.

@@ -21,7 +21,7 @@ use super::notify::NotifySocket;
 use super::probe::{self, Check};
 use super::settings::{for_channel, for_kernel};
 use super::worker::{Leader, Link, NodeLink, Worker};
-use crate::config::{Ready, Serialization};
+use crate::config::{Mode, Ready, Serialization};
 
 /// How soon after the end of its channel a process has usually ended.
 const EXIT_FOLLOWS: Duration = Duration::from_millis(100);
@@ -32,9 +32,17 @@ const REMOVAL_PAUSE: Duration = Duration::from_millis(100);
 impl AppTask {
     pub(super) async fn spawn(&mut self, worker: WorkerId, slot: u32) {
         let settings = Arc::clone(&self.settings);
-        let launch = Launch { settings: &settings, folder: &self.shared.folder, worker, slot };
+        let shared = match self.ports.configured().and_then(|port| self.ports.get(port)) {
+            Some(port) if port.mode == Mode::Shared => port.sockets(),
+            _ => Ok(Vec::new()),
+        };
+        let folder = &self.shared.folder;
+        let launch = shared.map(|shared| Launch { settings: &settings, folder, worker, slot, shared });
         let launched = match self.shared.cgroups.make(&self.cgroup(worker), &for_kernel(settings.cgroup)) {
-            Ok(cgroup) => launch.start(&self.shared.keeper, self.shared.open_files_max, cgroup).await,
+            Ok(cgroup) => match launch {
+                Ok(launch) => launch.start(&self.shared.keeper, self.shared.open_files_max, cgroup).await,
+                Err(error) => Err(error.into()),
+            },
             Err(error) => Err(error.into()),
         };
         match launched {

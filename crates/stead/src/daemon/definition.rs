@@ -12,7 +12,7 @@ use stead_process::cgroup::{CgroupError, Cgroups};
 
 use super::settings::for_kernel;
 use crate::cli::{self, ExitCode, Report};
-use crate::config::{self, AppSettings, ConfigError, Group, Settings};
+use crate::config::{self, AppSettings, ConfigError, Group, Mode, Settings};
 
 /// Where an app comes from.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -61,7 +61,32 @@ pub(super) fn evaluate(definition: &Definition) -> Result<Settings, Report> {
     let settings = config::load_from(&arguments, definition.directory.as_path(), &environment.collect())
         .map_err(|error| Report::from(&error))?;
     settings.apps.iter().try_for_each(prepare_limits)?;
+    settings.apps.iter().try_for_each(refuse_whole_connections)?;
     Ok(settings)
+}
+
+/// Whole connections need a program that can take them.
+fn refuse_whole_connections(app: &AppSettings) -> Result<(), Report> {
+    let refused = |cause: &str, hint: &str| {
+        let message = format!("app `{}` cannot have the mode that it asks for", app.name);
+        Err(Report::new(ExitCode::Usage, message).cause(cause).hint(hint))
+    };
+    match app.listen_mode() {
+        Mode::Direct if !app.program.is_node && !app.listen.is_empty() => refused(
+            "`direct` hands accepted connections to workers, which only Node.js programs can take",
+            "`mode = \"shared\"` with `upstream = \"listen-fds\"` or `{fd}` in `command` is for programs that accept from an \
+             inherited socket; HTTP servers need no mode",
+        ),
+        Mode::Shared if !app.program.is_node && !app.takes_sockets() => refused(
+            "`shared` passes the listening socket on, and the program is told a port or path of its own",
+            "`upstream = \"listen-fds\"` passes it as systemd does, `{fd}` in `command` names its number",
+        ),
+        Mode::Shared if app.program.is_node && app.listen.len() > 1 => refused(
+            "a Node.js program that shares a listening socket has one address, and `listen` has several",
+            "keep one of them; `*:PORT` means all addresses of the machine",
+        ),
+        _ => Ok(()),
+    }
 }
 
 /// Limits that are asked for and not kept would be worse than none.

@@ -29,6 +29,8 @@ pub(super) struct Launch<'a> {
     pub(super) folder: &'a Arc<Folder>,
     pub(super) worker: WorkerId,
     pub(super) slot: u32,
+    /// The public sockets, if workers accept from them by themselves.
+    pub(super) shared: Vec<OwnedFd>,
 }
 
 /// A process that was started, and our ends of what it was given.
@@ -117,8 +119,10 @@ impl Launch<'_> {
         } else {
             if self.settings.listen.is_empty() {
                 ends.join = Some(self.add_join(&mut parts)?);
-            } else {
+            } else if self.shared.is_empty() {
                 self.add_road(&mut parts)?;
+            } else {
+                self.add_shared(&mut parts)?;
             }
             ends.notify = Some(self.add_notify(&mut parts)?);
         }
@@ -198,19 +202,33 @@ impl Launch<'_> {
             }
             Upstream::ListenFds => {
                 // Blocking, as systemd passes it: simple programs wait in accept().
-                parts.give(FIRST_DESCRIPTOR, UnixListener::bind(&path)?.into());
-                if !program.uses(Placeholder::Fd) {
-                    // One that is told the number must not find the socket a second time.
-                    parts.set("LISTEN_FDS", "1");
-                    parts.set("LISTEN_FDNAMES", "stead");
-                    parts.listen_pid = true;
-                }
-                parts.values.push((Placeholder::Fd, FIRST_DESCRIPTOR.to_string().into()));
+                self.add_listeners(parts, vec![UnixListener::bind(&path)?.into()]);
                 parts.belongings.files.push(path.clone());
                 parts.road = Some(Road::Unix(path));
             }
         }
         Ok(())
+    }
+
+    /// A program that accepts from the public sockets by itself.
+    fn add_shared(&self, parts: &mut Parts) -> io::Result<()> {
+        let sockets = self.shared.iter().map(OwnedFd::try_clone).collect::<io::Result<_>>()?;
+        self.add_listeners(parts, sockets);
+        Ok(())
+    }
+
+    /// Sockets that listen, as sd_listen_fds(3) has them.
+    fn add_listeners(&self, parts: &mut Parts, sockets: Vec<OwnedFd>) {
+        if !self.settings.program.uses(Placeholder::Fd) {
+            // One that is told the number must not find the socket a second time.
+            parts.set("LISTEN_FDS", sockets.len().to_string());
+            parts.set("LISTEN_FDNAMES", vec!["stead"; sockets.len()].join(":"));
+            parts.listen_pid = true;
+        }
+        parts.values.push((Placeholder::Fd, FIRST_DESCRIPTOR.to_string().into()));
+        for (number, socket) in (FIRST_DESCRIPTOR..).zip(sockets) {
+            parts.give(number, socket);
+        }
     }
 
     /// A program that tells nothing about itself may have a Node.js server somewhere inside.

@@ -127,6 +127,10 @@ impl AppTask {
         }
         let Some(port) = self.ports.get_mut(port) else { return Err(EIO) };
         let data = port.data.get_or_insert_with(|| query.data.clone()).clone();
+        if port.mode == Mode::Shared {
+            let socket = port.sockets().map_err(|error| errno(&error))?.into_iter().next();
+            return Ok(Answer { data, sockname: None, descriptor: socket });
+        }
         let sockname = if query.is_tcp() {
             port_name(query, port.address(), port.is_from_configuration())
         } else {

@@ -33,6 +33,8 @@ pub(super) struct Port {
     /// `Auto` until a worker tells what it serves.
     pub(super) mode: Mode,
     pub(super) pool: Arc<Pool>,
+    /// Connections are taken, by the balancer or by workers.
+    begun: bool,
     serving: Vec<Serving>,
     /// The first worker's `data` in the cluster protocol, which all others get.
     pub(super) data: Option<Value>,
@@ -141,6 +143,11 @@ impl Ports {
             let bound = self
                 .listen(address, name)
                 .map_err(|source| ListenError { address: address.to_string(), source })?;
+            if mode == Mode::Shared && !settings.program.is_node {
+                // As systemd passes it: simple programs wait in accept(). Whoever wants it otherwise says so itself.
+                rustix::io::ioctl_fionbio(&bound, false)
+                    .map_err(|error| ListenError { address: address.to_string(), source: error.into() })?;
+            }
             names.push(bound.address().map_or_else(|| address.to_string(), |address| address.to_string()));
             listeners.push(bound);
         }
@@ -153,6 +160,7 @@ impl Ports {
             names,
             mode,
             pool,
+            begun: false,
             serving: Vec::new(),
             data: None,
             held_as,
@@ -178,7 +186,7 @@ impl Ports {
     ) -> io::Result<()> {
         let listeners = saved.held_as.iter().map(|name| {
             let socket = held.take(name).ok_or(io::ErrorKind::NotFound)?;
-            Bound::adopt(socket)
+            if saved.mode == Mode::Shared { Bound::adopt_shared(socket) } else { Bound::adopt(socket) }
         });
         let listeners = listeners.collect::<io::Result<_>>()?;
         let pool = Pool::new(super::settings::for_balancer(settings), self.pool_events(saved.id));
@@ -189,6 +197,7 @@ impl Ports {
             names: saved.names,
             mode: saved.mode,
             pool,
+            begun: false,
             serving: Vec::new(),
             data: saved.data,
             held_as: saved.held_as,
@@ -210,7 +219,7 @@ impl Ports {
             key: port.key.clone(),
             names: port.names.clone(),
             mode: port.mode,
-            serving: !port.serving.is_empty(),
+            serving: port.begun,
             data: port.data.clone(),
             held_as: port.held_as.clone(),
             files: port.files.clone(),
@@ -245,11 +254,13 @@ impl Ports {
     /// Begins to accept, now that it is known what is served; once.
     pub(super) fn serve(&mut self, id: PortId, mode: Mode) -> io::Result<bool> {
         let Some(port) = self.ports.get_mut(&id) else { return Ok(false) };
-        if !port.serving.is_empty() {
+        if port.begun {
             return Ok(false);
         }
         port.mode = mode;
+        port.begun = true;
         let front = match mode {
+            Mode::Shared => return Ok(true),
             Mode::Direct => Front::Direct(Arc::clone(&port.pool)),
             Mode::Http | Mode::Auto => Front::Http(Arc::clone(&port.pool)),
         };
@@ -341,6 +352,11 @@ impl Ports {
 }
 
 impl Port {
+    /// Its listening sockets, for those who accept by themselves.
+    pub(super) fn sockets(&self) -> io::Result<Vec<OwnedFd>> {
+        self.listeners.iter().map(|listener| listener.as_fd().try_clone_to_owned()).collect()
+    }
+
     /// The address of the first listener, if it is TCP.
     pub(super) fn address(&self) -> Option<SocketAddr> {
         self.listeners.first().and_then(Bound::address)

@@ -288,6 +288,7 @@ impl AppTask {
         for address in &port.names {
             let how = match port.mode {
                 Mode::Direct => "whole connections are handed to workers",
+                Mode::Shared => "workers accept by themselves",
                 Mode::Http | Mode::Auto => "HTTP",
             };
             self.say(&format!("listening on {} ({how})", link(address, port.mode)));
@@ -368,7 +369,7 @@ fn seconds(duration: Duration) -> String {
 
 /// An address to click on, where that makes sense.
 fn link(address: &str, mode: Mode) -> String {
-    if address.starts_with("unix:") || mode == Mode::Direct {
+    if address.starts_with("unix:") || matches!(mode, Mode::Direct | Mode::Shared) {
         return address.to_owned();
     }
     let local = address.replace("[::]:", "localhost:").replace("0.0.0.0:", "localhost:");

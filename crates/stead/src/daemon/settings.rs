@@ -5,7 +5,8 @@ use stead_process::cgroup::Limits;
 use stead_process::node;
 
 use crate::config::{
-    AppSettings, Balance, CgroupSettings, Identity, ReadyTimeout, ResourceName, RestartPolicy, Serialization,
+    AppSettings, Balance, CgroupSettings, Identity, Mode, ReadyTimeout, ResourceName, RestartPolicy,
+    Serialization,
 };
 
 /// How a Node.js program's channel is written.
@@ -60,7 +61,9 @@ pub(super) struct Shown {
 pub(super) fn for_supervisor(settings: &AppSettings, shown: Shown) -> stead_supervisor::AppConfig {
     let (restart, stop) = (&settings.restart, &settings.stop);
     use stead_supervisor::ReadyTimeout::{Assume, Fail};
-    let (ready_timeout, on_ready_timeout) = match (settings.on_ready_timeout, shown.serves) {
+    // A program that was given a socket and nothing else cannot be seen to serve.
+    let is_seen = settings.program.is_node || settings.listen_mode() != Mode::Shared;
+    let (ready_timeout, on_ready_timeout) = match (settings.on_ready_timeout, shown.serves && is_seen) {
         (ReadyTimeout::Fail, _) | (ReadyTimeout::Auto, true) => (settings.ready_timeout, Fail),
         (ReadyTimeout::Assume, _) => (settings.ready_timeout, Assume),
         (ReadyTimeout::Auto, false) => (settings.ready_timeout.min(settings.assume_ready_after), Assume),

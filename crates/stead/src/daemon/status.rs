@@ -174,6 +174,7 @@ fn control_mode(mode: Mode) -> stead_control::Mode {
         Mode::Auto => stead_control::Mode::Auto,
         Mode::Http => stead_control::Mode::Http,
         Mode::Direct => stead_control::Mode::Direct,
+        Mode::Shared => stead_control::Mode::Shared,
     }
 }
 

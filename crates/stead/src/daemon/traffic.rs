@@ -59,7 +59,8 @@ impl AppTask {
 
     /// Whether it was given whole connections, whose end only the worker sees.
     fn holds_connections(&self, worker: WorkerId) -> bool {
-        let direct = |port: &PortId| self.ports.get(*port).is_some_and(|port| port.mode == Mode::Direct);
+        let whole = |mode| matches!(mode, Mode::Direct | Mode::Shared);
+        let direct = |port: &PortId| self.ports.get(*port).is_some_and(|port| whole(port.mode));
         self.workers.get(&worker).is_some_and(|process| match &process.link {
             Link::Node(link) => link.open && process.roads.keys().any(direct),
             Link::Signals => false,
