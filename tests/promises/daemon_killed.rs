@@ -49,6 +49,15 @@ fn a_killed_daemon_is_followed_by_one_that_goes_on_with_the_same_workers() {
 }
 
 #[test]
+fn a_worker_that_had_nothing_to_do_is_as_old_under_the_next_daemon() {
+    let _turn = beside();
+    let stead = Stead::script(node("hello.js")).start();
+    let before = stead.wait_status("it is some seconds old", BACK, |status| status.uptime() > 3.0);
+    let after = kill_daemon(&stead);
+    assert!(after.uptime() >= before.uptime(), "{} {}", before.uptime(), after.uptime());
+}
+
+#[test]
 fn killing_the_daemon_all_the_time_restarts_no_worker_and_refuses_nobody() {
     const CONNECTIONS: usize = 10;
     let _turn = alone();

@@ -108,6 +108,11 @@ impl Status {
         self.workers().into_iter().filter(|worker| worker.state == "ready").map(|worker| worker.pid).collect()
     }
 
+    /// For how many seconds the first worker of the first app has been up.
+    pub(crate) fn uptime(&self) -> f64 {
+        self.app()["workers"][0]["uptime"].as_f64().unwrap_or_default()
+    }
+
     /// What the first app uses: processors, and bytes of memory.
     pub(crate) fn used(&self) -> (f64, u64) {
         let app = self.app();

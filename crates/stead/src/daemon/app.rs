@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
-use stead_balancer::Death;
+use stead_balancer::{Counters, Death};
 use stead_control::{Event as Heard, Progress};
 use stead_process::keeper::{Exit, Signal};
 use stead_process::node::ClusterMessage;
 use stead_supervisor::fleet::Input as Fate;
 use stead_supervisor::{Action, App, ExitKind, Input, WorkerId};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Interval, MissedTickBehavior, interval_at};
 
 use super::cron::Schedule;
 use super::definition::Origin;
@@ -28,6 +29,7 @@ use super::renew::{How, Renewal};
 use super::resume;
 use super::settings::{Shown, for_supervisor};
 use super::shared::Shared;
+use super::state::clock;
 use super::successor::Handed;
 use super::watch::Watching;
 use super::worker::{Link, Worker};
@@ -76,6 +78,8 @@ pub(super) struct AppTask {
     /// How its last processes ended, for people.
     pub(super) ends: history::Exits,
     pub(super) rate: history::Rate,
+    /// By its ports, at the last beat.
+    counted: Vec<Counters>,
     /// Reloads it by the clock.
     pub(super) schedule: Option<Schedule>,
     /// Reloads it when files change.
@@ -97,8 +101,8 @@ pub(super) struct Parts {
 
 /// Runs an app until it is deleted.
 pub(super) async fn run(mut task: AppTask, mut messages: mpsc::UnboundedReceiver<Message>) {
-    let mut look = tokio::time::interval(WEDGE_LOOK);
-    let mut beat = tokio::time::interval(BEAT);
+    let mut look = together(WEDGE_LOOK);
+    let mut beat = together(BEAT);
     loop {
         while let Some(action) = task.machine.poll_action() {
             task.perform(action).await;
@@ -118,7 +122,7 @@ pub(super) async fn run(mut task: AppTask, mut messages: mpsc::UnboundedReceiver
             },
             _ = beat.tick() => task.beat(),
             () = sleep_until(timeout) => task.input(Input::Timeout),
-            _ = look.tick() => task.ports.iter().for_each(|(_, port)| port.pool.look_for_wedged()),
+            _ = look.tick(), if !task.ports.is_empty() => task.ports.iter().for_each(|(_, port)| port.pool.look_for_wedged()),
         }
     }
     task.ports.close_all();
@@ -126,6 +130,14 @@ pub(super) async fn run(mut task: AppTask, mut messages: mpsc::UnboundedReceiver
     task.shared.registry.remove(task.id);
     task.shared.convoy.leave(&task.settings.name);
     task.hear_all(&Heard::AppDeleted { app: task.settings.name.clone() });
+}
+
+/// Falls together with that of all other apps: the process wakes once for all of them.
+fn together(period: Duration) -> Interval {
+    let since = Duration::from_nanos((clock().as_nanos() % period.as_nanos()) as u64);
+    let mut interval = interval_at(tokio::time::Instant::now() + period - since, period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    interval
 }
 
 async fn sleep_until(time: Option<Instant>) {
@@ -163,6 +175,7 @@ impl AppTask {
             outlet,
             ends: history::Exits::default(),
             rate: history::Rate::default(),
+            counted: Vec::new(),
             schedule: None,
             watching: None,
             hooks: Hooks::new(shown.was_ready),
@@ -202,11 +215,15 @@ impl AppTask {
         if self.rests {
             return;
         }
-        let requests = self.ports.iter().map(|(_, port)| port.pool.snapshot().counters.requests).sum();
-        self.rate.note(Instant::now(), requests);
+        let counted: Vec<Counters> =
+            self.ports.iter().map(|(_, port)| port.pool.snapshot().counters).collect();
+        self.rate.note(Instant::now(), counted.iter().map(|counters| counters.requests).sum());
         self.recycle();
         self.check_up();
-        self.changed = true;
+        if self.counted != counted {
+            self.counted = counted;
+            self.changed = true;
+        }
     }
 
     fn hear(&mut self, message: Message) {

@@ -152,6 +152,7 @@ impl Shared {
         self.registry.add(task.handle());
         let workers = saved.workers.len();
         for worker in saved.workers {
+            let worker = SavedWorker { age: worker.age + at.elapsed(), ..worker };
             task.resume_worker(worker, &mut held, &mut estate.children);
         }
         task.answer_unstarted();
