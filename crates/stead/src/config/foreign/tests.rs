@@ -213,7 +213,7 @@ fn a_file_means_what_is_beside_it_or_else_what_is_where_it_is_called() {
         let folder = folder();
         folder.file("deploy/beside.js", "");
         folder.file("deploy/apps.json", app);
-        let environment = BTreeMap::from([("HOME".into(), "/home/u".into())]);
+        let environment = BTreeMap::from([("HOME".into(), "/srv/u".into())]);
         let imported = import(Path::new("deploy/apps.json"), folder.path(), &environment).unwrap();
         let text = |key: &str| {
             let setting = imported.apps[0].settings.iter().find(|setting| setting.key == key)?;
@@ -226,7 +226,7 @@ fn a_file_means_what_is_beside_it_or_else_what_is_where_it_is_called() {
     check("{script: 'app.js', cwd: './api'}", "app.js", Some("<folder>/api"));
     check("{script: 'nowhere.js'}", "nowhere.js", None);
     check("{script: 'npm', args: 'start'}", "npm start", None);
-    check("{script: '~/bin/tool', cwd: '~'}", "/home/u/bin/tool", Some("/home/u"));
+    check("{script: '~/bin/tool', cwd: '~'}", "/srv/u/bin/tool", Some("/srv/u"));
     check("{script: '~other/tool'}", "~other/tool", None);
 }
 
