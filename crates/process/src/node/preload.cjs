@@ -32,7 +32,7 @@ try {
 
 function beWorker(cluster, net) {
   const getServer = cluster._getServer;
-  const stay = letEnd(process.channel);
+  const stay = letEnd(process.channel, cluster.worker);
   cluster._getServer = function (server, options, callback) {
     return getServer.call(this, server, describe(server, options, net), stay(callback));
   };
@@ -41,23 +41,38 @@ function beWorker(cluster, net) {
 }
 
 // The channel keeps a process alive while somebody listens for its `disconnect` or `message`. Node's own `cluster` does, for
-// each, and no program waits for that, so these two do not count here; a question for a port does, until it is answered.
-function letEnd(channel) {
+// each, and no program waits for that, so these two do not count here; questions to the parent do, until they are answered.
+function letEnd(channel, worker) {
   if (typeof channel.refCounted !== 'function' || typeof channel.unrefCounted !== 'function') {
     return (callback) => callback;
   }
   channel.unrefCounted();
   channel.unrefCounted();
+  for (const name of ['disconnect', 'destroy', 'kill']) {
+    const leave = worker[name];
+    worker[name] = function (...args) {
+      hold(channel, 'refCounted'); // it waits for the parent's leave, and ends the channel
+      return Reflect.apply(leave, this, args);
+    };
+  }
   return (callback) => {
-    channel.refCounted();
+    hold(channel, 'refCounted');
     return function (...args) {
       try {
         return Reflect.apply(callback, this, args);
       } finally {
-        channel.unrefCounted();
+        hold(channel, 'unrefCounted');
       }
     };
   };
+}
+
+function hold(channel, count) {
+  try {
+    channel[count]();
+  } catch {
+    // A channel that is closed holds nothing.
+  }
 }
 
 function describe(server, options, net) {

@@ -201,7 +201,8 @@ fn a_successor_that_fails_leaves_the_old_daemon_as_it_was() {
     begin(&stead, &mut old, &program).tell(&Command::Finish { code: 5 });
     assert!(failure(&mut old).contains("declined with exit code 5"));
     begin(&stead, &mut old, &program).tell(&Command::Raw { bytes: vec![0xff; 64] });
-    assert!(failure(&mut old).contains("killed by SIGKILL"));
+    // Killed, or ended by itself because nobody listens to it any more.
+    assert!(failure(&mut old).starts_with("the new daemon ended before it was ready"));
     // After it was prepared and before the old one has handed over.
     offer(&stead, &mut old, &program).kill();
     assert_eq!(failure(&mut old), "the new daemon ended before it took over (killed by SIGKILL)");
