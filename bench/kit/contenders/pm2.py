@@ -14,8 +14,12 @@ class Pm2(Contender):
     family = "pm2"
     label = "PM2 `-i max`"
 
+    @property
+    def home(self):
+        """Where it keeps its things."""
+        return self.folder / "pm2"
+
     def start(self):
-        self.home = self.folder / "pm2"
         everybody = self.setting.workers == len(os.sched_getaffinity(0))
         instances = "max" if everybody else self.setting.workers
         # One copy runs in fork mode, as somebody would who starts one: in cluster mode output goes over the message channel.
