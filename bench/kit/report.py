@@ -25,7 +25,7 @@ def section(scenario, run, rows):
         parts.append(table(scenario, figures[load], trouble[load]))
         parts += notes(trouble[load])
     goals = scenario.goals(figures)
-    if any(STEAD in contenders for contenders in figures.values()):
+    if any(label.startswith(STEAD) for contenders in figures.values() for label in contenders):
         parts.append(goal_table(goals))
     parts.append(f"Run {run['time']}.")
     return "\n\n".join(parts)
