@@ -15,7 +15,7 @@ use crate::http::{
     Reject, ResponseBody, Version, parse_response, write_chunk_head,
 };
 use crate::replay::Ending;
-use crate::tunnel;
+use crate::tunnel::{self, Tunnel};
 use crate::upstream::keep_for;
 
 /// The head of an answer, once it is written for the client.
@@ -221,7 +221,16 @@ impl Connection<'_> {
         if self.flush().await.is_err() {
             return Try::Done(Next::Close);
         }
-        tunnel::carry(self, attempt, request.websocket).await;
+        let tunnel = Tunnel {
+            client: &self.client,
+            worker: &attempt.upstream.stream,
+            upward: std::mem::take(&mut self.input),
+            downward: std::mem::take(&mut self.answer),
+            endpoint: &attempt.lease.endpoint,
+            websocket: request.websocket,
+            idle_timeout: self.pool.config.idle_timeout,
+        };
+        tunnel::carry(tunnel, &mut self.alarm).await;
         Try::Done(Next::Close)
     }
 

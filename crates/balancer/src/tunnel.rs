@@ -1,13 +1,14 @@
-//! Carries an upgraded connection: bytes both ways until both sides have ended, or the worker's grace period is over.
+//! Carries a connection whose bytes are nobody's business here, upgraded or whole: both ways until both sides have ended, or
+//! the worker's grace period is over.
 
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
+use crate::alarm::Alarm;
 use crate::buffer::Buffer;
-use crate::connection::Connection;
-use crate::exchange::Attempt;
+use crate::endpoint::Endpoint;
 use crate::frames::{Frames, GOING_AWAY};
 use crate::stream::Stream;
 
@@ -28,17 +29,26 @@ struct Way<'t> {
     frames: Option<Frames>,
 }
 
-/// Carries until the end. What was read already on either side goes first.
-pub(crate) async fn carry(connection: &mut Connection<'_>, attempt: Attempt, websocket: bool) {
-    let (client, worker) = (&connection.client, &attempt.upstream.stream);
-    let upward = std::mem::take(&mut connection.input);
-    let downward = std::mem::take(&mut connection.answer);
+/// Two ends, and what was read already on either side, which goes first.
+pub(crate) struct Tunnel<'t> {
+    pub(crate) client: &'t Stream,
+    pub(crate) worker: &'t Stream,
+    pub(crate) upward: Buffer,
+    pub(crate) downward: Buffer,
+    pub(crate) endpoint: &'t Endpoint,
+    /// The client speaks WebSocket.
+    pub(crate) websocket: bool,
+    /// How long a client that will get nothing more may be silent.
+    pub(crate) idle_timeout: Duration,
+}
+
+/// Carries until the end.
+pub(crate) async fn carry(tunnel: Tunnel<'_>, alarm: &mut Alarm) {
+    let Tunnel { client, worker, upward, downward, endpoint, websocket, idle_timeout } = tunnel;
     let mut up = Way::new(client, worker, upward, None);
     let mut down = Way::new(worker, client, downward, websocket.then(Frames::default));
-    let endpoint = std::sync::Arc::clone(&attempt.lease.endpoint);
     let (cut, death) = (endpoint.cut_off(), endpoint.death());
     tokio::pin!(cut, death);
-    let (alarm, idle_timeout) = (&mut connection.alarm, connection.pool.config.idle_timeout);
     let was_cut = poll_fn(|context| {
         if poll_both(&mut up, &mut down, context).is_ready() {
             return Poll::Ready(false);
@@ -57,12 +67,12 @@ pub(crate) async fn carry(connection: &mut Connection<'_>, attempt: Attempt, web
     })
     .await;
     if was_cut {
-        say_goodbye(&mut up, &mut down, connection).await;
+        say_goodbye(&mut up, &mut down).await;
     }
 }
 
 /// A WebSocket client is told that the server goes away; anything else can only be closed.
-async fn say_goodbye(up: &mut Way<'_>, down: &mut Way<'_>, connection: &Connection<'_>) {
+async fn say_goodbye(up: &mut Way<'_>, down: &mut Way<'_>) {
     if down.frames.is_none() {
         return;
     }
@@ -79,8 +89,8 @@ async fn say_goodbye(up: &mut Way<'_>, down: &mut Way<'_>, connection: &Connecti
     if !matches!(told.await, Ok(true)) {
         return;
     }
-    if connection.client.write_all(GOING_AWAY).await.is_ok() {
-        connection.client.finish_writing();
+    if down.to.write_all(GOING_AWAY).await.is_ok() {
+        down.to.finish_writing();
         down.finished = true;
         down.ended = true;
         // The client's own close frame, and then its end.

@@ -73,6 +73,11 @@ impl Background {
         Verb::start(&mut self.command(words)).finish(VERB_LIMIT)
     }
 
+    /// Starts a verb, and does not wait for its end.
+    pub(crate) fn begin(&self, words: &[&str]) -> Verb {
+        Verb::start(&mut self.command(words))
+    }
+
     /// Runs a verb that has to succeed; what it printed.
     #[track_caller]
     pub(crate) fn done(&self, words: &[&str]) -> Finished {

@@ -3,8 +3,8 @@
 use super::background::BackgroundArguments;
 use super::{
     ExitCode, Report, RunArguments, completions, config, doctor, env, flush, import, init, list, logs, man,
-    monit, not_offered, numbers, output, reload, reset, save, scale, send, show, signal, start, startup,
-    stop, upgrade,
+    monit, not_offered, numbers, output, reload, reset, save, scale, send, serve, show, signal, start,
+    startup, stop, upgrade,
 };
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser, Subcommand};
@@ -61,6 +61,11 @@ pub enum Command {
         after_help = "Examples:\n  stead startOrReload stead.toml --env production"
     )]
     StartOrReload(start::StartArguments),
+    /// Serve the files of a directory
+    Serve(serve::ServeArguments),
+    /// The worker that does it
+    #[command(hide = true)]
+    FileServer(crate::files::FileServerArguments),
     /// Let workers finish their requests, then end them; the app stays in the list
     Stop(stop::StopArguments),
     /// End the workers of apps and start new ones
@@ -230,6 +235,8 @@ pub fn execute(command: &Command) -> Option<ExitCode> {
         Command::Start(arguments) => start::execute(arguments, start::Running::Stays),
         Command::StartOrRestart(arguments) => start::execute(arguments, start::Running::Restarts),
         Command::StartOrReload(arguments) => start::execute(arguments, start::Running::Reloads),
+        Command::Serve(arguments) => serve::execute(arguments),
+        Command::FileServer(arguments) => crate::files::run(arguments),
         Command::Stop(arguments) => stop::execute(arguments),
         Command::Restart(arguments) => reload::execute_restart(arguments),
         Command::Reload(arguments) => reload::execute(arguments),

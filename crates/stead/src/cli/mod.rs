@@ -7,6 +7,7 @@
 //! | `not_offered.rs` | words of PM2 that are known and not offered, and what to use instead |
 //! | `start.rs`, `follow.rs`, `background.rs` | starting apps in the background instance, and that instance |
 //! | `stop.rs`, `reload.rs`, `scale.rs`, `signal.rs`, `send.rs`, `env.rs`, `reset.rs`, `upgrade.rs` | verbs, complete |
+//! | `serve.rs` | the files of a directory as an app |
 //! | `import.rs` | files of other managers, made into a `stead.toml` |
 //! | `save.rs`, `saved.rs` | apps that survive a reboot, and the file they are in |
 //! | `list.rs`, `show.rs`, `numbers.rs` | what is running, for people and for scripts |
@@ -54,6 +55,7 @@ pub mod scale;
 mod secrets;
 mod selector;
 pub mod send;
+pub mod serve;
 mod session;
 pub mod show;
 pub mod signal;

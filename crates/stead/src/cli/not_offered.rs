@@ -26,11 +26,7 @@ const VERBS: [Verb; 22] = [
         "Stead does not touch version control",
         "`git pull && stead reload APP`",
     ),
-    (
-        &["serve", "expose"],
-        "files are served by programs made for it",
-        "run one: `stead start 'python3 -m http.server {port}' --listen 8080`, or any static file server that takes a port",
-    ),
+    (&["expose"], "the word is `serve` here", "`stead serve DIRECTORY [PORT]`"),
     (
         &[
             "install",
@@ -224,7 +220,11 @@ const OPTIONS: [Word; 33] = [
         "no port is opened for looking at things",
         "the control socket answers HTTP, see docs/errors-and-exit-codes.md",
     ),
-    no(&["--ip", "--spa", "--ftp"], "files are served by programs made for it", "run one with `stead start`"),
+    no(
+        &["--ip", "--ftp"],
+        "the address of `stead serve` is said in one word",
+        "`stead serve public --listen 127.0.0.1:8080`",
+    ),
     no(
         &["--raw", "--format", "--formatted"],
         "`stead run` prints lines as they come, with the worker in front",

@@ -29,7 +29,7 @@ mod tests;
 mod values;
 mod write;
 
-pub use draft::{Draft, Imported, Note, Setting, Weight};
+pub use draft::{Draft, Imported, Note, Setting, Weight, fit_name};
 pub use error::ForeignError;
 pub(super) use kind::{kind_of, kind_of_any};
 pub(super) use layer::members;

@@ -55,7 +55,7 @@ pub use address::{AddressError, ListenAddress};
 pub use cron::parse_cron;
 pub use discover::{Start, discover};
 pub use error::ConfigError;
-pub use foreign::{Draft, ForeignError, Imported, Note, Setting, Weight, import};
+pub use foreign::{Draft, ForeignError, Imported, Note, Setting, Weight, fit_name, import};
 pub use instances::{INSTANCES_MAX, InstanceCount, cores};
 pub use load::{FILE_NAME, file_here, file_of, foreign_here, lanes_default, load, load_from, names_apps};
 pub use program_error::ProgramError;

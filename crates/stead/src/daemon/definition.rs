@@ -72,11 +72,6 @@ fn refuse_whole_connections(app: &AppSettings) -> Result<(), Report> {
         Err(Report::new(ExitCode::Usage, message).cause(cause).hint(hint))
     };
     match app.listen_mode() {
-        Mode::Direct if !app.program.is_node && !app.listen.is_empty() => refused(
-            "`direct` hands accepted connections to workers, which only Node.js programs can take",
-            "`mode = \"shared\"` with `upstream = \"listen-fds\"` or `{fd}` in `command` is for programs that accept from an \
-             inherited socket; HTTP servers need no mode",
-        ),
         Mode::Shared if !app.program.is_node && !app.takes_sockets() => refused(
             "`shared` passes the listening socket on, and the program is told a port or path of its own",
             "`upstream = \"listen-fds\"` passes it as systemd does, `{fd}` in `command` names its number",

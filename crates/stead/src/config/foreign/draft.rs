@@ -152,7 +152,7 @@ impl Note {
 }
 
 /// A text made fit for the name of an app.
-pub(super) fn fit_name(text: &str) -> String {
+pub fn fit_name(text: &str) -> String {
     let fit =
         |letter: char| if letter.is_ascii_alphanumeric() || "-_.".contains(letter) { letter } else { '-' };
     let name: String = text.chars().map(fit).collect();
