@@ -17,7 +17,7 @@ pub(crate) fn request_head(bytes: &[u8]) {
     assert!(request.head_bytes <= bytes.len(), "a head ends within its bytes");
     let mut forwarded = Vec::new();
     request.write_forward(
-        &Forward { client: None, scheme: Scheme::Http, trust: false, close: false },
+        &Forward { client: None, scheme: Scheme::Http, certificate: &[], trust: false, close: false },
         &mut forwarded,
     );
     let limits = Limits { head_bytes_max: 64 * 1024, header_count_max: 128, ..LIMITS };

@@ -40,6 +40,7 @@ mod reload_by_itself;
 mod reload_under_load;
 mod shared_socket;
 mod static_files;
+mod tls;
 mod upgrade;
 mod websocket_and_sse;
 mod wedged;

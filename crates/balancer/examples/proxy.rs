@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use stead_balancer::http::Limits;
-use stead_balancer::{Address, Bound, Config, Endpoint, Front, Lanes, Policy, Pool, Road};
+use stead_balancer::{Address, Bound, Config, Endpoint, Front, Lanes, Policy, Pool, Road, Transport};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let lanes = Lanes::start(std::env::var("LANES").map_or(Ok(1), |lanes| lanes.parse())?)?;
     let bound = Bound::bind(&Address::Tcp(listen.parse()?))?;
-    let _serving = lanes.serve("proxy", &bound, &Front::Http(pool))?;
+    let _serving = lanes.serve("proxy", &bound, (&Front::Http(pool), Transport::Plain))?;
     // Nothing ends these workers; the receiver waits for ever.
     while heard.blocking_recv().is_some() {}
     Ok(())

@@ -17,7 +17,7 @@ use crate::buffer::Buffer;
 use crate::http::{
     Answer, AnswerTo, ClientText, Forward, HeaderSpace, Reject, RequestMethodKind, Version, parse_request,
 };
-use crate::lane::{Lane, Service};
+use crate::lane::{Lane, Service, Transport};
 use crate::moved::{Moved, WayOut};
 use crate::pool::Pool;
 use crate::request_body::{RequestBody, Wire};
@@ -79,6 +79,8 @@ enum Refusal {
     Rule(Reject),
     /// It did not come in time.
     Late,
+    /// Its TLS is refused; the reason is on its way to it.
+    Tls,
     /// The client is gone.
     Gone,
     /// The client is to go on elsewhere.
@@ -140,6 +142,7 @@ pub(crate) async fn serve(lane: Rc<Lane>, service: &Service, pool: &Arc<Pool>, a
 impl Connection<'_> {
     async fn serve_request(&mut self, wait: Duration) -> Next {
         match self.read_head(wait).await {
+            Ok(request) if self.redirects() => self.redirect(&request).await,
             Ok(mut request) => self.exchange(&mut request).await,
             Err(Refusal::Rule(reject)) => self.reject(reject).await,
             Err(Refusal::Late) => {
@@ -147,7 +150,14 @@ impl Connection<'_> {
                 self.say_and_close(Answer::request_timeout("the head of the request did not come in time"))
                     .await
             }
-            Err(Refusal::Gone) => Next::Close,
+            Err(Refusal::Tls) => {
+                self.pool.count(|counters| counters.refused += 1);
+                self.close_after_flush().await
+            }
+            Err(Refusal::Gone) => {
+                self.client.part();
+                Next::Close
+            }
             Err(Refusal::Elsewhere) => Next::Move,
         }
     }
@@ -167,7 +177,7 @@ impl Connection<'_> {
         let mut deadline = Instant::now() + wait;
         let mut begun = false;
         loop {
-            if may_leave(self.service, &self.lane.way_out) {
+            if self.client.is_movable() && may_leave(self.service, &self.lane.way_out) {
                 return Err(Refusal::Elsewhere);
             }
             if !self.input.is_empty() {
@@ -182,8 +192,12 @@ impl Connection<'_> {
             match self.client.try_read(&mut self.input) {
                 Ok(0) => return Err(Refusal::Gone),
                 Ok(_) => continue,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => (),
-                Err(_) => return Err(Refusal::Gone),
+                Err(error) => match error.kind() {
+                    ErrorKind::WouldBlock => (),
+                    ErrorKind::InvalidData => return Err(Refusal::Rule(Reject::NotTls)),
+                    ErrorKind::ConnectionAborted => return Err(Refusal::Tls),
+                    _ => return Err(Refusal::Gone),
+                },
             }
             if !begun {
                 self.rest();
@@ -224,12 +238,16 @@ impl Connection<'_> {
         };
         let forward = Forward {
             client: self.text.as_ref(),
-            scheme: self.service.scheme,
+            scheme: self.client.scheme(),
+            certificate: self.client.certificate_fields(),
             trust: config.trust_forwarded,
             close: false,
         };
         self.wire.clear();
-        head.write_forward(&forward, &mut self.wire.bytes);
+        match self.service.transport {
+            Transport::Redirect { port } => head.write_location(port, &mut self.wire.bytes)?,
+            Transport::Plain | Transport::Tls(_) => head.write_forward(&forward, &mut self.wire.bytes),
+        }
         self.wire.head_bytes = self.wire.bytes.len();
         let head_bytes = head.head_bytes;
         self.input.consume(head_bytes);
@@ -241,7 +259,8 @@ impl Connection<'_> {
         let (service, way_out) = (self.service, &self.lane.way_out);
         let (client, alarm) = (&self.client, &mut self.alarm);
         poll_fn(|context| {
-            if client.poll_read_ready(context).is_ready() || may_leave(service, way_out) {
+            let leaves = client.is_movable() && may_leave(service, way_out);
+            if client.poll_read_ready(context).is_ready() || leaves {
                 return Poll::Ready(Ok(()));
             }
             alarm.poll(context, deadline).map(|()| Err(Late))
@@ -265,8 +284,15 @@ impl Connection<'_> {
     /// Writes all of the output to the client, as long as it takes some within the limit.
     pub(crate) async fn flush(&mut self) -> Result<(), Late> {
         let mut written = 0;
-        while written < self.output.len() {
-            match self.client.try_write(&self.output[written..]) {
+        loop {
+            let rest = &self.output[written..];
+            let wrote = if rest.is_empty() {
+                self.client.try_flush().map(|()| 0)
+            } else {
+                self.client.try_write(rest)
+            };
+            match wrote {
+                Ok(_) if rest.is_empty() => break,
                 Ok(count) => written += count,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => self.writable().await?,
                 Err(_) => return Err(Late),
@@ -308,8 +334,21 @@ impl Connection<'_> {
         if self.flush().await.is_ok() { Next::Request } else { Next::Close }
     }
 
+    /// Answers end their connections: nobody is there for the next request, or it is to come to another process.
     pub(crate) fn is_closing(&self) -> bool {
-        self.service.closing.load(Ordering::Relaxed) || self.lane.way_out.is_blocked()
+        let way_out = &self.lane.way_out;
+        let stays_behind = !self.client.is_movable() && way_out.is_open();
+        self.service.closing.load(Ordering::Relaxed) || way_out.is_blocked() || stays_behind
+    }
+
+    fn redirects(&self) -> bool {
+        matches!(self.service.transport, Transport::Redirect { .. })
+    }
+
+    /// Sends the client to https, where its head says, in the place of a worker's.
+    async fn redirect(&mut self, request: &Request) -> Next {
+        let location = std::mem::take(&mut self.wire.bytes);
+        self.say(Answer::permanent_redirect(&String::from_utf8_lossy(&location)), request).await
     }
 
     pub(crate) async fn say_and_close(&mut self, answer: Answer<'_>) -> Next {

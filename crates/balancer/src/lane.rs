@@ -20,10 +20,10 @@ use tokio::task::{AbortHandle, LocalSet};
 use crate::carried::{Carried, Carrying};
 use crate::connection::Arrival;
 use crate::endpoint::EndpointId;
-use crate::http::Scheme;
 use crate::listener::{self, Bound};
 use crate::moved::{Moved, WayOut};
 use crate::pool::Pool;
+use crate::tls::Tls;
 use crate::upstream::Upstreams;
 
 /// How often kept connections are looked through for ones past their time.
@@ -38,12 +38,26 @@ pub enum Front {
     Direct(Arc<Pool>),
 }
 
+/// How clients of an HTTP listener speak; those of [`Front::Direct`] speak to the worker.
+#[derive(Clone)]
+pub enum Transport {
+    /// As it is.
+    Plain,
+    /// Through TLS, which ends here.
+    Tls(Arc<Tls>),
+    /// As it is, and each request is answered with the same address under `https`, at this port.
+    Redirect {
+        /// Where https is served; 443 is not written.
+        port: u16,
+    },
+}
+
 /// One listener's traffic on one lane.
 #[derive(Clone)]
 pub(crate) struct Service {
     pub(crate) name: Arc<str>,
     pub(crate) front: Front,
-    pub(crate) scheme: Scheme,
+    pub(crate) transport: Transport,
     /// Bounds the client connections of this listener over all lanes.
     pub(crate) connections: Arc<Semaphore>,
     /// The listener closes: answers end their connections.
@@ -105,14 +119,19 @@ impl Lanes {
     ///
     /// # Errors
     /// If its descriptor cannot be duplicated, or the lanes are retired.
-    pub fn serve(&self, name: &str, listener: &Bound, front: &Front) -> io::Result<Serving> {
+    pub fn serve(
+        &self,
+        name: &str,
+        listener: &Bound,
+        (front, transport): (&Front, Transport),
+    ) -> io::Result<Serving> {
         let (Front::Http(pool) | Front::Direct(pool)) = front;
         let (stop, stopped) = watch::channel(false);
         let closing = Arc::new(AtomicBool::new(false));
         let service = Service {
             name: name.into(),
             front: front.clone(),
-            scheme: Scheme::Http,
+            transport,
             connections: Arc::new(Semaphore::new(pool.config.connections_max)),
             closing: Arc::clone(&closing),
         };
@@ -143,7 +162,8 @@ impl Lanes {
     }
 
     /// Ends the service of this process, for another that serves the same listeners: nothing more is accepted, and each HTTP
-    /// client is sent to `moves` as soon as nothing of it is under way. Requests that have been read whole are answered here,
+    /// client is sent to `moves` as soon as nothing of it is under way. A client under TLS stays, because its keys cannot be handed
+    /// over; its next answer asks it to come again. Requests that have been read whole are answered here,
     /// those that wait for a worker too; so are tunnels carried to their end. [`Lanes::idle`] tells when nothing is left.
     ///
     /// Where nobody receives any more, the clients are served here, each for one more request.

@@ -4,8 +4,8 @@
 //! next request is decided in `schedule.rs` with `pick.rs`, `window.rs` and `warming.rs`, what becomes of a failed one in `replay.rs` (all
 //! pure). [`Lanes`] are the threads that carry the traffic: `listener.rs` accepts, `connection.rs` serves one client,
 //! `exchange.rs` one request, `upstream.rs` keeps connections to workers, `tunnel.rs` carries what was upgraded, `direct.rs`
-//! hands whole connections over. When another process takes over, clients leave through `moved.rs`, and `carried.rs` knows when
-//! none is left.
+//! hands whole connections over. What they read and write is a `stream.rs`: a socket, or a session of `tls.rs` on one. When
+//! another process takes over, clients leave through `moved.rs`, and `carried.rs` knows when none is left.
 //!
 //! This room knows no processes, restart policies or configuration files: it is told which endpoints there are.
 
@@ -29,10 +29,12 @@ mod replay;
 mod request_body;
 mod respond;
 mod schedule;
+mod socket;
 mod stats;
 mod stream;
 #[cfg(test)]
 mod testing;
+mod tls;
 mod tunnel;
 mod upstream;
 mod warming;
@@ -41,9 +43,10 @@ mod window;
 pub use config::Config;
 pub use endpoint::{Death, Endpoint, EndpointId, Hand, Road};
 pub use histogram::Histogram;
-pub use lane::{Front, Lanes, Serving};
+pub use lane::{Front, Lanes, Serving, Transport};
 pub use listener::{Address, Bound};
 pub use moved::Moved;
 pub use pick::Policy;
 pub use pool::{Pool, PoolEvent};
 pub use stats::{Counters, EndpointSnapshot, PoisonRecord, PoolSnapshot, Totals};
+pub use tls::{CertificateFiles, ClientAuthority, Refreshed, Tls, TlsError, TlsFiles, Validity};

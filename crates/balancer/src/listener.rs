@@ -18,8 +18,10 @@ use tokio::sync::watch;
 use crate::carried::Carrying;
 use crate::connection::{self, Arrival};
 use crate::direct;
-use crate::lane::{Front, Lane, Service};
+use crate::lane::{Front, Lane, Service, Transport};
+use crate::socket::Socket;
 use crate::stream::Stream;
+use crate::tls::Session;
 
 /// Pause after an accept that failed for want of descriptors or memory; the connections wait in the backlog.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -174,15 +176,15 @@ impl Accepting {
         })
     }
 
-    async fn accept(&self) -> io::Result<(Stream, Option<SocketAddr>)> {
+    async fn accept(&self) -> io::Result<(Socket, Option<SocketAddr>)> {
         match self {
             Accepting::Tcp(listener) => {
                 let (stream, client) = listener.accept().await?;
                 // Only a connection that is gone already refuses the option.
                 drop(stream.set_nodelay(true));
-                Ok((Stream::Tcp(stream), Some(client)))
+                Ok((Socket::Tcp(stream), Some(client)))
             }
-            Accepting::Unix(listener) => Ok((Stream::Unix(listener.accept().await?.0), None)),
+            Accepting::Unix(listener) => Ok((Socket::Unix(listener.accept().await?.0), None)),
         }
     }
 }
@@ -201,15 +203,22 @@ pub(crate) async fn accept(
             _ = stop.wait_for(|stop| *stop) => return Ok(()),
         };
         let Ok(permit) = permit else { return Ok(()) };
+        tokio::select! {
+            biased;
+            () = can_greet(&service) => (),
+            _ = stop.wait_for(|stop| *stop) => return Ok(()),
+        }
         let accepted = tokio::select! {
             biased;
             accepted = listener.accept() => accepted,
             _ = stop.wait_for(|stop| *stop) => return Ok(()),
         };
-        let Ok((stream, client)) = accepted else {
+        let Ok((socket, client)) = accepted else {
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
+        // Only what cannot be greeted is dropped here.
+        let Ok(stream) = greet(&service, socket) else { continue };
         let (lane, service, carrying) = (Rc::clone(&lane), service.clone(), carrying.more());
         // From here to the next wait nothing may come between: whoever aborts this task must not lose a client.
         tokio::task::spawn_local(async move {
@@ -221,6 +230,23 @@ pub(crate) async fn accept(
             }
             drop((permit, carrying));
         });
+    }
+}
+
+/// Waits until there is a certificate; clients wait in the backlog meanwhile.
+async fn can_greet(service: &Service) {
+    while matches!(&service.transport, Transport::Tls(tls) if tls.config().is_none()) {
+        tokio::time::sleep(ACCEPT_PAUSE).await;
+    }
+}
+
+fn greet(service: &Service, socket: Socket) -> io::Result<Stream> {
+    match (&service.transport, &service.front) {
+        (Transport::Tls(tls), Front::Http(_)) => {
+            let config = tls.config().ok_or(io::ErrorKind::NotFound)?;
+            Ok(Stream::Tls(Box::new(Session::accept(socket, config)?)))
+        }
+        _ => Ok(Stream::Plain(socket)),
     }
 }
 

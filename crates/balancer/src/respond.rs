@@ -192,7 +192,12 @@ impl Connection<'_> {
         if !head.keep_client && !request.body.is_done() {
             return self.close_after_flush().await;
         }
-        if self.flush().await.is_ok() && head.keep_client { Next::Request } else { Next::Close }
+        match self.flush().await {
+            Ok(()) if head.keep_client => return Next::Request,
+            Ok(()) => self.client.part(),
+            Err(_) => (),
+        }
+        Next::Close
     }
 
     /// The worker is done with this request.

@@ -1,70 +1,86 @@
-//! A connection, to a client or to a worker, over TCP or a Unix socket; non-blocking, read and written in place.
+//! A connection, to a client or to a worker: a socket, or a TLS session on one. The engine does not see which.
 
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::task::{Context, Poll, Waker};
-
-use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, Shutdown, getsockname};
-use tokio::io::Interest;
-use tokio::net::{TcpStream, UnixStream};
+use std::task::{Context, Poll};
 
 use crate::buffer::Buffer;
+use crate::http::Scheme;
+use crate::socket::Socket;
+use crate::tls::Session;
 
 /// A connection.
 #[derive(Debug)]
 pub(crate) enum Stream {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-}
-
-macro_rules! either {
-    ($self:ident, $stream:ident => $body:expr) => {
-        match $self {
-            Stream::Tcp($stream) => $body,
-            Stream::Unix($stream) => $body,
-        }
-    };
+    Plain(Socket),
+    Tls(Box<Session>),
 }
 
 impl Stream {
-    /// Reads what is there into the buffer; `Ok(0)` is the end, `WouldBlock` nothing yet.
-    pub(crate) fn try_read(&self, buffer: &mut Buffer) -> io::Result<usize> {
-        let room = buffer.room();
-        let space = room.capacity() - room.len();
-        let read = either!(self, stream => stream.try_read_buf(room))?;
-        if read < space {
-            // That was all there is; what comes later is a new edge. Asking the kernel again would cost a call for nothing.
-            self.forget(Interest::READABLE);
+    fn socket(&self) -> &Socket {
+        match self {
+            Stream::Plain(socket) => socket,
+            Stream::Tls(session) => session.socket(),
         }
-        Ok(read)
     }
 
-    /// Writes what the kernel takes now. It is asked even if the event loop does not know the socket to be writable: a new
-    /// one nearly always is, and on a worker's we forget that it was (see [`Stream::forget_writable`]).
+    pub(crate) fn scheme(&self) -> Scheme {
+        match self {
+            Stream::Plain(_) => Scheme::Http,
+            Stream::Tls(_) => Scheme::Https,
+        }
+    }
+
+    /// What the worker is told about the client's certificate: whole header fields, or nothing.
+    pub(crate) fn certificate_fields(&self) -> &[u8] {
+        match self {
+            Stream::Plain(_) => &[],
+            Stream::Tls(session) => session.certificate_fields(),
+        }
+    }
+
+    /// Reads what is there into the buffer; `Ok(0)` is the end, `WouldBlock` nothing yet.
+    pub(crate) fn try_read(&self, buffer: &mut Buffer) -> io::Result<usize> {
+        match self {
+            Stream::Plain(socket) => socket.try_read(buffer),
+            Stream::Tls(session) => session.try_read(buffer),
+        }
+    }
+
+    /// Writes what is taken now. What a TLS session has taken is on its way only after [`Stream::try_flush`].
     pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        let write = || rustix::net::send(self, bytes, SendFlags::NOSIGNAL).map_err(io::Error::from);
-        match write() {
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                either!(self, stream => stream.try_io(Interest::WRITABLE, write))
-            }
-            result => result,
+        match self {
+            Stream::Plain(socket) => socket.try_write(bytes),
+            Stream::Tls(session) => session.try_write(bytes),
+        }
+    }
+
+    /// Gives the kernel all that was written; `WouldBlock` if it does not take it yet.
+    pub(crate) fn try_flush(&self) -> io::Result<()> {
+        match self {
+            Stream::Plain(_) => Ok(()),
+            Stream::Tls(session) => session.try_flush(),
         }
     }
 
     pub(crate) fn poll_read_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        either!(self, stream => stream.poll_read_ready(context))
+        match self {
+            Stream::Plain(socket) => socket.poll_read_ready(context),
+            Stream::Tls(session) => session.poll_read_ready(context),
+        }
     }
 
     pub(crate) fn poll_write_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        either!(self, stream => stream.poll_write_ready(context))
+        self.socket().poll_write_ready(context)
     }
 
+    /// Writes and flushes all of it.
     pub(crate) async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
-        while !bytes.is_empty() {
-            match self.try_write(bytes) {
+        loop {
+            let wrote = if bytes.is_empty() { self.try_flush().map(|()| 0) } else { self.try_write(bytes) };
+            match wrote {
+                Ok(_) if bytes.is_empty() => return Ok(()),
                 Ok(written) => bytes = &bytes[written..],
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     poll_fn(|context| self.poll_write_ready(context)).await?;
@@ -72,71 +88,63 @@ impl Stream {
                 Err(error) => return Err(error),
             }
         }
-        Ok(())
     }
 
-    /// Forgets that the socket was writable, so that the next readiness is a new edge from the kernel: on a Unix socket
-    /// that edge comes when the peer has read something (`unix_write_space`).
+    /// See [`Socket::forget_writable`].
     pub(crate) fn forget_writable(&self) {
-        self.forget(Interest::WRITABLE);
+        self.socket().forget_writable();
     }
 
-    fn forget(&self, readiness: Interest) {
-        let nothing = || Err::<(), _>(ErrorKind::WouldBlock.into());
-        // The error is the point: it clears the readiness, except that of a closed connection.
-        drop(either!(self, stream => stream.try_io(readiness, nothing)));
-    }
-
-    /// Whether the peer has read everything that was written (Unix sockets only).
+    /// See [`Socket::is_taken`].
     pub(crate) fn is_taken(&self) -> bool {
-        // The kernel wakes us before it takes off the last 1 of what the peer has read (`sock_wfree`).
-        self.unread_bytes() <= 1
+        self.socket().is_taken()
     }
 
-    /// What the kernel holds for the peer, its own bookkeeping included (Unix sockets only).
+    /// See [`Socket::unread_bytes`].
     pub(crate) fn unread_bytes(&self) -> u32 {
-        stead_process::socket::unread_bytes(self.as_fd()).unwrap_or(u32::MAX)
+        self.socket().unread_bytes()
     }
 
-    /// Whether nothing has come, not even the end, as far as the event loop knows.
+    /// Whether nothing has come, not even the end, as far as the event loop knows. To be asked of workers' connections.
     pub(crate) fn is_quiet(&self) -> bool {
-        let mut context = Context::from_waker(Waker::noop());
-        self.poll_read_ready(&mut context).is_pending() || self.has_nothing_to_read()
-    }
-
-    fn has_nothing_to_read(&self) -> bool {
-        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
-        matches!(rustix::net::recv(self, &mut [0_u8; 1], flags), Err(Errno::WOULDBLOCK))
+        self.socket().is_quiet()
     }
 
     /// Ends our direction; the peer reads end-of-file.
     pub(crate) fn finish_writing(&self) {
-        // The only failure is a peer that is gone already, which needs no end.
-        let _gone = rustix::net::shutdown(self.as_fd(), Shutdown::Write);
+        self.part();
+        self.socket().finish_writing();
+    }
+
+    /// Says that all that was to be said has been said. Over TCP the end of the connection says so; over TLS it does not,
+    /// because anybody on the way can end a connection.
+    pub(crate) fn part(&self) {
+        if let Stream::Tls(session) = self {
+            session.part();
+        }
+    }
+
+    /// Whether another process can go on with it. The keys of a TLS session cannot be handed over.
+    pub(crate) fn is_movable(&self) -> bool {
+        matches!(self, Stream::Plain(_))
     }
 
     /// A connection that another process had.
     pub(crate) fn from_descriptor(descriptor: OwnedFd) -> io::Result<Self> {
-        rustix::io::ioctl_fionbio(&descriptor, true)?;
-        let is_tcp = SocketAddr::try_from(getsockname(&descriptor)?).is_ok();
-        Ok(if is_tcp {
-            Stream::Tcp(TcpStream::from_std(descriptor.into())?)
-        } else {
-            Stream::Unix(UnixStream::from_std(descriptor.into())?)
-        })
+        Socket::from_descriptor(descriptor).map(Stream::Plain)
     }
 
     /// Takes the connection out of the event loop; it stays open.
     pub(crate) fn into_descriptor(self) -> io::Result<OwnedFd> {
         match self {
-            Stream::Tcp(stream) => stream.into_std().map(OwnedFd::from),
-            Stream::Unix(stream) => stream.into_std().map(OwnedFd::from),
+            Stream::Plain(socket) => socket.into_descriptor(),
+            Stream::Tls(_) => Err(ErrorKind::Unsupported.into()),
         }
     }
 }
 
 impl AsFd for Stream {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        either!(self, stream => stream.as_fd())
+        self.socket().as_fd()
     }
 }

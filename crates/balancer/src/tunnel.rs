@@ -123,7 +123,7 @@ impl<'t> Way<'t> {
         loop {
             let wrote = self.write(context)?;
             let read = self.read(context)?;
-            if self.ended && self.waiting.is_empty() {
+            if self.ended && self.waiting.is_empty() && self.is_flushed(context)? {
                 if !self.finished {
                     self.finished = true;
                     self.moved_at = Instant::now();
@@ -162,6 +162,20 @@ impl<'t> Way<'t> {
             }
         }
         Ok(any)
+    }
+
+    fn is_flushed(&self, context: &mut Context<'_>) -> io::Result<bool> {
+        loop {
+            match self.to.try_flush() {
+                Ok(()) => return Ok(true),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    if self.to.poll_write_ready(context)?.is_pending() {
+                        return Ok(false);
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     fn read(&mut self, context: &mut Context<'_>) -> io::Result<bool> {

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::endpoint::{Endpoint, EndpointId, Road};
+use crate::socket::Socket;
 use crate::stream::Stream;
 
 /// Node.js closes an idle connection this much before or after the time it announced; we are earlier than that.
@@ -84,21 +85,21 @@ pub(crate) async fn connect(
     endpoint: &Endpoint,
     client: Option<std::net::SocketAddr>,
 ) -> io::Result<Upstream> {
-    let stream = match &endpoint.road {
+    let socket = match &endpoint.road {
         Road::Handed(hand) => {
             let (ours, theirs) = stead_process::socket::pair()?;
             // The answer is not waited for: a worker that refuses or dies closes its end with our request unread.
             hand.give(theirs, client)?;
-            Stream::Unix(UnixStream::from_std(ours.into())?)
+            Socket::Unix(UnixStream::from_std(ours.into())?)
         }
-        Road::Unix(path) => Stream::Unix(connect_unix(path).await?),
+        Road::Unix(path) => Socket::Unix(connect_unix(path).await?),
         Road::Tcp(address) => {
             let stream = TcpStream::connect(address).await?;
             stream.set_nodelay(true)?;
-            Stream::Tcp(stream)
+            Socket::Tcp(stream)
         }
     };
-    Ok(Upstream { stream, reused: false })
+    Ok(Upstream { stream: Stream::Plain(socket), reused: false })
 }
 
 /// A full backlog is refused at once on Unix sockets (connect(2), `EAGAIN`); a worker in a long turn has one.

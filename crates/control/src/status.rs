@@ -199,6 +199,9 @@ pub struct ListenStatus {
     pub address: String,
     /// What is done with its connections.
     pub mode: Mode,
+    /// Stead ends TLS there.
+    #[serde(default)]
+    pub tls: bool,
 }
 
 /// A reload that is running.

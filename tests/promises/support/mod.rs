@@ -13,14 +13,18 @@
 //! | `websocket.rs` | as much of a WebSocket client as an echo needs |
 //! | `load.rs` | loads as the promises use them, and what has to be true of their reports |
 //! | `executions.rs` | what workers wrote down about the requests they executed |
+//! | `certificates.rs` | certificates and keys, and who vouches for them |
+//! | `https_load.rs` | clients over https under which a server is changed |
 //! | `fixtures.rs` | where the programs are, and which Node.js there is |
 //! | `waiting.rs` | waiting for a fact, bounded in time; whose turn it is |
 //! | `ports.rs` | ports that nobody else takes meanwhile |
 
 pub(crate) mod background;
+pub(crate) mod certificates;
 pub(crate) mod executions;
 pub(crate) mod fixtures;
 pub(crate) mod http;
+pub(crate) mod https_load;
 pub(crate) mod load;
 pub(crate) mod output;
 pub(crate) mod ports;

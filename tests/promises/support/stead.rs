@@ -88,6 +88,12 @@ impl Plan {
         self.option("--listen", format!("127.0.0.1:{port}"))
     }
 
+    /// The same, for clients that speak TLS.
+    pub(crate) fn listen_https(self) -> Plan {
+        let port = self.port;
+        self.option("--listen", format!("https://127.0.0.1:{port}"))
+    }
+
     /// A variable in the environment of the binary, and so of its workers.
     pub(crate) fn env(mut self, name: &str, value: impl Display) -> Plan {
         self.environment.push((name.to_owned(), value.to_string()));
@@ -332,6 +338,11 @@ impl Verb {
     /// Its process number.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// What it has printed so far.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        self.stdout.lines()
     }
 
     /// It has ended.

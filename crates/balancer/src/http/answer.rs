@@ -9,12 +9,14 @@ use super::Version;
 /// An answer of one sentence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Answer<'a> {
-    /// The status: 400, 408, 413, 414, 431, 500 to 505.
+    /// The status: 308, 400, 408, 413, 414, 431, 500 to 505.
     pub status: u16,
     /// What happened, as a fragment that fits after the status, without a full stop.
     pub text: &'a str,
     /// When to try again; rounded up to whole seconds.
     pub retry_after: Option<Duration>,
+    /// Where to go instead: an address whose characters have been checked.
+    pub location: Option<&'a str>,
 }
 
 /// Whom the answer is for.
@@ -29,28 +31,34 @@ pub struct AnswerTo {
 }
 
 impl<'a> Answer<'a> {
+    /// 308: the same request, by the same method, is to be sent there.
+    #[must_use]
+    pub fn permanent_redirect(location: &'a str) -> Self {
+        Self { status: 308, text: "use https", retry_after: None, location: Some(location) }
+    }
+
     /// 408: the request did not come in time.
     #[must_use]
     pub fn request_timeout(text: &'a str) -> Self {
-        Self { status: 408, text, retry_after: None }
+        Self { status: 408, text, retry_after: None, location: None }
     }
 
     /// 502: the worker died or answered something that is not HTTP, and the request may not be sent again.
     #[must_use]
     pub fn bad_gateway(text: &'a str) -> Self {
-        Self { status: 502, text, retry_after: None }
+        Self { status: 502, text, retry_after: None, location: None }
     }
 
     /// 503: no worker took the request; it is worth trying again after `retry_after`.
     #[must_use]
     pub fn unavailable(text: &'a str, retry_after: Duration) -> Self {
-        Self { status: 503, text, retry_after: Some(retry_after) }
+        Self { status: 503, text, retry_after: Some(retry_after), location: None }
     }
 
     /// 504: the worker did not answer in time.
     #[must_use]
     pub fn gateway_timeout(text: &'a str) -> Self {
-        Self { status: 504, text, retry_after: None }
+        Self { status: 504, text, retry_after: None, location: None }
     }
 
     /// Writes head and body.
@@ -67,6 +75,9 @@ impl<'a> Answer<'a> {
             let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
             head.push_str(&format!("Retry-After: {seconds}\r\n"));
         }
+        if let Some(location) = self.location {
+            head.push_str(&format!("Location: {location}\r\n"));
+        }
         match (to.keep_alive, to.version) {
             (false, _) => head.push_str("Connection: close\r\n"),
             (true, Version::Http10) => head.push_str("Connection: keep-alive\r\n"),
@@ -82,6 +93,7 @@ impl<'a> Answer<'a> {
 
 fn reason(status: u16) -> &'static str {
     match status {
+        308 => "Permanent Redirect",
         400 => "Bad Request",
         404 => "Not Found",
         405 => "Method Not Allowed",

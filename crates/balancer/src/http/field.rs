@@ -7,6 +7,8 @@
 /// A header field's meaning for the proxy, by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Field {
+    /// What a proxy says about the client's certificate (RFC 9440).
+    ClientCertificate,
     Connection,
     ContentLength,
     Expect,
@@ -46,6 +48,7 @@ impl Field {
             9 if is(name, b"x-real-ip") => Field::ForwardedOther,
             10 if is(name, b"connection") => Field::Connection,
             10 if is(name, b"keep-alive") => Field::KeepAlive,
+            11 if is(name, b"client-cert") => Field::ClientCertificate,
             14 if is(name, b"content-length") => Field::ContentLength,
             14 if is(name, b"http2-settings") => Field::Dropped,
             15 if is(name, b"x-forwarded-for") => Field::ForwardedFor,
@@ -55,6 +58,8 @@ impl Field {
             16 if is(name, b"proxy-connection") => Field::Dropped,
             17 if is(name, b"x-forwarded-proto") => Field::ForwardedProto,
             17 if is(name, b"transfer-encoding") => Field::TransferEncoding,
+            17 if is(name, b"client-cert-chain") => Field::ClientCertificate,
+            21 if is(name, b"x-client-cert-subject") => Field::ClientCertificate,
             13.. if is(&name[..12], b"x-forwarded-") => Field::ForwardedOther,
             _ => return Field::Other,
         };
@@ -94,13 +99,20 @@ mod tests {
         check(&["X-Forwarded-For", "x-forwarded-for"], Field::ForwardedFor);
         check(&["X-Forwarded-Port", "x-forwarded-a", "X-Real-IP"], Field::ForwardedOther);
         check(&["Idempotency-Key"], Field::IdempotencyKey);
+        check(&["Client-Cert", "client-cert-chain", "X-Client-Cert-Subject"], Field::ClientCertificate);
         check(&["Proxy", "Proxy-Connection", "HTTP2-Settings"], Field::Dropped);
     }
 
     #[test]
     fn look_alikes_are_found() {
-        let names =
-            ["X_Forwarded_For", "x-forwarded_port", "Content_Length", "Transfer_Encoding", "KEEP_ALIVE"];
+        let names = [
+            "X_Client_Cert_Subject",
+            "X_Forwarded_For",
+            "x-forwarded_port",
+            "Content_Length",
+            "Transfer_Encoding",
+            "KEEP_ALIVE",
+        ];
         check(&names, Field::LookAlike);
     }
 

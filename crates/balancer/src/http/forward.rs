@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 
 use super::field::Field;
-use super::{Body, Request, Version, write};
+use super::{Body, Reject, Request, Version, write};
 
 /// About what the fields take that are added to a head.
 const ADDED_BYTES: usize = 256;
@@ -60,8 +60,10 @@ pub struct Forward<'a> {
     pub client: Option<&'a ClientText>,
     /// How the client reached us.
     pub scheme: Scheme,
-    /// Whoever connects is another proxy of the user's: its `Forwarded`, `X-Forwarded-*` and `X-Real-IP` are kept, and
-    /// ours appended. Otherwise theirs are dropped.
+    /// What is known of the certificate that the client has shown: whole fields. Empty if it has shown none.
+    pub certificate: &'a [u8],
+    /// Whoever connects is another proxy of the user's: its `Forwarded`, `X-Forwarded-*`, `X-Real-IP` and `Client-Cert` are
+    /// kept, and ours appended. Otherwise theirs are dropped.
     pub trust: bool,
     /// Ask the worker to close after this request.
     pub close: bool,
@@ -88,7 +90,30 @@ impl Request<'_, '_> {
         self.write_connection(context, out);
         self.write_x_forwarded(context, out);
         self.write_forwarded(context, out);
+        out.extend_from_slice(context.certificate);
         out.extend_from_slice(b"\r\n");
+    }
+
+    /// Appends where the same request goes under `https`.
+    ///
+    /// # Errors
+    /// The client did not say which host it means.
+    pub fn write_location(&self, port: u16, out: &mut Vec<u8>) -> Result<(), Reject> {
+        let host = self.host.filter(|host| !host.is_empty()).ok_or(Reject::HostMissing)?;
+        // A port follows the last colon, unless that stands in the brackets of an IPv6 address.
+        let end = host.iter().rposition(|byte| *byte == b':').filter(|at| !host[*at..].contains(&b']'));
+        out.extend_from_slice(b"https://");
+        out.extend_from_slice(&host[..end.unwrap_or(host.len())]);
+        if port != 443 {
+            out.extend_from_slice(format!(":{port}").as_bytes());
+        }
+        let path = out.len();
+        self.target.write_origin(self.method, out);
+        // `OPTIONS *` asks the whole server.
+        if out.get(path) != Some(&b'/') {
+            out.insert(path, b'/');
+        }
+        Ok(())
     }
 
     #[inline]
@@ -101,6 +126,7 @@ impl Request<'_, '_> {
             Field::Expect => self.version == Version::Http11,
             Field::Upgrade => self.upgrade,
             Field::ForwardedHost | Field::ForwardedProto | Field::ForwardedOther => context.trust,
+            Field::ClientCertificate => context.trust && context.certificate.is_empty(),
             // Written anew below.
             Field::Host
             | Field::ContentLength

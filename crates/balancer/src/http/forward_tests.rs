@@ -9,7 +9,8 @@ const CLIENT: &str = "192.0.2.1:5678";
 fn forward(head: &str, change: impl FnOnce(&mut Forward<'_>)) -> String {
     let head = format!("{head}\n\n").replace('\n', "\r\n");
     let client = ClientText::new(CLIENT.parse().unwrap());
-    let mut context = Forward { client: Some(&client), scheme: Scheme::Http, trust: false, close: false };
+    let mut context =
+        Forward { client: Some(&client), scheme: Scheme::Http, certificate: &[], trust: false, close: false };
     change(&mut context);
     let mut space = HeaderSpace::new();
     let request = parse_request(head.as_bytes(), &LIMITS, &mut space).unwrap().unwrap();
@@ -179,11 +180,32 @@ fn addresses_are_written_as_rfc_7239_says() {
         let client = ClientText::new(address.parse().unwrap());
         let mut space = HeaderSpace::new();
         let request = parse_request(b"GET / HTTP/1.0\r\n\r\n", &LIMITS, &mut space).unwrap().unwrap();
-        let context = Forward { client: Some(&client), scheme: Scheme::Http, trust: false, close: false };
+        let context = Forward {
+            client: Some(&client),
+            scheme: Scheme::Http,
+            certificate: &[],
+            trust: false,
+            close: false,
+        };
         let mut out = Vec::new();
         request.write_forward(&context, &mut out);
         let text = String::from_utf8(out).unwrap();
         assert!(text.contains(&format!("{alone}\r\n")), "{text}");
         assert!(text.contains(&format!("Forwarded: {forwarded};proto=http\r\n")), "{text}");
     }
+}
+
+#[test]
+fn client_certificate_is_what_stead_says_it_is() {
+    let head = "GET / HTTP/1.1\nHost: a\nClient-Cert: :AA==:\nX_Client_Cert_Subject: CN=x\nClient-Cert-Chain: :AA==:";
+    let about = |change: &dyn Fn(&mut Forward<'_>)| {
+        let text = forward(head, change);
+        text.lines().filter(|line| line.to_ascii_lowercase().contains("cert")).collect::<Vec<_>>().join("\n")
+    };
+    assert_eq!(about(&|_| ()), "");
+    let own = b"Client-Cert: :BB==:\r\n";
+    assert_eq!(about(&|context| context.certificate = own), "Client-Cert: :BB==:");
+    assert_eq!(about(&|context| context.trust = true), "Client-Cert: :AA==:\nClient-Cert-Chain: :AA==:");
+    let both = |context: &mut Forward<'_>| (context.trust, context.certificate) = (true, own);
+    assert_eq!(about(&both), "Client-Cert: :BB==:");
 }

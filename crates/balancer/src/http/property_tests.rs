@@ -111,6 +111,7 @@ fn accepted_requests_read_the_same_when_passed_on() {
         let context = Forward {
             client: (random.below(4) > 0).then_some(&client),
             scheme: Scheme::Http,
+            certificate: &[],
             trust: random.below(2) == 0,
             close: random.below(2) == 0,
         };

@@ -13,6 +13,9 @@ pub enum Reject {
     /// The first bytes cannot be a method. TLS on a plain port looks like this.
     #[error("this is not HTTP (a TLS client on a plain HTTP port?)")]
     NotHttp,
+    /// HTTP on a port of TLS. Never found here: for the engine.
+    #[error("this port speaks HTTPS: use https:// instead of http://")]
+    NotTls,
     /// Not `method SP target SP version`.
     #[error("the request line is malformed")]
     RequestLine,
@@ -103,7 +106,7 @@ impl Reject {
     /// Writes the whole answer. The connection is to be closed after it.
     pub fn write_response(self, out: &mut Vec<u8>) {
         let text = self.to_string();
-        let answer = Answer { status: self.status(), text: &text, retry_after: None };
+        let answer = Answer { status: self.status(), text: &text, retry_after: None, location: None };
         // The method of a refused request is not known, and the end of this answer is the end of the connection:
         // a body harms nobody.
         answer.write(&AnswerTo { head: false, version: Version::Http11, keep_alive: false }, out);

@@ -5,4 +5,5 @@ mod load;
 mod moves;
 mod stand;
 mod streams;
+mod tls;
 mod uploads;

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use stead_balancer::{Address, Bound, Config, Endpoint, Front, Hand, Lanes, Moved, Pool, Road};
+use stead_balancer::{Address, Bound, Config, Endpoint, Front, Hand, Lanes, Moved, Pool, Road, Transport};
 use tokio::sync::oneshot;
 
 use crate::load::Echo;
@@ -217,7 +217,7 @@ fn client_of_an_unknown_listener_is_given_back() {
     let _moves = stand.retire();
     stand.lanes.adopt(moved(LISTENER)).expect_err("it is not served any more");
     let bound = stand.bound.as_ref().expect("it listens");
-    let served = stand.lanes.serve("new", bound, &Front::Http(Arc::clone(&stand.pool)));
+    let served = stand.lanes.serve("new", bound, (&Front::Http(Arc::clone(&stand.pool)), Transport::Plain));
     assert!(served.is_err(), "nothing new is served");
 }
 
@@ -260,7 +260,9 @@ fn client_of_a_unix_socket_moves_too_and_what_was_counted_goes_on() {
     let start = || {
         let (events, _) = tokio::sync::mpsc::unbounded_channel();
         let (pool, lanes) = (Pool::new(config(), events), Lanes::start(2).expect("threads can be started"));
-        let serving = lanes.serve("shop", &bound, &Front::Http(Arc::clone(&pool))).expect("the lanes live");
+        let serving = lanes
+            .serve("shop", &bound, (&Front::Http(Arc::clone(&pool)), Transport::Plain))
+            .expect("the lanes live");
         (pool, lanes, serving)
     };
     let (old, old_lanes, _old_serving) = start();
@@ -300,7 +302,8 @@ fn direct_connection_that_is_being_handed_over_gets_to_its_worker() {
     let lanes = Lanes::start(1).expect("a thread can be started");
     let bound = Bound::bind(&Address::Tcp(([127, 0, 0, 1], 0).into())).expect("some port is free");
     let pool: Arc<Pool> = Arc::clone(&stand.pool);
-    let _serving = lanes.serve("direct", &bound, &Front::Direct(pool)).expect("the lane lives");
+    let _serving =
+        lanes.serve("direct", &bound, (&Front::Direct(pool), Transport::Plain)).expect("the lane lives");
     let _client = TcpStream::connect(bound.address().expect("TCP has one")).expect("it listens");
     until("it is given", || slow.0.lock().is_ok_and(|given| given.len() == 1));
     let (sender, mut moves) = tokio::sync::mpsc::unbounded_channel();

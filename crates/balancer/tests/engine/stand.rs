@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use stead_balancer::http::Limits;
 use stead_balancer::{
     Address, Bound, Config, Death, Endpoint, EndpointId, Front, Hand, Lanes, Moved, Policy, Pool, PoolEvent,
-    Road, Serving,
+    Road, Serving, Transport,
 };
 use tokio::sync::oneshot;
 
@@ -89,25 +89,36 @@ impl Stand {
     /// One lane and the workers 1 to `workers`.
     pub(crate) fn new(config: Config, workers: EndpointId) -> Stand {
         let bound = Bound::bind(&Address::Tcp(([127, 0, 0, 1], 0).into())).expect("some port is free");
-        let stand = Self::serving(config, bound);
+        let stand = Self::serving(config, bound, Transport::Plain);
         (1..=workers).for_each(|worker| stand.add(worker));
+        stand
+    }
+
+    /// One lane and one worker, for clients that speak so.
+    pub(crate) fn spoken_to(config: Config, transport: Transport) -> Stand {
+        let bound = Bound::bind(&Address::Tcp(([127, 0, 0, 1], 0).into())).expect("some port is free");
+        let stand = Self::serving(config, bound, transport);
+        stand.add(1);
         stand
     }
 
     /// Another process that serves the same listener, with workers of its own.
     pub(crate) fn successor(&self, config: Config, workers: EndpointId) -> Stand {
         let bound = self.bound.as_ref().expect("it listens");
-        let stand = Self::serving(config, bound.duplicate().expect("a socket can be duplicated"));
+        let stand =
+            Self::serving(config, bound.duplicate().expect("a socket can be duplicated"), Transport::Plain);
         (1..=workers).for_each(|worker| stand.add(worker));
         stand
     }
 
-    fn serving(config: Config, bound: Bound) -> Stand {
+    fn serving(config: Config, bound: Bound, transport: Transport) -> Stand {
         let (events, heard) = tokio::sync::mpsc::unbounded_channel();
         let pool = Pool::new(config, events);
         let lanes = Lanes::start(1).expect("a thread can be started");
         let address = bound.address().expect("TCP has an address");
-        let serving = lanes.serve(LISTENER, &bound, &Front::Http(Arc::clone(&pool))).expect("the lane lives");
+        let serving = lanes
+            .serve(LISTENER, &bound, (&Front::Http(Arc::clone(&pool)), transport))
+            .expect("the lane lives");
         let (sender, given) = mpsc::channel();
         Stand {
             pool,

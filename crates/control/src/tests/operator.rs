@@ -73,7 +73,7 @@ fn shop() -> AppStatus {
         }],
         mode: Mode::Auto,
         instances: Instances { wanted: 2, ready: 1 },
-        listens: vec![ListenStatus { address: "127.0.0.1:8080".to_owned(), mode: Mode::Http }],
+        listens: vec![ListenStatus { address: "127.0.0.1:8080".to_owned(), mode: Mode::Http, tls: false }],
         workers: vec![
             worker(0, WorkerState::Ready),
             worker(1, WorkerState::Draining),

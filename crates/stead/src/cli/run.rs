@@ -4,7 +4,7 @@
 //! them into words and back.
 
 use super::familiar::Familiar;
-use crate::config::{InstanceCount, ListenAddress, Mode};
+use crate::config::{InstanceCount, Listen, ListenAddress, Mode};
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, ValueHint};
 use std::ffi::{OsStr, OsString};
@@ -39,7 +39,7 @@ pub struct RunArguments {
     /// Public address: `8080`, `127.0.0.1:8080`, `localhost:8080`, `unix:/path` (repeatable). Not needed for Node.js
     /// servers: theirs is found out
     #[arg(long, value_name = "ADDRESS")]
-    pub listen: Vec<ListenAddress>,
+    pub listen: Vec<Listen>,
 
     /// Directory to run in [default: the current one]
     #[arg(long, value_name = "DIRECTORY", value_hint = ValueHint::DirPath)]
@@ -227,17 +227,18 @@ fn count(instances: InstanceCount) -> String {
     }
 }
 
-fn listen(address: &ListenAddress) -> OsString {
-    match address {
-        ListenAddress::Port(port) => port.to_string().into(),
-        ListenAddress::Address(address) => address.to_string().into(),
-        ListenAddress::Host { name, port } => format!("{name}:{port}").into(),
+fn listen(listen: &Listen) -> OsString {
+    let mut word = OsString::from(listen.prefix());
+    match &listen.address {
+        ListenAddress::Port(port) => word.push(port.to_string()),
+        ListenAddress::Address(address) => word.push(address.to_string()),
+        ListenAddress::Host { name, port } => word.push(format!("{name}:{port}")),
         ListenAddress::Unix(path) => {
-            let mut word = OsString::from("unix:");
+            word.push("unix:");
             word.push(path);
-            word
         }
     }
+    word
 }
 
 fn mode_word(mode: Mode) -> &'static str {

@@ -2,7 +2,7 @@
 
 use super::start::{Running, StartArguments, execute as start};
 use super::{ExitCode, Report, RunArguments, output};
-use crate::config::{InstanceCount, ListenAddress, fit_name};
+use crate::config::{InstanceCount, Listen, ListenAddress, fit_name};
 use clap::{Args, ValueHint};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ pub struct ServeArguments {
 
     /// Public address, as with `stead start` (repeatable)
     #[arg(long, value_name = "ADDRESS")]
-    pub listen: Vec<ListenAddress>,
+    pub listen: Vec<Listen>,
 
     /// Answer with index.html where there is no file: its program knows the paths
     #[arg(long)]
@@ -76,7 +76,10 @@ fn as_start(arguments: &ServeArguments) -> Result<StartArguments, Report> {
             .cause(error.to_string())
     })?;
     let listen = match arguments.listen.as_slice() {
-        [] => vec![ListenAddress::Port(arguments.port.unwrap_or(PORT))],
+        [] => {
+            let address = ListenAddress::Port(arguments.port.unwrap_or(PORT));
+            vec![Listen { scheme: None, address }]
+        }
         listen => listen.to_vec(),
     };
     let words: [OsString; 5] =

@@ -70,7 +70,7 @@ fn shop() -> AppStatus {
         exits: vec![crash()],
         mode: Mode::Auto,
         instances: Instances { wanted: 2, ready: 2 },
-        listens: vec![ListenStatus { address: "[::]:8080".to_owned(), mode: Mode::Http }],
+        listens: vec![ListenStatus { address: "[::]:8080".to_owned(), mode: Mode::Http, tls: false }],
         workers: vec![
             worker(0, WorkerState::Ready, 0, None),
             worker(1, WorkerState::Draining, 3, Some(killed)),

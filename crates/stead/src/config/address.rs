@@ -6,6 +6,7 @@
 //! | `127.0.0.1:8080`, `[::1]:8080` | this address |
 //! | `localhost:8080` | what the name resolves to |
 //! | `unix:/run/app.sock` | a Unix socket |
+//! | `https://` or `http://` before any of these | with TLS, or without |
 
 use super::settings::text;
 use serde::{Deserialize, Serialize};
@@ -31,6 +32,24 @@ pub enum ListenAddress {
     },
     /// A Unix socket, absolute or relative to the app's directory.
     Unix(#[serde(with = "text")] PathBuf),
+}
+
+/// Whether clients speak TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Scheme {
+    /// They do not.
+    Http,
+    /// They do, and Stead ends it.
+    Https,
+}
+
+/// An address to listen on, and how.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Listen {
+    /// Nothing if it was not written.
+    pub scheme: Option<Scheme>,
+    /// Where.
+    pub address: ListenAddress,
 }
 
 /// Why a text is not an address to listen on.
@@ -74,6 +93,39 @@ impl ListenAddress {
             ListenAddress::Address(address) => Ok(vec![*address]),
             ListenAddress::Host { name, port } => Ok((name.as_str(), *port).to_socket_addrs()?.collect()),
             ListenAddress::Unix(_) => Ok(Vec::new()),
+        }
+    }
+}
+
+impl FromStr for Listen {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Listen, AddressError> {
+        let schemes = [("http://", Scheme::Http), ("https://", Scheme::Https)];
+        let written = schemes.iter().find_map(|(prefix, scheme)| Some((*scheme, text.strip_prefix(prefix)?)));
+        let (scheme, rest) = match written {
+            // As it is copied from the line of a browser.
+            Some((scheme, rest)) => (Some(scheme), rest.strip_suffix('/').unwrap_or(rest)),
+            None => (None, text),
+        };
+        Ok(Listen { scheme, address: rest.parse()? })
+    }
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.prefix())?;
+        self.address.fmt(formatter)
+    }
+}
+
+impl Listen {
+    /// What stands before the address.
+    pub fn prefix(&self) -> &'static str {
+        match self.scheme {
+            None => "",
+            Some(Scheme::Http) => "http://",
+            Some(Scheme::Https) => "https://",
         }
     }
 }
@@ -133,7 +185,7 @@ mod tests {
     use super::*;
 
     fn check(text: &str, expected: &str) {
-        let actual = match text.parse::<ListenAddress>() {
+        let actual = match text.parse::<Listen>() {
             Ok(address) => address.to_string(),
             Err(error) => format!("error: {error}"),
         };
@@ -152,6 +204,10 @@ mod tests {
         check("my-host.example:80", "my-host.example:80");
         check("unix:/run/app.sock", "unix:/run/app.sock");
         check("unix:app.sock", "unix:app.sock");
+        check("https://8443", "https://*:8443");
+        check("https://:8443", "https://*:8443");
+        check("http://localhost:80/", "http://localhost:80");
+        check("https://unix:/run/app.sock", "https://unix:/run/app.sock");
     }
 
     #[test]
@@ -164,7 +220,8 @@ mod tests {
         check("::1", "error: IPv6 addresses are written in brackets: `[::1]:PORT`");
         check("1.2.3:80", "error: `1.2.3:80` is neither a port, a host and port, nor `unix:/path`");
         check("unix:", "error: `unix:` needs a path");
-        check("http://a:80", "error: `http://a:80` is neither a port, a host and port, nor `unix:/path`");
+        check("https://localhost", "error: `localhost` has no port");
+        check("ftp://a:80", "error: `ftp://a:80` is neither a port, a host and port, nor `unix:/path`");
     }
 
     #[test]

@@ -78,6 +78,8 @@ impl Around<'_> {
             environment,
             instances: arguments.instances.unwrap_or(table.instances).here().min(INSTANCES_MAX),
             listen,
+            redirect_https: table.tls.redirect,
+            tls: table.tls.settings(self.base),
             mode: arguments.mode.unwrap_or(table.mode),
             ports: table.ports,
             upstream: table.upstream,

@@ -6,6 +6,7 @@ use super::program_error::ProgramError;
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use std::io;
 use std::path::PathBuf;
+use stead_balancer::TlsError;
 
 /// Columns a snippet of the file may take.
 const SNIPPET_COLUMNS: usize = 100;
@@ -76,6 +77,14 @@ pub enum ConfigError {
         /// What to do about it.
         hint: Option<String>,
     },
+    /// A certificate or a key is no good.
+    #[error("failed to read the certificates of {what}")]
+    Tls {
+        /// "app `shop`".
+        what: String,
+        /// Why.
+        source: TlsError,
+    },
     /// The current directory is gone.
     #[error("failed to find out the current directory")]
     NoCurrentDirectory(#[source] io::Error),
@@ -106,6 +115,7 @@ impl ConfigError {
             ConfigError::Identity { .. } => {
                 Some("run Stead as root, or leave `uid` and `gid` away".to_owned())
             }
+            ConfigError::Tls { source, .. } => source.hint(),
             ConfigError::NoCurrentDirectory(_) => None,
             ConfigError::Program { source, .. } => source.hint(),
         }

@@ -5,6 +5,7 @@ use super::document::{Member, Place, Problem, parse, parse_flag};
 use super::error::{ConfigError, Source, explain};
 use super::foreign::{ForeignError, Imported, import, kind_of, kind_of_any, members};
 use super::layers::{Defaults, Layered, Layers};
+use super::read_tls;
 use super::search::nearest_file;
 use super::settings::Settings;
 use super::suggest::nearest;
@@ -81,12 +82,15 @@ pub fn load_from(
     let base = file.and_then(|file| directory.join(&file.path).parent().map(Path::to_owned));
     let base = base.as_deref().unwrap_or(directory);
     let around = Around { arguments, directory, base, environment, caller: Caller::of_this_process() };
+    let imported = found.as_ref().and_then(|found| found.foreign.as_ref());
+    let mut notes: Vec<String> = imported.map(|imported| imported.losses().collect()).unwrap_or_default();
     let mut apps = Vec::new();
     for (name, table) in layered.apps {
-        apps.push(around.settings(name, table)?);
+        let asks_clients = table.tls.asks_clients();
+        let app = around.settings(name, table)?;
+        notes.extend(read_tls::check(&app, asks_clients)?);
+        apps.push(app);
     }
-    let notes = found.as_ref().and_then(|found| found.foreign.as_ref());
-    let notes = notes.map(|imported| imported.losses().collect()).unwrap_or_default();
     let file = file.map(|file| directory.join(&file.path));
     Ok(Settings { apps, groups: layered.groups, file, notes, json: arguments.json, lanes: layered.lanes })
 }

@@ -10,7 +10,7 @@
 //! | `reference.rs`, `schema.rs`, `sample.rs` | the same for people and editors: every key explained, the JSON schema, a first file |
 //! | `discover.rs` | what a directory looks like it wants to run |
 //! | `form.rs`, `tagged.rs`, `choices.rs` | the forms that values have |
-//! | `read_app.rs`, `read_care.rs` | the keys of an app |
+//! | `read_app.rs`, `read_care.rs`, `read_tls.rs` | the keys of an app |
 //! | `foreign/` | files that others have written: PM2's, `package.json`, Procfiles |
 //! | `program.rs`, `package.rs`, `interpreter.rs`, `search.rs`, `shell.rs` | what a command runs |
 //! | `address.rs`, `cron.rs`, `instances.rs`, `quantity.rs`, `signal.rs`, `users.rs` | the small languages values are written in |
@@ -35,6 +35,7 @@ mod program_error;
 mod quantity;
 mod read_app;
 mod read_care;
+mod read_tls;
 mod reader;
 mod reference;
 mod sample;
@@ -51,7 +52,7 @@ mod test_support;
 mod tests;
 mod users;
 
-pub use address::{AddressError, ListenAddress};
+pub use address::{AddressError, Listen, ListenAddress, Scheme};
 pub use cron::parse_cron;
 pub use discover::{Start, discover};
 pub use error::ConfigError;
@@ -59,13 +60,15 @@ pub use foreign::{Draft, ForeignError, Imported, Note, Setting, Weight, fit_name
 pub use instances::{INSTANCES_MAX, InstanceCount, cores};
 pub use load::{FILE_NAME, file_here, file_of, foreign_here, lanes_default, load, load_from, names_apps};
 pub use program_error::ProgramError;
+pub use read_tls::warning as certificate_warning;
 pub use sample::sample;
 pub use schema::schema;
 pub use settings::{
-    AppSettings, Balance, BalancerSettings, CgroupSettings, Dependency, DependencyCondition, Group,
-    GroupStrategy, HealthCheck, HealthSettings, HookSettings, Identity, LogPlace, LogSettings, Mode,
-    Placeholder, Program, Ready, ReadyTimeout, RecycleSettings, ResourceName, RestartPolicy, RestartSettings,
-    Serialization, Settings, StopSettings, Upstream, WatchSettings,
+    AppSettings, Balance, BalancerSettings, Certificate, CgroupSettings, ClientCa, Dependency,
+    DependencyCondition, Group, GroupStrategy, HealthCheck, HealthSettings, HookSettings, Identity, LogPlace,
+    LogSettings, Mode, Placeholder, Program, Ready, ReadyTimeout, RecycleSettings, ResourceName,
+    RestartPolicy, RestartSettings, Serialization, Settings, StopSettings, TlsSettings, Upstream,
+    WatchSettings,
 };
 pub use signal::parse_signal;
 

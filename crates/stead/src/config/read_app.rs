@@ -1,12 +1,13 @@
 //! Reads one `[app.NAME]` table. The order is that of `defaults.toml`.
 
-use super::address::ListenAddress;
+use super::address::Listen;
 use super::document::{Entry, Problem, Value};
 use super::form::{
     Form, Shape, boolean, choice, count, duration, expected, integer, list, map, size, string, wait,
 };
 use super::instances::{INSTANCES_MAX, InstanceCount};
 use super::read_care::{self, CareTable};
+use super::read_tls::{self, TlsTable};
 use super::reader::{Key, Reader};
 use super::settings::{
     BalancerSettings, Mode, Ready, ReadyTimeout, RestartSettings, Serialization, StopSettings, Upstream,
@@ -40,7 +41,8 @@ pub(super) struct AppTable {
     pub(super) namespace: String,
     pub(super) autostart: bool,
     pub(super) instances: InstanceCount,
-    pub(super) listen: Vec<ListenAddress>,
+    pub(super) listen: Vec<Listen>,
+    pub(super) tls: TlsTable,
     pub(super) mode: Mode,
     pub(super) ports: BTreeMap<u16, Mode>,
     pub(super) upstream: Upstream,
@@ -74,6 +76,7 @@ pub(super) fn read_app(mut reader: Reader) -> Result<(AppTable, Vec<(Key, Shape)
         autostart: reader.get("autostart", boolean())?,
         instances: reader.get("instances", instances())?,
         listen: reader.get("listen", list(address()))?,
+        tls: read_tls::tls(&mut reader)?,
         mode: reader.get("mode", choice())?,
         ports: reader.get("ports", ports())?,
         upstream: reader.get("upstream", choice())?,
@@ -210,7 +213,7 @@ fn instances() -> Form<InstanceCount> {
     })
 }
 
-fn address() -> Form<ListenAddress> {
+fn address() -> Form<Listen> {
     Form::new(Shape::Any(vec![Shape::Text, Shape::Integer(0, i64::from(u16::MAX))]), |entry: &Entry| {
         let text = match &entry.value {
             Value::Integer(number) => number.to_string(),

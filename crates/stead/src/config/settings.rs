@@ -8,6 +8,7 @@ mod confinement;
 mod logs;
 mod program;
 pub(super) mod text;
+mod tls;
 
 pub use care::{
     Dependency, DependencyCondition, Group, GroupStrategy, HealthCheck, HealthSettings, HookSettings,
@@ -16,8 +17,9 @@ pub use care::{
 pub use confinement::{CgroupSettings, Identity, ResourceName};
 pub use logs::{LogPlace, LogSettings};
 pub use program::{Placeholder, Program};
+pub use tls::{Certificate, ClientCa, TlsSettings};
 
-use super::address::ListenAddress;
+use super::address::{Listen, Scheme};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -34,7 +36,7 @@ pub struct Settings {
     /// The file they were read from, absolute; nothing when the command line said it all.
     #[serde(with = "text")]
     pub file: Option<PathBuf>,
-    /// What of a file that others have written is different now, for people.
+    /// What of a file that others have written is different now, and which certificates are not good for long; for people.
     pub notes: Vec<String>,
     /// Print JSON lines instead of text.
     pub json: bool,
@@ -63,7 +65,11 @@ pub struct AppSettings {
     /// Workers, at least 1.
     pub instances: u32,
     /// Public addresses from configuration. Node.js apps add theirs by `listen()`.
-    pub listen: Vec<ListenAddress>,
+    pub listen: Vec<Listen>,
+    /// TLS that ends here.
+    pub tls: Option<TlsSettings>,
+    /// What comes over plain addresses is sent to the first one with TLS.
+    pub redirect_https: bool,
     /// For ports that `ports` does not name.
     pub mode: Mode,
     /// By public port.
@@ -117,6 +123,16 @@ pub struct AppSettings {
 }
 
 impl AppSettings {
+    /// How clients speak at an address.
+    pub fn scheme_of(&self, listen: &Listen) -> Scheme {
+        listen.scheme.unwrap_or_else(|| self.scheme())
+    }
+
+    /// How they speak where nothing else is written.
+    pub fn scheme(&self) -> Scheme {
+        if self.tls.is_some() { Scheme::Https } else { Scheme::Http }
+    }
+
     /// Whether it accepts from sockets that it is given.
     pub fn takes_sockets(&self) -> bool {
         match self.upstream {
@@ -128,7 +144,7 @@ impl AppSettings {
 
     /// The mode of the addresses in `listen`.
     pub fn listen_mode(&self) -> Mode {
-        self.mode_of(self.listen.first().and_then(ListenAddress::port))
+        self.mode_of(self.listen.first().and_then(|listen| listen.address.port()))
     }
 
     /// The mode of a public port; of a Unix socket when there is none.
@@ -148,6 +164,13 @@ pub enum Mode {
     Direct,
     /// All workers accept from one socket by themselves.
     Shared,
+}
+
+impl Mode {
+    /// Workers get connections, of which Stead reads nothing.
+    pub fn is_whole(self) -> bool {
+        matches!(self, Mode::Direct | Mode::Shared)
+    }
 }
 
 /// How a program that does not ask for its connections is reached.

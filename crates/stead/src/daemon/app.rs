@@ -220,6 +220,7 @@ impl AppTask {
         self.rate.note(Instant::now(), counted.iter().map(|counters| counters.requests).sum());
         self.recycle();
         self.check_up();
+        self.look_at_certificates();
         if self.counted != counted {
             self.counted = counted;
             self.changed = true;
@@ -354,9 +355,11 @@ impl AppTask {
 
     pub(super) fn reconfigure(&mut self, settings: AppSettings) {
         let old = &self.settings;
-        if (&old.listen, old.mode, &old.ports, old.balancer)
-            != (&settings.listen, settings.mode, &settings.ports, settings.balancer)
-        {
+        let of_ports = |settings: &AppSettings| {
+            let AppSettings { listen, tls, redirect_https, mode, ports, balancer, .. } = settings.clone();
+            (listen, tls, redirect_https, mode, ports, balancer)
+        };
+        if of_ports(old) != of_ports(&settings) {
             self.say("changes of addresses, modes and limits of requests take effect with the next start");
         }
         let old = Arc::clone(&self.settings);

@@ -168,7 +168,7 @@ impl Launch<'_> {
             environment::add_channel(&mut parts.environment, FIRST_DESCRIPTOR, serialization);
             parts.set("NODE_UNIQUE_ID", self.worker.to_string());
         }
-        let port = self.settings.listen.first().and_then(crate::config::ListenAddress::port);
+        let port = self.settings.listen.first().and_then(|listen| listen.address.port());
         if let Some(port) = port
             && !parts.environment.iter().any(|(name, _)| name == "PORT")
         {

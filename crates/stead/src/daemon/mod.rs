@@ -30,6 +30,7 @@ mod adoption;
 mod app;
 mod bypass;
 mod care;
+mod certificates;
 mod children;
 mod console;
 mod cron;

@@ -118,7 +118,12 @@ impl AppTask {
             Some(mode) => mode,
         };
         match self.ports.serve(port, mode) {
-            Ok(true) => self.announce_port(port),
+            Ok(true) => {
+                self.announce_port(port);
+                if mode.is_whole() && self.settings.tls.is_some() {
+                    self.say("the program takes whole connections, so `tls` is not for them: what is encrypted is up to it");
+                }
+            }
             Ok(false) => (),
             Err(error) => self.say(&format!("a listener cannot be served: {error}")),
         }

@@ -9,16 +9,20 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use stead_balancer::{
-    Address, Bound, Death, Endpoint, EndpointId, Front, Lanes, Pool, PoolEvent, Road, Serving,
+    Address, Bound, Death, Endpoint, EndpointId, Front, Lanes, Pool, PoolEvent, Road, Serving, Transport,
 };
 use stead_process::keeper::Keeper;
 use stead_supervisor::WorkerId;
 use tokio::sync::mpsc;
 
+use super::certificates::Certificates;
 use super::held::{self, Held};
 use super::message::Message;
 use super::state::SavedPort;
-use crate::config::{AppSettings, ListenAddress, Mode};
+use crate::config::{AppSettings, Listen, ListenAddress, Mode, Scheme};
+
+/// The port of `https`, which nobody writes.
+const HTTPS: u16 = 443;
 
 /// Names a port within its app.
 pub(super) type PortId = usize;
@@ -28,6 +32,10 @@ pub(super) struct Port {
     /// What workers ask for, as Node.js spells it; `None` for the addresses in the configuration.
     key: Option<String>,
     listeners: Vec<Bound>,
+    /// How clients speak to each of them, unless they are given to workers whole.
+    schemes: Vec<Scheme>,
+    /// Those without TLS send their clients to those with it.
+    redirects: bool,
     /// The public addresses, for people.
     pub(super) names: Vec<String>,
     /// `Auto` until a worker tells what it serves.
@@ -54,6 +62,7 @@ pub(super) struct Ports {
     inbox: mpsc::UnboundedSender<Message>,
     ports: BTreeMap<PortId, Port>,
     udp: HashMap<String, OwnedFd>,
+    pub(super) certificates: Certificates,
     next_port: PortId,
 }
 
@@ -73,7 +82,16 @@ impl Ports {
         keeper: Keeper,
         inbox: mpsc::UnboundedSender<Message>,
     ) -> Self {
-        Self { app, lanes, keeper, inbox, ports: BTreeMap::new(), udp: HashMap::new(), next_port: 0 }
+        Self {
+            app,
+            lanes,
+            keeper,
+            inbox,
+            ports: BTreeMap::new(),
+            udp: HashMap::new(),
+            certificates: Certificates::default(),
+            next_port: 0,
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -103,12 +121,14 @@ impl Ports {
 
     /// Binds the addresses of the configuration.
     pub(super) fn bind_configured(&mut self, settings: &AppSettings) -> Result<(), ListenError> {
+        self.certificates = Certificates::of(settings);
         let mut addresses = Vec::new();
         for listen in &settings.listen {
-            addresses.extend(addresses_of(listen, settings)?);
+            let scheme = settings.scheme_of(listen);
+            addresses.extend(addresses_of(listen, settings)?.into_iter().map(|address| (address, scheme)));
         }
         if !addresses.is_empty() {
-            let mode = settings.mode_of(settings.listen.first().and_then(ListenAddress::port));
+            let mode = settings.mode_of(settings.listen.first().and_then(|listen| listen.address.port()));
             self.bind(None, &addresses, (mode, settings))?;
         }
         Ok(())
@@ -126,20 +146,22 @@ impl Ports {
             Address::Any(port) => Some(*port),
             Address::Unix(_) => None,
         };
-        self.bind(Some(key.to_owned()), std::slice::from_ref(address), (settings.mode_of(port), settings))
+        let secure = self.certificates.tls().is_some();
+        let addresses = [(address.clone(), if secure { Scheme::Https } else { Scheme::Http })];
+        self.bind(Some(key.to_owned()), &addresses, (settings.mode_of(port), settings))
     }
 
     fn bind(
         &mut self,
         key: Option<String>,
-        addresses: &[Address],
+        addresses: &[(Address, Scheme)],
         (mode, settings): (Mode, &AppSettings),
     ) -> Result<PortId, ListenError> {
         let mut listeners = Vec::new();
         let mut names = Vec::new();
         let held_as: Vec<_> =
-            addresses.iter().map(|address| held::listener(self.app, &address.to_string())).collect();
-        for (address, name) in addresses.iter().zip(&held_as) {
+            addresses.iter().map(|(address, _)| held::listener(self.app, &address.to_string())).collect();
+        for ((address, _), name) in addresses.iter().zip(&held_as) {
             let bound = self
                 .listen(address, name)
                 .map_err(|source| ListenError { address: address.to_string(), source })?;
@@ -157,6 +179,8 @@ impl Ports {
         let port = Port {
             key,
             listeners,
+            schemes: addresses.iter().map(|(_, scheme)| *scheme).collect(),
+            redirects: settings.redirect_https,
             names,
             mode,
             pool,
@@ -164,7 +188,7 @@ impl Ports {
             serving: Vec::new(),
             data: None,
             held_as,
-            files: addresses.iter().filter_map(file_of).collect(),
+            files: addresses.iter().filter_map(|(address, _)| file_of(address)).collect(),
             endpoints: HashMap::new(),
         };
         self.ports.insert(id, port);
@@ -194,6 +218,8 @@ impl Ports {
         let port = Port {
             key: saved.key,
             listeners,
+            schemes: saved.schemes,
+            redirects: saved.redirects,
             names: saved.names,
             mode: saved.mode,
             pool,
@@ -219,6 +245,8 @@ impl Ports {
             key: port.key.clone(),
             names: port.names.clone(),
             mode: port.mode,
+            schemes: port.schemes.clone(),
+            redirects: port.redirects,
             serving: port.begun,
             data: port.data.clone(),
             held_as: port.held_as.clone(),
@@ -264,8 +292,9 @@ impl Ports {
             Mode::Direct => Front::Direct(Arc::clone(&port.pool)),
             Mode::Http | Mode::Auto => Front::Http(Arc::clone(&port.pool)),
         };
-        for (name, listener) in port.held_as.iter().zip(&port.listeners) {
-            port.serving.push(self.lanes.serve(name, listener, &front)?);
+        for (index, (name, listener)) in port.held_as.iter().zip(&port.listeners).enumerate() {
+            let transport = port.transport(index, &self.certificates)?;
+            port.serving.push(self.lanes.serve(name, listener, (&front, transport))?);
         }
         Ok(true)
     }
@@ -362,6 +391,27 @@ impl Port {
         self.listeners.first().and_then(Bound::address)
     }
 
+    /// The public addresses, and whether TLS ends there.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = (&String, bool)> {
+        let ends_tls = |scheme: &Scheme| *scheme == Scheme::Https && !self.mode.is_whole();
+        self.names.iter().zip(self.schemes.iter().map(ends_tls))
+    }
+
+    /// How clients speak to a listener.
+    fn transport(&self, index: usize, certificates: &Certificates) -> io::Result<Transport> {
+        let secure = || self.schemes.iter().position(|scheme| *scheme == Scheme::Https);
+        Ok(match (self.schemes.get(index), certificates.tls()) {
+            (Some(Scheme::Https), Some(tls)) => Transport::Tls(tls),
+            // Never without TLS where it was asked for.
+            (Some(Scheme::Https), None) => return Err(io::Error::other("there is no certificate")),
+            (Some(Scheme::Http), _) if self.redirects => {
+                let secure = secure().and_then(|index| self.listeners[index].address());
+                Transport::Redirect { port: secure.map_or(HTTPS, |address| address.port()) }
+            }
+            _ => Transport::Plain,
+        })
+    }
+
     pub(super) fn is_served_by(&self, worker: WorkerId) -> bool {
         self.endpoints.contains_key(&worker)
     }
@@ -382,11 +432,12 @@ fn file_of(address: &Address) -> Option<PathBuf> {
     }
 }
 
-fn addresses_of(listen: &ListenAddress, settings: &AppSettings) -> Result<Vec<Address>, ListenError> {
-    match listen {
+fn addresses_of(listen: &Listen, settings: &AppSettings) -> Result<Vec<Address>, ListenError> {
+    match &listen.address {
         ListenAddress::Port(port) => Ok(vec![Address::Any(*port)]),
         ListenAddress::Unix(path) => Ok(vec![Address::Unix(settings.directory.join(path))]),
         ListenAddress::Address(_) | ListenAddress::Host { .. } => listen
+            .address
             .resolve()
             .map(|addresses| addresses.into_iter().map(Address::Tcp).collect())
             .map_err(|source| ListenError { address: listen.to_string(), source }),

@@ -285,13 +285,14 @@ impl AppTask {
     pub(super) fn announce_port(&self, id: PortId) {
         let Some(port) = self.ports.get(id) else { return };
         let app = self.settings.name.clone();
-        for address in &port.names {
+        for (address, tls) in port.addresses() {
             let how = match port.mode {
                 Mode::Direct => "whole connections are handed to workers",
+                Mode::Http | Mode::Auto if tls => "HTTPS",
                 Mode::Shared => "workers accept by themselves",
                 Mode::Http | Mode::Auto => "HTTP",
             };
-            self.say(&format!("listening on {} ({how})", link(address, port.mode)));
+            self.say(&format!("listening on {} ({how})", link(address, port.mode, tls)));
             self.hear_all(&Heard::Listening { app: app.clone(), address: address.clone() });
         }
     }
@@ -368,10 +369,11 @@ fn seconds(duration: Duration) -> String {
 }
 
 /// An address to click on, where that makes sense.
-fn link(address: &str, mode: Mode) -> String {
+fn link(address: &str, mode: Mode, tls: bool) -> String {
     if address.starts_with("unix:") || matches!(mode, Mode::Direct | Mode::Shared) {
         return address.to_owned();
     }
     let local = address.replace("[::]:", "localhost:").replace("0.0.0.0:", "localhost:");
-    format!("http://{local}")
+    let scheme = if tls { "https" } else { "http" };
+    format!("{scheme}://{local}")
 }

@@ -16,6 +16,7 @@ use stead_supervisor::{App, Input, WorkerId};
 use tokio::sync::mpsc;
 
 use super::app::{self, AppTask, Parts};
+use super::certificates::Certificates;
 use super::definition::Origin;
 use super::held::{self, Held, Part};
 use super::launch::Ends;
@@ -114,6 +115,7 @@ impl Shared {
         let (inbox, messages) = mpsc::unbounded_channel();
         let mut held = estate.held.take_app(saved.id);
         let mut ports = Ports::new(saved.id, Arc::clone(&self.lanes), self.keeper.clone(), inbox.clone());
+        ports.certificates = Certificates::of(&saved.settings);
         let at = saved.instant();
         self.console.know(&saved.settings.name);
         for port in saved.ports {

@@ -23,10 +23,10 @@ use super::definition::Origin;
 use super::history;
 use super::ports::PortId;
 use super::settings::Shown;
-use crate::config::{AppSettings, Mode, Serialization};
+use crate::config::{AppSettings, Mode, Scheme, Serialization};
 
 /// The number of this format. A daemon that finds another does not guess: the workers are then started afresh.
-pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
 
 /// An app at one moment.
 #[derive(Debug, Serialize, Deserialize)]
@@ -107,6 +107,9 @@ pub(super) struct SavedPort {
     pub(super) key: Option<String>,
     pub(super) names: Vec<String>,
     pub(super) mode: Mode,
+    /// One for each listener.
+    pub(super) schemes: Vec<Scheme>,
+    pub(super) redirects: bool,
     pub(super) serving: bool,
     pub(super) data: Option<Value>,
     pub(super) held_as: Vec<String>,

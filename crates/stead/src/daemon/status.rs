@@ -28,7 +28,9 @@ impl AppTask {
         let ready = workers.iter().filter(|worker| worker.state == WorkerState::Ready).count() as u32;
         let listens = self.ports.iter().flat_map(|(_, port)| {
             let mode = control_mode(port.mode);
-            port.names.iter().map(move |address| ListenStatus { address: address.clone(), mode })
+            let status =
+                move |(address, tls): (&String, bool)| ListenStatus { address: address.clone(), mode, tls };
+            port.addresses().map(status)
         });
         let restarts = snapshot.slots.iter().map(|slot| u64::from(slot.restarts)).sum();
         AppStatus {

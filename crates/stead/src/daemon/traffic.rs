@@ -10,7 +10,6 @@ use stead_supervisor::{Input, WorkerId};
 use super::app::AppTask;
 use super::ports::PortId;
 use super::worker::Link;
-use crate::config::Mode;
 
 impl AppTask {
     pub(super) fn route(&mut self, worker: WorkerId) {
@@ -59,10 +58,9 @@ impl AppTask {
 
     /// Whether it was given whole connections, whose end only the worker sees.
     fn holds_connections(&self, worker: WorkerId) -> bool {
-        let whole = |mode| matches!(mode, Mode::Direct | Mode::Shared);
-        let direct = |port: &PortId| self.ports.get(*port).is_some_and(|port| whole(port.mode));
+        let whole = |port: &PortId| self.ports.get(*port).is_some_and(|port| port.mode.is_whole());
         self.workers.get(&worker).is_some_and(|process| match &process.link {
-            Link::Node(link) => link.open && process.roads.keys().any(direct),
+            Link::Node(link) => link.open && process.roads.keys().any(whole),
             Link::Signals => false,
         })
     }

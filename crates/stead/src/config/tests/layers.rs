@@ -1,7 +1,7 @@
 //! Defaults, file and command line over each other.
 
 use super::*;
-use crate::config::{Balance, DEFAULTS, ListenAddress, Mode, Ready, RestartPolicy, Upstream, cores};
+use crate::config::{Balance, DEFAULTS, Listen, Mode, Ready, RestartPolicy, Upstream, cores};
 use std::path::Path;
 use std::time::Duration;
 
@@ -68,7 +68,7 @@ fn a_file_changes_what_it_names() {
         (Some("debug"), Some("3000"), Some("/root"))
     );
     assert_eq!(shop.instances, cores());
-    let listens: Vec<String> = shop.listen.iter().map(ListenAddress::to_string).collect();
+    let listens: Vec<String> = shop.listen.iter().map(Listen::to_string).collect();
     assert_eq!(listens, ["0.0.0.0:8080", "unix:/run/shop.sock", "*:9000"]);
     assert_eq!(
         (shop.mode_of(Some(9000)), shop.mode_of(Some(8080)), shop.mode_of(None)),
@@ -95,7 +95,7 @@ fn options_are_stronger_than_the_file() {
     let app = &settings.apps[0];
     assert_eq!((app.name.as_str(), app.instances, app.mode), ("store", 2, Mode::Direct));
     assert_eq!(app.stop.grace, Duration::from_secs(5));
-    assert_eq!(app.listen, [ListenAddress::Port(8080)]);
+    assert_eq!(app.listen, ["8080".parse::<Listen>().unwrap()]);
     assert_eq!(app.directory, folder.path().join("sub"));
     assert_eq!(app.environment[&OsString::from("A")], "9");
     assert_eq!(app.environment[&OsString::from("B")], "2");
@@ -121,7 +121,7 @@ fn settings_on_the_command_line_need_no_quotes() {
     let app = load(&folder, line).unwrap().apps.remove(0);
     assert_eq!((app.balancer.balance, app.restart.restarts_max), (Balance::RoundRobin, 3));
     assert_eq!(app.ready, Ready::Http { path: "/up".to_owned() });
-    assert_eq!(app.listen, [ListenAddress::Port(1), ListenAddress::Port(2)]);
+    assert_eq!(app.listen, ["1", "2"].map(|text| text.parse::<Listen>().unwrap()));
     assert!(!app.remote_address);
 }
 

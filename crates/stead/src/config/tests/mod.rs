@@ -6,9 +6,10 @@ mod foreign;
 mod layers;
 mod programs;
 mod schema;
+mod tls;
 
 use super::test_support::Folder;
-use super::{ConfigError, Settings, load_from};
+use super::{Certificate, ClientCa, ConfigError, Scheme, Settings, load_from};
 use crate::cli::{Command, Report, RunArguments, parse};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
