@@ -11,11 +11,17 @@ use crate::support::ports::free_port;
 use crate::support::processes::kill;
 use crate::support::{alone, soon};
 
-/// Answers each line with its process id and the line; ends as it is asked to when its clients have gone.
+/// Answers each line with its process id and the line. `deadly` kills each worker that reads it, `tripwire` the first.
 const SERVER: &str = "import os, socketserver, sys\n\
+    def dies(line):\n    \
+        if line == b'deadly\\n': return True\n    \
+        if line != b'tripwire\\n': return False\n    \
+        try: os.close(os.open('tripped', os.O_CREAT | os.O_EXCL)); return True\n    \
+        except FileExistsError: return False\n\
     class Lines(socketserver.StreamRequestHandler):\n    \
         def handle(self):\n        \
             for line in self.rfile:\n            \
+                if dies(line): os._exit(1)\n            \
                 self.wfile.write(b'%d ' % os.getpid() + line)\n\
     class Server(socketserver.ThreadingTCPServer):\n    \
         allow_reuse_address = True\n    \
@@ -83,4 +89,22 @@ fn a_killed_worker_is_nothing_that_a_new_connection_could_notice() {
         assert_ne!(Client::new(port).ask(&round.to_string()), before[0]);
     }
     user.wait_status("the dead one is replaced", |now| now.is_complete() && now.ready_pids() != before);
+}
+
+#[test]
+fn a_worker_that_dies_before_its_first_word_is_followed_by_another_on_the_same_connection() {
+    let _turn = alone();
+    let port = free_port();
+    let user = user(port);
+    let mut client = Client::new(port);
+    let served_by = client.ask("tripwire");
+    assert_eq!(client.ask("once more"), served_by);
+    // What kills each worker that reads it is given up, and the client is told in the only way there is.
+    let mut killer = Client::new(port);
+    writeln!(killer.0.get_mut(), "deadly").expect("it is connected");
+    let mut answer = String::new();
+    killer.0.read_line(&mut answer).expect("it is closed in order");
+    assert_eq!(answer, "");
+    user.wait_status("the dead ones are replaced", |now| now.is_complete());
+    Client::new(port).ask("as ever");
 }

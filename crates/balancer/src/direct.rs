@@ -1,8 +1,9 @@
 //! Gives whole connections to workers: for what is not HTTP, or where nothing shall stand between.
 //!
 //! Where the worker can take a connection over, it gets the client's own; elsewhere bytes are carried to one that is made to
-//! it. Until then the connection is ours: if a worker refuses or dies before, the next one gets it and the client notices
-//! nothing. After that it is the worker's alone.
+//! it. Until a worker has accepted the client's own, or has said the first byte on one that is carried, the connection is ours:
+//! if a worker refuses or dies before, the next one gets it, with all that the client has said, and the client notices nothing.
+//! After that it is the worker's alone.
 
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -12,31 +13,54 @@ use crate::alarm::Alarm;
 use crate::buffer::Buffer;
 use crate::endpoint::{Hand, Road};
 use crate::pool::{Lease, Pool};
+use crate::replay::{Bounds, Death, Ending, History, Permission, Verdict};
 use crate::schedule::Ask;
 use crate::stream::Stream;
-use crate::tunnel::{self, Tunnel};
+use crate::tunnel::{self, End, Tunnel};
 use crate::upstream;
 
-/// Gives the connection to a worker, and to another while none has accepted it.
+/// A connection that was not answered is at hand, whole, and may be served by another worker.
+const KEPT: Permission = Permission { idempotent: true, kept: true, committed: false };
+
+/// Gives the connection to a worker, and to another while none has accepted it or said a word on it.
 pub(crate) async fn hand_over(pool: &Arc<Pool>, client: Stream, address: Option<SocketAddr>) {
     let mut client = Client::Here(client);
+    let mut said = Vec::new();
+    let bounds =
+        Bounds { poison_deaths_max: pool.config.poison_deaths_max, replays_max: pool.config.replays_max };
+    let mut history = History::new(bounds);
     let mut ask = Ask::default();
-    for _ in 0..=pool.config.replays_max {
+    loop {
         let Ok(mut lease) = pool.lease(ask).await else { break };
         let endpoint = Arc::clone(&lease.endpoint);
         let given = match &endpoint.road {
             Road::Handed(hand) => give(&mut client, &**hand, address).await,
-            Road::Unix(_) | Road::Tcp(_) => carry(&client, (pool, &mut lease), address).await,
+            Road::Unix(_) | Road::Tcp(_) => carry(&client, &mut said, (pool, &mut lease), address).await,
         };
         lease.taken();
-        if given {
-            return;
-        }
+        let Err(Refused { ending, death }) = given else { return };
         lease.failed();
-        ask = Ask { avoid: Some(endpoint.id), replay: true, ..Ask::default() };
+        match history.judge(ending, death, KEPT) {
+            // Nobody knows how long it lasts: a worker for it alone would be lost to all others.
+            Verdict::Replay | Verdict::ReplayAlone => {
+                ask = Ask { avoid: Some(endpoint.id), replay: true, lone: false };
+            }
+            Verdict::Poison | Verdict::Fail | Verdict::Cut => break,
+        }
     }
     // Nobody took it: closing it is all the answer a protocol we do not know allows.
     pool.count(|counters| counters.failed += 1);
+}
+
+/// What came of a connection that no worker has answered.
+struct Refused {
+    ending: Ending,
+    death: Death,
+}
+
+impl Refused {
+    /// No worker has seen it.
+    const NEVER_SENT: Refused = Refused { ending: Ending::NeverSent, death: Death::None };
 }
 
 /// The client's connection, which leaves the event loop to be given away.
@@ -58,29 +82,42 @@ impl Client {
     }
 }
 
-async fn give(client: &mut Client, hand: &dyn Hand, address: Option<SocketAddr>) -> bool {
-    let Some(copy) = client.leave() else { return false };
-    match hand.give(copy, address) {
-        Ok(answer) => answer.await.unwrap_or(false),
-        Err(_) => false,
+async fn give(client: &mut Client, hand: &dyn Hand, address: Option<SocketAddr>) -> Result<(), Refused> {
+    let copy = client.leave().ok_or(Refused::NEVER_SENT)?;
+    let answer = hand.give(copy, address).map_err(|_| Refused::NEVER_SENT)?;
+    match answer.await {
+        Ok(true) => Ok(()),
+        Ok(false) | Err(_) => Err(Refused::NEVER_SENT),
     }
 }
 
-/// Carries bytes to the worker and back, to the end of the connection.
-async fn carry(client: &Client, (pool, lease): (&Pool, &mut Lease), address: Option<SocketAddr>) -> bool {
-    let Client::Here(client) = client else { return false };
+/// Carries bytes to the worker and back, to the end of the connection; `said` is what the client has said before.
+async fn carry(
+    client: &Client,
+    said: &mut Vec<u8>,
+    (pool, lease): (&Pool, &mut Lease),
+    address: Option<SocketAddr>,
+) -> Result<(), Refused> {
+    let Client::Here(client) = client else { return Err(Refused::NEVER_SENT) };
     let endpoint = Arc::clone(&lease.endpoint);
-    let Ok(upstream) = upstream::connect(&endpoint, address).await else { return false };
+    let upstream = upstream::connect(&endpoint, address).await.map_err(|_| Refused::NEVER_SENT)?;
     lease.taken();
     let tunnel = Tunnel {
         client,
         worker: &upstream.stream,
-        upward: Buffer::default(),
+        upward: std::mem::take(said).into(),
         downward: Buffer::default(),
         endpoint: &endpoint,
         websocket: false,
         idle_timeout: pool.config.idle_timeout,
+        kept_bytes_max: Some(pool.config.replay_body_bytes_max),
     };
-    tunnel::carry(tunnel, &mut Alarm::default()).await;
-    true
+    match tunnel::carry(tunnel, &mut Alarm::default()).await {
+        End::Over => Ok(()),
+        End::Unanswered { said: again, death } => {
+            *said = again;
+            let ending = if said.is_empty() { Ending::NeverSent } else { Ending::MaybeRead };
+            Err(Refused { ending, death })
+        }
+    }
 }

@@ -6,12 +6,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use std::time::Duration;
+
 use tokio::sync::{oneshot, watch};
 
-use crate::EndpointSnapshot;
+use crate::{EndpointSnapshot, replay};
 
 /// Names an endpoint; never reused in this process, so that pools may share lanes.
 pub type EndpointId = u64;
+
+/// How long the news of a worker's death may come after the end of its connections.
+const VERDICT_WAIT: Duration = Duration::from_millis(500);
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
@@ -123,6 +128,15 @@ impl Endpoint {
         match death.wait_for(Option::is_some).await.map(|death| *death) {
             Ok(Some(death)) => death,
             _ => std::future::pending().await,
+        }
+    }
+
+    /// Learns whether the worker died, and how, once one of its connections has ended.
+    pub(crate) async fn autopsy(&self) -> replay::Death {
+        match tokio::time::timeout(VERDICT_WAIT, self.death()).await {
+            Ok(death) if death.outside => replay::Death::Outside,
+            Ok(_) => replay::Death::OfItself,
+            Err(_) => replay::Death::None,
         }
     }
 

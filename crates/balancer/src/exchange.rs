@@ -16,8 +16,6 @@ use crate::request_body::Wire;
 use crate::schedule::Ask;
 use crate::upstream::{self, Upstream};
 
-/// How long the news of a worker's death may come after the end of its connections.
-const VERDICT_WAIT: Duration = Duration::from_millis(500);
 /// How often a request that its worker has not read looks whether it has by now, or whether another is free.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// How long a chunked body is waited for before a worker gets its beginning.
@@ -281,11 +279,7 @@ impl Connection<'_> {
         if failure.reused && failure.ending != Ending::MaybeRead {
             return (endpoint, Death::None);
         }
-        let death = match tokio::time::timeout(VERDICT_WAIT, endpoint.death()).await {
-            Ok(death) if death.outside => Death::Outside,
-            Ok(_) => Death::OfItself,
-            Err(_) => Death::None,
-        };
+        let death = endpoint.autopsy().await;
         (endpoint, death)
     }
 

@@ -234,6 +234,7 @@ impl Connection<'_> {
             endpoint: &attempt.lease.endpoint,
             websocket: request.websocket,
             idle_timeout: self.pool.config.idle_timeout,
+            kept_bytes_max: None,
         };
         tunnel::carry(tunnel, &mut self.alarm).await;
         Try::Done(Next::Close)

@@ -1,5 +1,6 @@
 //! Carries a connection whose bytes are nobody's business here, upgraded or whole: both ways until both sides have ended, or
-//! the worker's grace period is over.
+//! the worker's grace period is over. Where the worker dies before it has said a word, all that the client said is given back,
+//! so that another can be asked.
 
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
@@ -10,6 +11,7 @@ use crate::alarm::Alarm;
 use crate::buffer::Buffer;
 use crate::endpoint::Endpoint;
 use crate::frames::{Frames, GOING_AWAY};
+use crate::replay::Death;
 use crate::stream::Stream;
 
 /// Bytes that may wait for a slow reader before no more is read for it.
@@ -27,6 +29,28 @@ struct Way<'t> {
     /// When bytes were last passed on.
     moved_at: Instant,
     frames: Option<Frames>,
+    /// All that has passed, while it may be needed again.
+    kept: Option<Kept>,
+}
+
+/// What a client has said to a worker that has not said a word yet.
+struct Kept {
+    said: Vec<u8>,
+    bytes_max: usize,
+}
+
+/// How a tunnel has ended.
+pub(crate) enum End {
+    /// There is nothing left to do for either side.
+    Over,
+    /// The worker died before it said a word; the client is still there, and this is all that it has said.
+    Unanswered { said: Vec<u8>, death: Death },
+}
+
+/// Which end of a direction is broken.
+enum Broken {
+    From,
+    To,
 }
 
 /// Two ends, and what was read already on either side, which goes first.
@@ -40,13 +64,22 @@ pub(crate) struct Tunnel<'t> {
     pub(crate) websocket: bool,
     /// How long a client that will get nothing more may be silent.
     pub(crate) idle_timeout: Duration,
+    /// How much of what the client says is kept until the worker answers, in bytes; nothing if the worker has answered already.
+    pub(crate) kept_bytes_max: Option<usize>,
 }
 
 /// Carries until the end.
-pub(crate) async fn carry(tunnel: Tunnel<'_>, alarm: &mut Alarm) {
-    let Tunnel { client, worker, upward, downward, endpoint, websocket, idle_timeout } = tunnel;
+pub(crate) async fn carry(tunnel: Tunnel<'_>, alarm: &mut Alarm) -> End {
+    let Tunnel { client, worker, upward, downward, endpoint, websocket, idle_timeout, kept_bytes_max } =
+        tunnel;
     let mut up = Way::new(client, worker, upward, None);
+    up.kept = kept_bytes_max.map(|bytes_max| Kept { said: Vec::new(), bytes_max });
     let mut down = Way::new(worker, client, downward, websocket.then(Frames::default));
+    if up.kept.is_some()
+        && let Some(unanswered) = carry_unanswered(&mut up, &mut down, endpoint).await
+    {
+        return unanswered;
+    }
     let (cut, death) = (endpoint.cut_off(), endpoint.death());
     tokio::pin!(cut, death);
     let was_cut = poll_fn(|context| {
@@ -68,6 +101,50 @@ pub(crate) async fn carry(tunnel: Tunnel<'_>, alarm: &mut Alarm) {
     .await;
     if was_cut {
         say_goodbye(&mut up, &mut down).await;
+    }
+    End::Over
+}
+
+/// What ends the time in which the worker has not said a word.
+enum First {
+    Word,
+    WorkersEnd,
+    ClientsEnd,
+}
+
+/// Carries what the client says until the worker says something, or more has been said than is kept. Tells if it ends so.
+async fn carry_unanswered(up: &mut Way<'_>, down: &mut Way<'_>, endpoint: &Endpoint) -> Option<End> {
+    let cut = endpoint.cut_off();
+    tokio::pin!(cut);
+    let first = poll_fn(|context| match poll_first(up, down, context) {
+        Poll::Pending => cut.as_mut().poll(context).map(|()| First::ClientsEnd),
+        ready => ready,
+    });
+    match first.await {
+        First::Word => up.kept = None,
+        First::ClientsEnd => return Some(End::Over),
+        First::WorkersEnd => {
+            let said = up.kept.take()?.said;
+            let death = endpoint.autopsy().await;
+            return (death != Death::None).then_some(End::Unanswered { said, death });
+        }
+    }
+    None
+}
+
+fn poll_first(up: &mut Way<'_>, down: &mut Way<'_>, context: &mut Context<'_>) -> Poll<First> {
+    match up.poll(context) {
+        Poll::Ready(Err(Broken::From)) => return Poll::Ready(First::ClientsEnd),
+        Poll::Ready(Err(Broken::To)) => return Poll::Ready(First::WorkersEnd),
+        Poll::Ready(Ok(())) | Poll::Pending => (),
+    }
+    if up.kept.is_none() {
+        return Poll::Ready(First::Word);
+    }
+    match down.read(context) {
+        Ok(true) => Poll::Ready(First::Word),
+        Ok(false) if !down.ended => Poll::Pending,
+        Ok(false) | Err(_) => Poll::Ready(First::WorkersEnd),
     }
 }
 
@@ -109,9 +186,18 @@ fn poll_both(up: &mut Way<'_>, down: &mut Way<'_>, context: &mut Context<'_>) ->
     }
 }
 
+impl Kept {
+    /// Nothing is kept any more once it is too much.
+    fn with(mut self, passed: &[u8]) -> Option<Self> {
+        self.said.extend_from_slice(passed);
+        (self.said.len() <= self.bytes_max).then_some(self)
+    }
+}
+
 impl<'t> Way<'t> {
     fn new(from: &'t Stream, to: &'t Stream, waiting: Buffer, frames: Option<Frames>) -> Self {
-        Self { from, to, waiting, ended: false, finished: false, moved_at: Instant::now(), frames }
+        let moved_at = Instant::now();
+        Self { from, to, waiting, ended: false, finished: false, moved_at, frames, kept: None }
     }
 
     fn may_add(&self) -> bool {
@@ -119,11 +205,11 @@ impl<'t> Way<'t> {
     }
 
     /// Moves what can be moved. Ready when this direction has ended and its end was passed on.
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Broken>> {
         loop {
-            let wrote = self.write(context)?;
-            let read = self.read(context)?;
-            if self.ended && self.waiting.is_empty() && self.is_flushed(context)? {
+            let wrote = self.write(context).map_err(|_| Broken::To)?;
+            let read = self.read(context).map_err(|_| Broken::From)?;
+            if self.ended && self.waiting.is_empty() && self.is_flushed(context).map_err(|_| Broken::To)? {
                 if !self.finished {
                     self.finished = true;
                     self.moved_at = Instant::now();
@@ -147,9 +233,11 @@ impl<'t> Way<'t> {
         while !self.waiting.is_empty() {
             match self.to.try_write(self.waiting.unused()) {
                 Ok(count) => {
+                    let passed = &self.waiting.unused()[..count];
                     if let Some(frames) = &mut self.frames {
-                        frames.pass(&self.waiting.unused()[..count]);
+                        frames.pass(passed);
                     }
+                    self.kept = self.kept.take().and_then(|kept| kept.with(passed));
                     self.waiting.consume(count);
                     any = true;
                 }
