@@ -11,6 +11,7 @@
 
 mod alarm;
 mod buffer;
+mod by_number;
 mod carried;
 mod config;
 mod connection;

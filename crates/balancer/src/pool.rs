@@ -3,13 +3,13 @@
 //! A [`Lease`] is the right to send one try to one worker. It is given back by being dropped, wherever that happens: an
 //! answer, a failure, a client that went away.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{mpsc, oneshot};
 
+use crate::by_number::ByNumber;
 use crate::endpoint::{Death, Endpoint, EndpointId, Road};
 use crate::schedule::{Answer, Ask, Grant, Schedule, Ticket};
 use crate::stats::{EndpointSnapshot, PoisonRecord, PoolSnapshot, Stats, Totals};
@@ -36,8 +36,8 @@ pub struct Pool {
 
 struct State {
     schedule: Schedule,
-    endpoints: HashMap<EndpointId, Arc<Endpoint>>,
-    waiters: HashMap<Ticket, oneshot::Sender<Grant>>,
+    endpoints: ByNumber<Arc<Endpoint>>,
+    waiters: ByNumber<oneshot::Sender<Grant>>,
     stats: Stats,
 }
 
@@ -55,8 +55,8 @@ impl Pool {
     pub fn new(config: Config, events: mpsc::UnboundedSender<PoolEvent>) -> Arc<Self> {
         let state = State {
             schedule: Schedule::new(&config),
-            endpoints: HashMap::new(),
-            waiters: HashMap::new(),
+            endpoints: ByNumber::default(),
+            waiters: ByNumber::default(),
             stats: Stats::new(),
         };
         Arc::new(Self { config, connections: AtomicUsize::new(0), state: Mutex::new(state), events })

@@ -236,7 +236,10 @@ impl Schedule {
     pub(crate) fn done(&mut self, grant: Grant, latency: Option<Duration>) -> bool {
         self.reservation.take_if(|r| r.ticket == grant.ticket);
         let Some(load) = self.load_mut(grant.endpoint) else { return false };
-        load.untaken.retain(|untaken| untaken.ticket != grant.ticket);
+        // As a rule it was taken long ago.
+        if let Some(position) = load.untaken.iter().position(|untaken| untaken.ticket == grant.ticket) {
+            load.untaken.remove(position);
+        }
         load.in_flight -= 1;
         if let Some(latency) = latency {
             load.latency.observe(latency);

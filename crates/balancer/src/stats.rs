@@ -1,10 +1,11 @@
 //! What a pool counts, and how it is told.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
+use crate::by_number::ByNumber;
 use crate::{EndpointId, Histogram};
 
 /// Poisoned requests kept for debugging; older ones are forgotten.
@@ -110,7 +111,7 @@ pub struct PoolSnapshot {
 pub(crate) struct Stats {
     pub(crate) counters: Counters,
     pub(crate) latency: Histogram,
-    pub(crate) endpoints: HashMap<EndpointId, EndpointSnapshot>,
+    pub(crate) endpoints: ByNumber<EndpointSnapshot>,
     pub(crate) poisoned: VecDeque<PoisonRecord>,
 }
 
@@ -119,7 +120,7 @@ impl Stats {
         Self {
             counters: Counters::default(),
             latency: Histogram::new(),
-            endpoints: HashMap::new(),
+            endpoints: ByNumber::default(),
             poisoned: VecDeque::new(),
         }
     }

@@ -3,13 +3,13 @@
 //! Each lane keeps its own, so that a connection stays with the thread whose event loop knows it.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use tokio::net::{TcpStream, UnixStream};
 
+use crate::by_number::ByNumber;
 use crate::endpoint::{Endpoint, EndpointId, Road};
 use crate::socket::Socket;
 use crate::stream::Stream;
@@ -35,7 +35,7 @@ struct Idle {
 /// The kept connections of one lane.
 #[derive(Default)]
 pub(crate) struct Upstreams {
-    idle: RefCell<HashMap<EndpointId, Vec<Idle>>>,
+    idle: RefCell<ByNumber<Vec<Idle>>>,
 }
 
 impl Upstreams {
