@@ -302,7 +302,7 @@ impl Connection<'_> {
         Ok(())
     }
 
-    async fn writable(&mut self) -> Result<(), Late> {
+    pub(crate) async fn writable(&mut self) -> Result<(), Late> {
         let deadline = Instant::now() + self.pool.config.body_timeout;
         let (client, alarm) = (&self.client, &mut self.alarm);
         poll_fn(|context| {

@@ -24,6 +24,7 @@ pub mod http;
 mod lane;
 mod listener;
 mod moved;
+mod passage;
 mod pick;
 mod pool;
 mod replay;

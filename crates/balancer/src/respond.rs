@@ -8,13 +8,15 @@ use std::io::ErrorKind;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use crate::connection::{Connection, Next, Request};
+use crate::connection::{Connection, Late, Next, Request};
 use crate::exchange::{Attempt, Try};
 use crate::http::{
     BadResponse, CHUNK_END, ChunkedReader, Downstream, Framing, HeaderSpace, LAST_CHUNK, Piece, PieceKind,
     Reject, ResponseBody, Version, parse_response, write_chunk_head,
 };
+use crate::passage::Passage;
 use crate::replay::Ending;
+use crate::stream::Stream;
 use crate::tunnel::{self, Tunnel};
 use crate::upstream::keep_for;
 
@@ -83,7 +85,7 @@ impl Connection<'_> {
                         return Ok(attempt);
                     }
                 }
-                Ok(None) => match self.read_worker(&mut attempt, request, false).await {
+                Ok(None) => match self.read_worker(&mut attempt, request, None).await {
                     Read::Some => (),
                     other => return Err(other.before_the_answer(attempt)),
                 },
@@ -148,7 +150,7 @@ impl Connection<'_> {
         (head, length): (Head, usize),
     ) -> Try {
         while self.answer.len() < length {
-            match self.read_worker(&mut attempt, request, false).await {
+            match self.read_worker(&mut attempt, request, None).await {
                 Read::Some => (),
                 other => return other.before_the_answer(attempt),
             }
@@ -163,6 +165,9 @@ impl Connection<'_> {
     async fn stream(&mut self, mut attempt: Attempt, request: &mut Request, head: Head) -> Try {
         let mut body = Streamed::new(head.body, head.framing);
         loop {
+            if self.drain(&mut body).await.is_err() {
+                return Try::Done(Next::Close);
+            }
             match body.advance(&mut self.answer, &mut self.output) {
                 Ok(done) => {
                     if done {
@@ -175,7 +180,8 @@ impl Connection<'_> {
             if self.flush().await.is_err() {
                 return Try::Done(Next::Close);
             }
-            match self.read_worker(&mut attempt, request, true).await {
+            body.splice(&self.client, &attempt.upstream.stream);
+            match self.read_worker(&mut attempt, request, Some(&mut body)).await {
                 Read::Some => (),
                 Read::End if head.body == ResponseBody::UntilClose => body.end(&mut self.output),
                 // Half an answer cannot be taken back to say what is wrong with the request.
@@ -185,6 +191,19 @@ impl Connection<'_> {
                 }
             }
         }
+    }
+
+    /// Passes on what the kernel holds of the body, as long as the client takes some within the limit.
+    async fn drain(&mut self, body: &mut Streamed) -> Result<(), Late> {
+        let State::Spliced(passage) = &mut body.state else { return Ok(()) };
+        while let Some(client) = self.client.plain() {
+            match passage.drain(client) {
+                Ok(()) => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.writable().await?,
+                Err(_) => break,
+            }
+        }
+        Err(Late)
     }
 
     /// Sends the end of the answer. A client that still sends must not be cut off before it has read it.
@@ -242,7 +261,13 @@ impl Connection<'_> {
 
     /// Reads more from the worker, and meanwhile passes on what is left of the request: the worker may want that first. While a
     /// stream passes, the client's end is heard, and the end of the worker's grace.
-    async fn read_worker(&mut self, attempt: &mut Attempt, request: &mut Request, streaming: bool) -> Read {
+    async fn read_worker(
+        &mut self,
+        attempt: &mut Attempt,
+        request: &mut Request,
+        mut streamed: Option<&mut Streamed>,
+    ) -> Read {
+        let streaming = streamed.is_some();
         let endpoint = std::sync::Arc::clone(&attempt.lease.endpoint);
         let cut = endpoint.cut_off();
         tokio::pin!(cut);
@@ -254,7 +279,12 @@ impl Connection<'_> {
             }
             // A worker that wants no more of the request may still answer it.
             attempt.write_failed |= self.send(attempt).is_err();
-            match attempt.upstream.stream.try_read(&mut self.answer) {
+            let worker = &attempt.upstream.stream;
+            let read = match (&mut streamed, worker.plain()) {
+                (Some(Streamed { state: State::Spliced(passage), .. }), Some(worker)) => passage.fill(worker),
+                _ => worker.try_read(&mut self.answer),
+            };
+            match read {
                 Ok(0) => return Read::End,
                 Ok(_) => return Read::Some,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => (),
@@ -309,6 +339,7 @@ enum State {
     Length(u64),
     Chunked { reader: ChunkedReader, trailers: Vec<u8> },
     UntilClose { ended: bool },
+    Spliced(Passage),
 }
 
 impl Streamed {
@@ -332,6 +363,16 @@ impl Streamed {
         }
     }
 
+    /// Lets the kernel move what is still to come, where that pays. Nothing may have been read beyond what was moved.
+    fn splice(&mut self, client: &Stream, worker: &Stream) {
+        if let State::Length(rest) = self.state
+            && client.plain().and(worker.plain()).is_some()
+            && let Some(passage) = Passage::new(rest)
+        {
+            self.state = State::Spliced(passage);
+        }
+    }
+
     /// Moves what has come to the client's bytes. `true`: that was all.
     fn advance(
         &mut self,
@@ -346,6 +387,7 @@ impl Streamed {
                 *rest -= length as u64;
                 Ok(*rest == 0)
             }
+            State::Spliced(passage) => Ok(passage.is_over()),
             State::UntilClose { ended } => {
                 if !answer.is_empty() {
                     put(self.framing, answer.unused(), output);

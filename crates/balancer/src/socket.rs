@@ -45,6 +45,11 @@ impl Socket {
         Ok(read)
     }
 
+    /// The same, in whatever way `read` does it.
+    pub(crate) fn try_read_by(&self, read: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
+        either!(self, stream => stream.try_io(Interest::READABLE, read))
+    }
+
     fn was_read(&self, read: usize, space: usize) {
         if read < space {
             // That was all there is; what comes later is a new edge. Asking the kernel again would cost a call for nothing.
@@ -55,18 +60,19 @@ impl Socket {
     /// Writes what the kernel takes now. It is asked even if the event loop does not know the socket to be writable: a new
     /// one nearly always is, and on a worker's we forget that it was (see [`Socket::forget_writable`]).
     pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.ask_to_write(|| rustix::net::send(self, bytes, SendFlags::NOSIGNAL).map_err(io::Error::from))
+        self.try_write_by(|| rustix::net::send(self, bytes, SendFlags::NOSIGNAL).map_err(io::Error::from))
     }
 
     /// The same, for what lies in pieces.
     pub(crate) fn try_write_pieces(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.ask_to_write(|| {
+        self.try_write_by(|| {
             let mut nothing = SendAncillaryBuffer::default();
             sendmsg(self, pieces, &mut nothing, SendFlags::NOSIGNAL).map_err(io::Error::from)
         })
     }
 
-    fn ask_to_write(&self, mut write: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    /// The same, in whatever way `write` does it.
+    pub(crate) fn try_write_by(&self, mut write: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
         match write() {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 either!(self, stream => stream.try_io(Interest::WRITABLE, write))

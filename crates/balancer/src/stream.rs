@@ -25,6 +25,14 @@ impl Stream {
         }
     }
 
+    /// The socket, if what is on it is what is meant.
+    pub(crate) fn plain(&self) -> Option<&Socket> {
+        match self {
+            Stream::Plain(socket) => Some(socket),
+            Stream::Tls(_) => None,
+        }
+    }
+
     pub(crate) fn scheme(&self) -> Scheme {
         match self {
             Stream::Plain(_) => Scheme::Http,

@@ -119,3 +119,61 @@ fn endless_informational_answers_cost_no_memory_and_no_stack() {
     worker.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
     reading.join().expect("all of it came");
 }
+
+/// 4 MiB in which each piece is another.
+fn long_body() -> Vec<u8> {
+    (0..1024 * 1024_u32).flat_map(u32::to_le_bytes).collect()
+}
+
+#[test]
+fn long_body_passes_whole_to_a_client_that_reads_slowly_and_the_connections_go_on() {
+    let stand = Stand::new(config(), 1);
+    let mut client = stand.client();
+    let body = long_body();
+    client.send(GET);
+    let (_, mut worker) = stand.given();
+    worker.read_until(HEAD_END);
+    let answer = body.clone();
+    let feeding = std::thread::spawn(move || {
+        worker.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", answer.len()));
+        worker.send(answer);
+        worker
+    });
+    client.read_until(HEAD_END);
+    let mut read = Vec::new();
+    // Odd pieces, so that pages are passed on in parts.
+    while read.len() < body.len() {
+        let length = 7_777.min(body.len() - read.len());
+        read.extend(client.read_exactly(length));
+    }
+    assert!(read == body, "what came is what was sent");
+    let mut worker = feeding.join().expect("the worker was read to the end");
+    client.send(GET);
+    worker.read_until(HEAD_END);
+    worker.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    client.read_until("ok");
+}
+
+#[test]
+fn long_body_whose_worker_dies_is_cut_off() {
+    let stand = Stand::new(config(), 1);
+    let mut client = stand.client();
+    let body = long_body();
+    client.send(GET);
+    let (id, mut worker) = stand.given();
+    worker.read_until(HEAD_END);
+    let half = body[..body.len() / 2].to_vec();
+    let feeding = std::thread::spawn(move || {
+        worker.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", 2 * half.len()));
+        worker.send(half);
+        worker
+    });
+    client.read_until(HEAD_END);
+    let read = client.read_exactly(body.len() / 2);
+    assert!(read == body[..body.len() / 2], "what came is what was sent");
+    let worker = feeding.join().expect("the worker was read");
+    stand.die(id);
+    drop(worker);
+    assert_eq!(client.read_to_end(), b"", "the client sees that it is not whole");
+    assert_eq!(stand.pool.snapshot().counters.failed, 1);
+}
