@@ -15,6 +15,9 @@ thread_local! {
 /// Room asked for before each read, in bytes.
 const READ_BYTES: usize = 16 * 1024;
 
+/// The same, where each read has been filled.
+const STREAM_BYTES: usize = 64 * 1024;
+
 /// A queue of bytes: read at the end, used from the front.
 #[derive(Debug, Default)]
 pub(crate) struct Buffer {
@@ -70,6 +73,13 @@ impl Buffer {
             self.bytes.reserve(READ_BYTES);
         }
         &mut self.bytes
+    }
+
+    /// The last read has filled all its room: whoever sends has more. Larger reads follow once these bytes are used.
+    pub(crate) fn widen_if_full(&mut self) {
+        if self.bytes.len() == self.bytes.capacity() && self.bytes.len() < STREAM_BYTES {
+            self.bytes.reserve_exact(STREAM_BYTES - self.bytes.len());
+        }
     }
 
     /// Gives the memory back; for connections that go idle. Unused bytes stay.

@@ -182,7 +182,7 @@ impl Connection<'_> {
             }
             body.splice(&self.client, &attempt.upstream.stream);
             match self.read_worker(&mut attempt, request, Some(&mut body)).await {
-                Read::Some => (),
+                Read::Some => self.answer.widen_if_full(),
                 Read::End if head.body == ResponseBody::UntilClose => body.end(&mut self.output),
                 // Half an answer cannot be taken back to say what is wrong with the request.
                 Read::ClientGone | Read::Refused(_) => return Try::Done(Next::Close),
