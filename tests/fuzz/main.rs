@@ -12,6 +12,8 @@ const REQUESTS: &[&str] = &[
     "OPTIONS * HTTP/1.0\r\nConnection: keep-alive\r\nForwarded: for=1\r\nX-Forwarded-For: 1\r\n\r\n",
     "GET /ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nExpect: 100-continue\r\n\r\n",
 ];
+const ROUTES: &[&str] =
+    &["a.org /x/y/z", "B.A.org.:80 /x;p/%2e%2e/..", "[::1]:8080 //x\\y?z", "a.org:x /%78%2Fy/.;"];
 const BODIES: &[&str] = &[
     "\x035\r\nhello\r\n0\r\n\r\n",
     "\x051;a=b\r\nx\r\nA\r\n0123456789\r\n0\r\nTrailer: 1\r\nHost: no\r\n\r\nGET /",
@@ -53,11 +55,19 @@ const TOKENS: &[&[u8]] = &[
     b"}",
     b"\"",
     b"\\",
+    b"/",
+    b"..",
+    b"%2e",
 ];
 
 #[test]
 fn request_heads_keep_their_framing() {
     run(properties::request_head, &texts(REQUESTS), 200_000);
+}
+
+#[test]
+fn paths_are_for_the_same_route_however_they_are_escaped() {
+    run(properties::route, &texts(ROUTES), 60_000);
 }
 
 #[test]

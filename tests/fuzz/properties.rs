@@ -1,14 +1,26 @@
 //! What must be true of any bytes, however they come: used by the short seeded run in this folder and by the libFuzzer
 //! targets in `fuzz/`. Each function panics when it is not.
 
+use std::sync::LazyLock;
+
 use stead_balancer::http::{
     Body, ChunkedReader, Downstream, Forward, Framing, HeaderSpace, Limits, PieceKind, RequestMethodKind,
     Scheme, Version, parse_request, parse_response,
 };
+use stead_balancer::{Pattern, Table};
 use stead_process::node::Serialization;
 use stead_process::node::frame::{Decoder, encode};
 
 const LIMITS: Limits = Limits { head_bytes_max: 16 * 1024, header_count_max: 64, target_bytes_max: 8 * 1024 };
+
+static ROUTES: LazyLock<Table<&str>> = LazyLock::new(|| {
+    let mut table = Table::default();
+    for route in ["a.org", "*.a.org/x", "a.org/x/y", "/x", "[::1]/x", "/"] {
+        let pattern: Pattern = route.parse().expect("it is a route");
+        table.insert(&pattern, route).expect("none is there twice");
+    }
+    table
+});
 
 /// What is accepted is forwarded with one framing, the same that was read.
 pub(crate) fn request_head(bytes: &[u8]) {
@@ -39,6 +51,19 @@ fn length_of(body: Body) -> Option<u64> {
         Body::None => Some(0),
         Body::Length(length) => Some(length),
         Body::Chunked => None,
+    }
+}
+
+/// A path is for the same route however its bytes are escaped. Host and path are the words of the input.
+pub(crate) fn route(bytes: &[u8]) {
+    let mut words = bytes.splitn(2, |byte| *byte == b' ');
+    let (host, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let found = ROUTES.find(host, path);
+    if !path.contains(&b'%') {
+        let escaped: String = path.iter().map(|byte| format!("%{byte:02x}")).collect();
+        assert_eq!(ROUTES.find(host, escaped.as_bytes()), found, "every byte escaped");
+        let slashes = [b"//", path].concat();
+        assert_eq!(ROUTES.find(host, &slashes), found, "more separators");
     }
 }
 

@@ -38,6 +38,8 @@ mod recycling;
 mod reload_broken_code;
 mod reload_by_itself;
 mod reload_under_load;
+mod route_options;
+mod routes;
 mod shared_socket;
 mod static_files;
 mod tls;

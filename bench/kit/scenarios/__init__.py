@@ -1,6 +1,6 @@
 """What is measured, in the order of the report. `base.py` says what a scenario is."""
 
-from . import cpu, crashes, flat, hello, logs, many, memory, proxied, reload, replacement, start, upgrade
+from . import cpu, crashes, flat, hello, logs, many, memory, proxied, reload, replacement, routes, start, upgrade
 
 SCENARIOS = (
     cpu.SCENARIO,
@@ -15,4 +15,5 @@ SCENARIOS = (
     many.SCENARIO,
     logs.SCENARIO,
     flat.SCENARIO,
+    routes.SCENARIO,
 )

@@ -10,6 +10,13 @@ from .base import STEAD, Column, Scenario, at_most, figure
 
 CLIENTS = 64
 WARM_SECONDS = 1
+COLUMNS = (
+    Column("us", "us per request", digits=1),
+    Column("busy", "busy", digits=2),
+    Column("per_second", "requests/s"),
+    Column("p99_ms", "p99 ms", digits=1),
+    Column("failed", "failed", how="sum"),
+)
 LOADS = {
     "unix keep-alive": "Unix socket to the server, kept connections (`wrk`)",
     "unix connection per request": "Unix socket to the server, a connection per request (`stead-load`)",
@@ -131,13 +138,7 @@ SCENARIO = Scenario(
         "*busy* how much of its core it used. For Stead it is the balancer alone: `cargo run --release -p stead-balancer --example proxy`."
     ),
     contenders=(NginxAlone, HaProxyAlone, SteadAlone),
-    columns=(
-        Column("us", "us per request", digits=1),
-        Column("busy", "busy", digits=2),
-        Column("per_second", "requests/s"),
-        Column("p99_ms", "p99 ms", digits=1),
-        Column("failed", "failed", how="sum"),
-    ),
+    columns=COLUMNS,
     measure=measure,
     goals=goals,
     loads=LOADS,

@@ -1,11 +1,16 @@
 //! The balancer alone in front of servers that run already, on one lane: for measuring what a proxied request costs.
 //!
 //! `cargo run --release -p stead-balancer --example proxy -- 127.0.0.1:8080 unix:/run/app.sock 127.0.0.1:9000`
+//!
+//! With `ROUTES=200` in the environment each request is looked up among so many routes.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use stead_balancer::http::Limits;
-use stead_balancer::{Address, Bound, Config, Endpoint, Front, Lanes, Policy, Pool, Road, Transport};
+use stead_balancer::{
+    Address, Bound, Config, Endpoint, Front, Lanes, Policy, Pool, Road, Route, Site, Tenant, Transport,
+};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
@@ -21,10 +26,22 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let lanes = Lanes::start(std::env::var("LANES").map_or(Ok(1), |lanes| lanes.parse())?)?;
     let bound = Bound::bind(&Address::Tcp(listen.parse()?))?;
-    let _serving = lanes.serve("proxy", &bound, (&Front::Http(pool), Transport::Plain))?;
+    let routes = std::env::var("ROUTES").map_or(Ok(0), |routes| routes.parse())?;
+    let site = Site::new(&[Tenant { routes: many(routes)?, ..Tenant::alone(pool) }]);
+    let _serving = lanes.serve("proxy", &bound, (&Front::Http(site), Transport::Plain))?;
     // Nothing ends these workers; the receiver waits for ever.
     while heard.blocking_recv().is_some() {}
     Ok(())
+}
+
+/// So many hosts and paths, of which the last is for whoever asks for 127.0.0.1.
+fn many(count: u32) -> Result<Vec<Arc<Route>>, Box<dyn std::error::Error>> {
+    let text = |number: u32| match number % 2 {
+        _ if number == 1 => "127.0.0.1".to_owned(),
+        0 => format!("h{number}.example.org"),
+        _ => format!("127.0.0.1/p{number}"),
+    };
+    (1..=count).map(|number| Ok(Arc::new(Route::new(text(number).parse()?)))).collect()
 }
 
 fn config() -> Config {

@@ -17,10 +17,11 @@ use crate::buffer::Buffer;
 use crate::http::{
     Answer, AnswerTo, ClientText, Forward, HeaderSpace, Reject, RequestMethodKind, Version, parse_request,
 };
-use crate::lane::{Lane, Service, Transport};
+use crate::lane::{Lane, Service};
 use crate::moved::{Moved, WayOut};
-use crate::pool::Pool;
+use crate::pool::{Connected, Pool};
 use crate::request_body::{RequestBody, Wire};
+use crate::site::{Arrangement, Reply, Site};
 use crate::stream::Stream;
 
 /// How long and how much is read from a client that is being refused, so that it can read why.
@@ -72,6 +73,9 @@ pub(crate) struct Request {
     pub(crate) websocket: bool,
     pub(crate) body: RequestBody,
     pub(crate) began: Instant,
+    pub(crate) answer_timeout: Duration,
+    /// What is answered in the place of a worker.
+    reply: Option<Reply>,
 }
 
 /// Why there is no request.
@@ -91,7 +95,11 @@ enum Refusal {
 pub(crate) struct Connection<'s> {
     pub(crate) lane: Rc<Lane>,
     pub(crate) service: &'s Service,
-    pub(crate) pool: &'s Arc<Pool>,
+    site: &'s Site,
+    arrangement: Arc<Arrangement>,
+    /// Of the last request's app; before the first, of the one that stands for all.
+    pub(crate) pool: Arc<Pool>,
+    counted: Connected,
     pub(crate) client: Stream,
     pub(crate) address: Option<SocketAddr>,
     pub(crate) alarm: Alarm,
@@ -107,14 +115,19 @@ pub(crate) struct Connection<'s> {
 }
 
 /// Serves a client until one side ends the connection, or until it goes on elsewhere.
-pub(crate) async fn serve(lane: Rc<Lane>, service: &Service, pool: &Arc<Pool>, arrival: Arrival) {
+pub(crate) async fn serve(lane: Rc<Lane>, service: &Service, site: &Site, arrival: Arrival) {
     let way_out = Rc::clone(&lane.way_out);
     let _seat = poll_fn(|context| Poll::Ready(way_out.sit(context.waker()))).await;
+    let arrangement = site.current();
+    let pool = Arc::clone(&arrangement.front);
     let config = &pool.config;
     let mut wait = if arrival.moved { config.idle_timeout } else { config.header_timeout };
     let mut connection = Connection {
         lane,
         service,
+        site,
+        arrangement,
+        counted: Pool::connected(&pool),
         pool,
         client: arrival.client,
         address: arrival.address,
@@ -125,7 +138,6 @@ pub(crate) async fn serve(lane: Rc<Lane>, service: &Service, pool: &Arc<Pool>, a
         output: Vec::new(),
         text: arrival.address.map(ClientText::new),
     };
-    let _counted = pool.connected();
     loop {
         match connection.serve_request(wait).await {
             Next::Request => (),
@@ -135,15 +147,17 @@ pub(crate) async fn serve(lane: Rc<Lane>, service: &Service, pool: &Arc<Pool>, a
                 None => return,
             },
         }
-        wait = config.idle_timeout;
+        wait = connection.pool.config.idle_timeout;
     }
 }
 
 impl Connection<'_> {
     async fn serve_request(&mut self, wait: Duration) -> Next {
         match self.read_head(wait).await {
-            Ok(request) if self.redirects() => self.redirect(&request).await,
-            Ok(mut request) => self.exchange(&mut request).await,
+            Ok(mut request) => match request.reply {
+                None => self.exchange(&mut request).await,
+                Some(reply) => self.reply(reply, &request).await,
+            },
             Err(Refusal::Rule(reject)) => self.reject(reject).await,
             Err(Refusal::Late) => {
                 self.pool.count(|counters| counters.refused += 1);
@@ -220,11 +234,17 @@ impl Connection<'_> {
 
     /// A whole head: written for the worker at once, and remembered in a few words.
     fn parse_head(&mut self) -> Result<Option<Request>, Reject> {
-        let config = &self.pool.config;
+        if self.site.has_changed(&self.arrangement) {
+            self.arrangement = self.site.current();
+        }
+        let front = &self.arrangement.front;
         let mut space = HeaderSpace::new();
-        let Some(head) = parse_request(self.input.unused(), &config.head, &mut space)? else {
+        let Some(head) = parse_request(self.input.unused(), &front.config.head, &mut space)? else {
             return Ok(None);
         };
+        let routed = self.arrangement.route(&head, self.address)?;
+        let pool = routed.pool.unwrap_or(front);
+        let config = &pool.config;
         let request = Request {
             kind: head.kind(),
             safe: head.method.is_safe(),
@@ -233,8 +253,10 @@ impl Connection<'_> {
             keep_alive: head.keep_alive,
             expect_continue: head.expect_continue,
             websocket: head.upgrade_websocket,
-            body: RequestBody::new(head.body, config.body_bytes_max)?,
+            body: RequestBody::new(head.body, routed.body_bytes_max(config))?,
             began: Instant::now(),
+            answer_timeout: routed.answer_timeout(config),
+            reply: routed.reply,
         };
         let forward = Forward {
             client: self.text.as_ref(),
@@ -244,12 +266,16 @@ impl Connection<'_> {
             close: false,
         };
         self.wire.clear();
-        match self.service.transport {
-            Transport::Redirect { port } => head.write_location(port, &mut self.wire.bytes)?,
-            Transport::Plain | Transport::Tls(_) => head.write_forward(&forward, &mut self.wire.bytes),
+        match routed.reply {
+            None => head.write_forward(&forward, &mut self.wire.bytes),
+            Some(reply) => reply.write_location(&head, routed.route, &mut self.wire.bytes)?,
         }
         self.wire.head_bytes = self.wire.bytes.len();
         let head_bytes = head.head_bytes;
+        if !Arc::ptr_eq(pool, &self.pool) {
+            self.counted = Pool::connected(pool);
+            self.pool = Arc::clone(pool);
+        }
         self.input.consume(head_bytes);
         Ok(Some(request))
     }
@@ -341,14 +367,15 @@ impl Connection<'_> {
         self.service.closing.load(Ordering::Relaxed) || way_out.is_blocked() || stays_behind
     }
 
-    fn redirects(&self) -> bool {
-        matches!(self.service.transport, Transport::Redirect { .. })
-    }
-
-    /// Sends the client to https, where its head says, in the place of a worker's.
-    async fn redirect(&mut self, request: &Request) -> Next {
+    /// Answers in the place of a worker. Where the client is sent elsewhere, the place stands where a worker's head would.
+    async fn reply(&mut self, reply: Reply, request: &Request) -> Next {
         let location = std::mem::take(&mut self.wire.bytes);
-        self.say(Answer::permanent_redirect(&String::from_utf8_lossy(&location)), request).await
+        let location = String::from_utf8_lossy(&location);
+        let answer = reply.answer(&location);
+        if answer.location.is_none() {
+            self.pool.count(|counters| counters.refused += 1);
+        }
+        self.say(answer, request).await
     }
 
     pub(crate) async fn say_and_close(&mut self, answer: Answer<'_>) -> Next {

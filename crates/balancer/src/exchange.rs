@@ -406,8 +406,8 @@ impl Connection<'_> {
     }
 
     fn deadline(&self, attempt: &Attempt, request: &Request) -> Instant {
-        let config = &self.pool.config;
-        let patience = if request.body.is_done() { config.answer_timeout } else { config.body_timeout };
+        let body_timeout = self.pool.config.body_timeout;
+        let patience = if request.body.is_done() { request.answer_timeout } else { body_timeout };
         attempt.progress_at + patience
     }
 

@@ -23,7 +23,8 @@ use crate::endpoint::EndpointId;
 use crate::listener::{self, Bound};
 use crate::moved::{Moved, WayOut};
 use crate::pool::Pool;
-use crate::tls::Tls;
+use crate::site::Site;
+use crate::tls::TlsSet;
 use crate::upstream::Upstreams;
 
 /// How often kept connections are looked through for ones past their time.
@@ -32,8 +33,8 @@ const SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// What is done with the connections of a listener.
 #[derive(Clone)]
 pub enum Front {
-    /// HTTP/1.1: each request goes to a worker.
-    Http(Arc<Pool>),
+    /// HTTP/1.1: each request goes to a worker of the app that it is for.
+    Http(Arc<Site>),
     /// Anything: each connection goes to a worker, whole.
     Direct(Arc<Pool>),
 }
@@ -44,12 +45,7 @@ pub enum Transport {
     /// As it is.
     Plain,
     /// Through TLS, which ends here.
-    Tls(Arc<Tls>),
-    /// As it is, and each request is answered with the same address under `https`, at this port.
-    Redirect {
-        /// Where https is served; 443 is not written.
-        port: u16,
-    },
+    Tls(Arc<TlsSet>),
 }
 
 /// One listener's traffic on one lane.
@@ -93,6 +89,7 @@ struct Register {
     services: HashMap<Arc<str>, Service>,
     /// All that ever were, as long as they have connections.
     pools: Vec<Weak<Pool>>,
+    sites: Vec<Weak<Site>>,
     retired: bool,
 }
 
@@ -125,14 +122,13 @@ impl Lanes {
         listener: &Bound,
         (front, transport): (&Front, Transport),
     ) -> io::Result<Serving> {
-        let (Front::Http(pool) | Front::Direct(pool)) = front;
         let (stop, stopped) = watch::channel(false);
         let closing = Arc::new(AtomicBool::new(false));
         let service = Service {
             name: name.into(),
             front: front.clone(),
             transport,
-            connections: Arc::new(Semaphore::new(pool.config.connections_max)),
+            connections: Arc::new(Semaphore::new(front.connections_max())),
             closing: Arc::clone(&closing),
         };
         // Held to the end: a lane is told to serve before it is told to retire, or not at all.
@@ -146,8 +142,7 @@ impl Lanes {
             let (service, stop, carrying) = (service.clone(), stopped.clone(), self.carried.carry());
             lane.send(Command::Serve { listener, service, stop, carrying }).map_err(|_| ended())?;
         }
-        register.pools.retain(|pool| pool.strong_count() > 0);
-        register.pools.push(Arc::downgrade(pool));
+        register.note(front);
         let name = Arc::clone(&service.name);
         register.services.insert(Arc::clone(&name), service);
         Ok(Serving { stop, closing, name, register: Arc::clone(&self.register) })
@@ -206,8 +201,30 @@ impl Lanes {
 
     /// Ends tunnels and streams on all workers: the grace period of this process is over. Clients with a WebSocket are told.
     pub fn cut(&self) {
-        let pools: Vec<_> = lock(&self.register).pools.iter().filter_map(Weak::upgrade).collect();
-        pools.iter().for_each(|pool| pool.cut_all());
+        let register = lock(&self.register);
+        register.pools.iter().filter_map(Weak::upgrade).for_each(|pool| pool.cut_all());
+        register.sites.iter().filter_map(Weak::upgrade).for_each(|site| site.cut_all());
+    }
+}
+
+impl Front {
+    /// Client connections at a time. Of several apps it is the one that stands for all.
+    fn connections_max(&self) -> usize {
+        match self {
+            Front::Http(site) => site.current().front.config.connections_max,
+            Front::Direct(pool) => pool.config.connections_max,
+        }
+    }
+}
+
+impl Register {
+    fn note(&mut self, front: &Front) {
+        self.pools.retain(|pool| pool.strong_count() > 0);
+        self.sites.retain(|site| site.strong_count() > 0);
+        match front {
+            Front::Http(site) => self.sites.push(Arc::downgrade(site)),
+            Front::Direct(pool) => self.pools.push(Arc::downgrade(pool)),
+        }
     }
 }
 

@@ -223,8 +223,8 @@ pub(crate) async fn accept(
         // From here to the next wait nothing may come between: whoever aborts this task must not lose a client.
         tokio::task::spawn_local(async move {
             match &service.front {
-                Front::Http(pool) => {
-                    connection::serve(lane, &service, pool, Arrival::accepted(stream, client)).await;
+                Front::Http(site) => {
+                    connection::serve(lane, &service, site, Arrival::accepted(stream, client)).await;
                 }
                 Front::Direct(pool) => direct::hand_over(pool, stream, client).await,
             }
@@ -255,14 +255,14 @@ fn greet(service: &Service, socket: Socket) -> io::Result<Stream> {
 pub(crate) fn adopt(lane: &Rc<Lane>, arrival: Arrival, service: Service, carrying: Carrying) {
     let lane = Rc::clone(lane);
     tokio::task::spawn_local(async move {
-        let Front::Http(pool) = &service.front else { return };
+        let Front::Http(site) = &service.front else { return };
         let counted = async {
             let _permit = service.connections.acquire().await;
             std::future::pending::<()>().await;
         };
         tokio::select! {
             biased;
-            () = connection::serve(lane, &service, pool, arrival) => (),
+            () = connection::serve(lane, &service, site, arrival) => (),
             () = counted => (),
         }
         drop(carrying);

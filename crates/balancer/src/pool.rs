@@ -168,9 +168,9 @@ impl Pool {
     }
 
     /// Counts a client connection for as long as the guard lives.
-    pub(crate) fn connected(&self) -> Connected<'_> {
-        self.connections.fetch_add(1, Ordering::Relaxed);
-        Connected(&self.connections)
+    pub(crate) fn connected(this: &Arc<Self>) -> Connected {
+        this.connections.fetch_add(1, Ordering::Relaxed);
+        Connected(Arc::clone(this))
     }
 
     pub(crate) fn count(&self, count: impl FnOnce(&mut Counters)) {
@@ -293,11 +293,11 @@ impl Pool {
 }
 
 /// A client connection that is open.
-pub(crate) struct Connected<'p>(&'p AtomicUsize);
+pub(crate) struct Connected(Arc<Pool>);
 
-impl Drop for Connected<'_> {
+impl Drop for Connected {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.connections.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

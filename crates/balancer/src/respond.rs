@@ -290,7 +290,7 @@ impl Connection<'_> {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => (),
                 Err(_) => return Read::Broken,
             }
-            let deadline = Instant::now() + self.pool.config.answer_timeout;
+            let deadline = Instant::now() + request.answer_timeout;
             let hear_client = if request.body.is_done() {
                 streaming && self.input.len() < self.pool.config.head.head_bytes_max
             } else {

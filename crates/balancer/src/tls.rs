@@ -1,13 +1,14 @@
 //! TLS that ends here: certificates, kept as good as the files they come from, and clients' sessions.
 //!
 //! `load.rs` reads the files and says what is wrong with them, `choice.rs` chooses a certificate by the name that a client asks
-//! for, `session.rs` is one client. `der.rs` and `subject.rs` read what certificates say.
+//! for, `set.rs` joins those of several apps, `session.rs` is one client. `der.rs` and `subject.rs` read what certificates say.
 
 mod choice;
 mod der;
 mod error;
 mod load;
 mod session;
+mod set;
 mod subject;
 
 use std::fs;
@@ -20,6 +21,7 @@ use rustls::ServerConfig;
 
 pub use error::TlsError;
 pub(crate) use session::Session;
+pub use set::TlsSet;
 
 /// A certificate with those that vouch for it, and its key: two files in PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +75,7 @@ pub enum Refreshed {
 /// What is in the files, once it is good.
 struct Loaded {
     config: Arc<ServerConfig>,
+    choice: Arc<choice::Choice>,
     validities: Vec<Validity>,
 }
 
@@ -143,6 +146,11 @@ impl Tls {
     /// For the next client; nothing while nothing is loaded.
     pub(crate) fn config(&self) -> Option<Arc<ServerConfig>> {
         self.read(|loaded| Arc::clone(&loaded.config))
+    }
+
+    /// Its part in a [`TlsSet`].
+    fn part(&self) -> Option<set::Part> {
+        self.read(|loaded| (Arc::clone(&loaded.config), Arc::clone(&loaded.choice)))
     }
 
     fn read<T>(&self, what: impl FnOnce(&Loaded) -> T) -> Option<T> {

@@ -83,6 +83,9 @@ pub struct AppStatus {
     pub instances: Instances,
     /// Public addresses.
     pub listens: Vec<ListenStatus>,
+    /// Which requests of them are for it, where it shares them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<String>,
     /// By slot; during a reload a slot has two.
     pub workers: Vec<WorkerStatus>,
     /// Present while a reload is running.

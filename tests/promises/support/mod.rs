@@ -29,6 +29,7 @@ pub(crate) mod load;
 pub(crate) mod output;
 pub(crate) mod ports;
 pub(crate) mod processes;
+pub(crate) mod sharing;
 pub(crate) mod status;
 pub(crate) mod stead;
 pub(crate) mod terminal;

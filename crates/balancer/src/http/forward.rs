@@ -3,7 +3,7 @@
 //! Fields of this hop go, framing is written anew, and who the client is stands in `Forwarded` (RFC 7239) and in
 //! `X-Forwarded-*`. What the client itself says there is believed only if the user told us to trust what comes in.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::field::Field;
 use super::{Body, Reject, Request, Version, write};
@@ -107,13 +107,27 @@ impl Request<'_, '_> {
         if port != 443 {
             out.extend_from_slice(format!(":{port}").as_bytes());
         }
+        self.write_location_behind("", out);
+        Ok(())
+    }
+
+    /// Appends the path and query of the request behind `place`, which ends without `/`.
+    pub fn write_location_behind(&self, place: &str, out: &mut Vec<u8>) {
+        out.extend_from_slice(place.as_bytes());
         let path = out.len();
         self.target.write_origin(self.method, out);
         // `OPTIONS *` asks the whole server.
         if out.get(path) != Some(&b'/') {
             out.insert(path, b'/');
         }
-        Ok(())
+    }
+
+    /// The client as the last proxy in front has seen it: to be believed only if that is the user's.
+    #[must_use]
+    pub fn forwarded_for(&self) -> Option<IpAddr> {
+        let mut fields = self.headers.iter().rev();
+        let field = fields.find(|header| Field::of(header.name) == Field::ForwardedFor)?;
+        std::str::from_utf8(field.value).ok()?.rsplit(',').next()?.trim().parse().ok()
     }
 
     #[inline]

@@ -209,3 +209,41 @@ fn client_certificate_is_what_stead_says_it_is() {
     let both = |context: &mut Forward<'_>| (context.trust, context.certificate) = (true, own);
     assert_eq!(about(&both), "Client-Cert: :BB==:");
 }
+
+#[test]
+fn last_proxy_in_front_says_who_the_client_is() {
+    let check = |fields: &str, expected: Option<&str>| {
+        let head = format!("GET / HTTP/1.1\nHost: a{fields}\n\n").replace('\n', "\r\n");
+        let mut space = HeaderSpace::new();
+        let request = parse_request(head.as_bytes(), &LIMITS, &mut space).unwrap().unwrap();
+        assert_eq!(
+            request.forwarded_for().map(|client| client.to_string()).as_deref(),
+            expected,
+            "{fields:?}"
+        );
+    };
+    check("", None);
+    check("\nX-Forwarded-For: 192.0.2.1", Some("192.0.2.1"));
+    check("\nX-Forwarded-For: 203.0.113.9,192.0.2.1 ", Some("192.0.2.1"));
+    check("\nX-Forwarded-For: 203.0.113.9\nX-Forwarded-For: 2001:db8::1", Some("2001:db8::1"));
+    check("\nX-Forwarded-For: 192.0.2.1, unknown", None);
+    check("\nX-Forwarded-For: ", None);
+    check("\nX_Forwarded_For: 192.0.2.1", None);
+}
+
+#[test]
+fn client_is_sent_elsewhere_with_path_and_query() {
+    let check = |target: &str, expected: &str| {
+        let method = if target == "*" { "OPTIONS" } else { "GET" };
+        let head = format!("{method} {target} HTTP/1.1\r\nHost: a\r\n\r\n");
+        let mut space = HeaderSpace::new();
+        let request = parse_request(head.as_bytes(), &LIMITS, &mut space).unwrap().unwrap();
+        let mut out = Vec::new();
+        request.write_location_behind("https://b", &mut out);
+        assert_eq!(String::from_utf8(out).unwrap(), expected, "{target}");
+    };
+    check("/a?b=c", "https://b/a?b=c");
+    check("//c/d", "https://b//c/d");
+    check("http://a?b", "https://b/?b");
+    check("*", "https://b/*");
+}

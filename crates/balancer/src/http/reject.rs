@@ -31,6 +31,9 @@ pub enum Reject {
     /// A target that is none of the forms of RFC 9112 §3.2, or has forbidden characters.
     #[error("the request target is malformed")]
     Target,
+    /// `.` or `..` in a path by which apps are told apart. Never found here: for the engine.
+    #[error("the path has `.` or `..` as a segment, perhaps escaped: resolve it first")]
+    DotSegments,
     /// HTTP/1.1 without `Host`.
     #[error("the Host header field is missing")]
     HostMissing,

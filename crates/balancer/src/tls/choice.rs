@@ -26,11 +26,20 @@ impl Choice {
 
     /// Those for this name: its own, or of its parent with a `*` in the place of the first label.
     fn named(&self, name: &str) -> Option<&[Arc<CertifiedKey>]> {
-        let name = name.to_ascii_lowercase();
-        let exact = self.by_name.get(&name);
-        let wild = || self.by_name.get(&format!("*.{}", name.split_once('.')?.1));
+        let exact = self.by_name.get(&name.to_ascii_lowercase());
+        let wild = || self.by_name.get(&wildcard(name)?);
         exact.or_else(wild).map(Vec::as_slice)
     }
+
+    /// Whether a certificate names it, letter by letter.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.by_name.contains_key(&name.to_ascii_lowercase())
+    }
+}
+
+/// The name with a `*` in the place of its first label.
+pub(super) fn wildcard(name: &str) -> Option<String> {
+    Some(format!("*.{}", name.split_once('.')?.1.to_ascii_lowercase()))
 }
 
 impl ResolvesServerCert for Choice {

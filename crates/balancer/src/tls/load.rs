@@ -43,11 +43,12 @@ pub(super) fn load(files: &TlsFiles) -> Result<Loaded, TlsError> {
         Some(authority) => builder.with_client_cert_verifier(verifier(authority, &provider)?),
         None => builder.with_no_client_auth(),
     };
-    let mut config = builder.with_cert_resolver(Arc::new(choice));
+    let choice = Arc::new(choice);
+    let mut config = builder.with_cert_resolver(Arc::<Choice>::clone(&choice));
     config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
     // With what is loaded anew, earlier sessions end: whoever is no longer trusted does not come in by an old ticket.
     config.ticketer = Ticketer::new().map_err(|error| TlsError::Tickets(error.to_string()))?;
-    Ok(Loaded { config: Arc::new(config), validities })
+    Ok(Loaded { config: Arc::new(config), choice, validities })
 }
 
 fn certified_key(files: &CertificateFiles, provider: &CryptoProvider) -> Result<CertifiedKey, TlsError> {

@@ -3,6 +3,7 @@
 mod ends;
 mod load;
 mod moves;
+mod routes;
 mod stand;
 mod streams;
 mod tls;

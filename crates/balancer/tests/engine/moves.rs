@@ -6,7 +6,9 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use stead_balancer::{Address, Bound, Config, Endpoint, Front, Hand, Lanes, Moved, Pool, Road, Transport};
+use stead_balancer::{
+    Address, Bound, Config, Endpoint, Front, Hand, Lanes, Moved, Pool, Road, Site, Transport,
+};
 use tokio::sync::oneshot;
 
 use crate::load::Echo;
@@ -217,7 +219,7 @@ fn client_of_an_unknown_listener_is_given_back() {
     let _moves = stand.retire();
     stand.lanes.adopt(moved(LISTENER)).expect_err("it is not served any more");
     let bound = stand.bound.as_ref().expect("it listens");
-    let served = stand.lanes.serve("new", bound, (&Front::Http(Arc::clone(&stand.pool)), Transport::Plain));
+    let served = stand.lanes.serve("new", bound, (&Front::Http(Arc::clone(&stand.site)), Transport::Plain));
     assert!(served.is_err(), "nothing new is served");
 }
 
@@ -261,7 +263,7 @@ fn client_of_a_unix_socket_moves_too_and_what_was_counted_goes_on() {
         let (events, _) = tokio::sync::mpsc::unbounded_channel();
         let (pool, lanes) = (Pool::new(config(), events), Lanes::start(2).expect("threads can be started"));
         let serving = lanes
-            .serve("shop", &bound, (&Front::Http(Arc::clone(&pool)), Transport::Plain))
+            .serve("shop", &bound, (&Front::Http(Site::alone(Arc::clone(&pool))), Transport::Plain))
             .expect("the lanes live");
         (pool, lanes, serving)
     };

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use stead_balancer::http::Limits;
 use stead_balancer::{
     Address, Bound, Config, Death, Endpoint, EndpointId, Front, Hand, Lanes, Moved, Policy, Pool, PoolEvent,
-    Road, Serving, Transport,
+    Road, Serving, Site, Transport,
 };
 use tokio::sync::oneshot;
 
@@ -74,6 +74,7 @@ impl Hand for Hands {
 /// One listener, one pool, as many workers as were added.
 pub(crate) struct Stand {
     pub(crate) pool: Arc<Pool>,
+    pub(crate) site: Arc<Site>,
     pub(crate) serving: Option<Serving>,
     pub(crate) lanes: Lanes,
     pub(crate) bound: Option<Bound>,
@@ -114,14 +115,16 @@ impl Stand {
     fn serving(config: Config, bound: Bound, transport: Transport) -> Stand {
         let (events, heard) = tokio::sync::mpsc::unbounded_channel();
         let pool = Pool::new(config, events);
+        let site = Site::alone(Arc::clone(&pool));
         let lanes = Lanes::start(1).expect("a thread can be started");
         let address = bound.address().expect("TCP has an address");
         let serving = lanes
-            .serve(LISTENER, &bound, (&Front::Http(Arc::clone(&pool)), transport))
+            .serve(LISTENER, &bound, (&Front::Http(Arc::clone(&site)), transport))
             .expect("the lane lives");
         let (sender, given) = mpsc::channel();
         Stand {
             pool,
+            site,
             serving: Some(serving),
             lanes,
             bound: Some(bound),

@@ -10,7 +10,9 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned};
-use stead_balancer::{CertificateFiles, ClientAuthority, Config, Refreshed, Tls, TlsFiles, Transport};
+use stead_balancer::{
+    CertificateFiles, ClientAuthority, Config, Refreshed, Tenant, Tls, TlsFiles, TlsSet, Transport,
+};
 
 use crate::stand::{Peer, Stand, config, until};
 
@@ -71,7 +73,7 @@ impl Office {
         let file = self.folder.path().join("authority.pem");
         let certificates = vec![self.issue("localhost", &["localhost"])];
         let files = TlsFiles { certificates, client_authority: Some(ClientAuthority { file, required }) };
-        Stand::spoken_to(config(), Transport::Tls(self.load(files)))
+        Stand::spoken_to(config(), Transport::Tls(TlsSet::new(vec![self.load(files)])))
     }
 
     /// What a client knows: the authority, and perhaps a certificate of its own.
@@ -101,7 +103,7 @@ fn client(stand: &Stand, config: impl Into<Arc<ClientConfig>>, name: &str) -> Cl
 fn served(config: Config) -> (Office, Stand, Client) {
     let office = Office::new();
     let tls = office.tls(vec![office.issue("localhost", &["localhost"])]);
-    let stand = Stand::spoken_to(config, Transport::Tls(tls));
+    let stand = Stand::spoken_to(config, Transport::Tls(TlsSet::new(vec![tls])));
     let client = client(&stand, office.client_config(None), "localhost");
     (office, stand, client)
 }
@@ -134,7 +136,7 @@ fn certificate_is_chosen_by_the_name_asked_for() {
         office.issue("wild", &["*.wild.example", "other.test"]),
         office.issue("exact", &["exact.example"]),
     ];
-    let stand = Stand::spoken_to(config(), Transport::Tls(office.tls(certificates)));
+    let stand = Stand::spoken_to(config(), Transport::Tls(TlsSet::new(vec![office.tls(certificates)])));
     let shown = |name: &str| {
         let mut client = client(&stand, office.client_config(None), name);
         let done = client.stream.conn.complete_io(&mut client.stream.sock);
@@ -335,7 +337,8 @@ fn client_of_retired_lanes_is_served_once_more_and_asked_to_come_again() {
 
 #[test]
 fn requests_are_sent_to_https_with_everything_they_say() {
-    let stand = Stand::spoken_to(config(), Transport::Redirect { port: 8443 });
+    let stand = Stand::new(config(), 1);
+    stand.site.arrange(&[Tenant { https: Some(8443), ..Tenant::alone(Arc::clone(&stand.pool)) }]);
     let mut client = stand.client();
     for (host, target, location) in [
         ("shop.example", "/a?b=c", "https://shop.example:8443/a?b=c"),
@@ -356,7 +359,7 @@ fn requests_are_sent_to_https_with_everything_they_say() {
 fn changed_files_are_for_clients_that_come_from_then_on() {
     let office = Office::new();
     let tls = office.tls(vec![office.issue("localhost", &["localhost"])]);
-    let stand = Stand::spoken_to(config(), Transport::Tls(Arc::clone(&tls)));
+    let stand = Stand::spoken_to(config(), Transport::Tls(TlsSet::new(vec![Arc::clone(&tls)])));
     let certificate_of = |client: &mut Client| {
         exchange(&stand, client, GET);
         client.stream.conn.peer_certificates().expect("it has shown one")[0].clone()
@@ -389,7 +392,7 @@ fn clients_wait_until_there_is_a_certificate() {
     let certificate = CertificateFiles { certificate: files("late.cert.pem"), key: files("late.key.pem") };
     let tls = Arc::new(Tls::new(TlsFiles { certificates: vec![certificate], client_authority: None }));
     assert!(matches!(tls.refresh(), Refreshed::Failed(_)));
-    let stand = Stand::spoken_to(config(), Transport::Tls(Arc::clone(&tls)));
+    let stand = Stand::spoken_to(config(), Transport::Tls(TlsSet::new(vec![Arc::clone(&tls)])));
     let mut client = client(&stand, office.client_config(None), "late.example");
     office.issue("late", &["late.example"]);
     until("they are loaded", || matches!(tls.refresh(), Refreshed::Loaded));

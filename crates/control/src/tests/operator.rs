@@ -74,6 +74,7 @@ fn shop() -> AppStatus {
         mode: Mode::Auto,
         instances: Instances { wanted: 2, ready: 1 },
         listens: vec![ListenStatus { address: "127.0.0.1:8080".to_owned(), mode: Mode::Http, tls: false }],
+        routes: vec!["shop.example.org".to_owned()],
         workers: vec![
             worker(0, WorkerState::Ready),
             worker(1, WorkerState::Draining),

@@ -109,6 +109,7 @@ fn what(app: &AppStatus, instance: &str, now: SystemTime) -> Lines {
         ("directory", app.directory.to_string()),
         ("defined by", app.file.as_ref().map_or_else(|| "the command line".to_owned(), ToString::to_string)),
         ("listens on", if listens.is_empty() { none() } else { listens.join(", ") }),
+        ("routes", app.routes.join(", ")),
         ("mode", mode(app)),
         ("watch", if app.watch { "yes, reloads when files change".to_owned() } else { "no".to_owned() }),
         ("cron", app.cron_restart.clone().unwrap_or_else(none)),

@@ -71,6 +71,7 @@ fn shop() -> AppStatus {
         mode: Mode::Auto,
         instances: Instances { wanted: 2, ready: 2 },
         listens: vec![ListenStatus { address: "[::]:8080".to_owned(), mode: Mode::Http, tls: false }],
+        routes: vec!["shop.example.org".to_owned(), "/api".to_owned()],
         workers: vec![
             worker(0, WorkerState::Ready, 0, None),
             worker(1, WorkerState::Draining, 3, Some(killed)),
@@ -131,6 +132,7 @@ fn api() -> AppStatus {
         mode: Mode::Http,
         instances: Instances { wanted: 1, ready: 0 },
         listens: Vec::new(),
+        routes: Vec::new(),
         workers: vec![WorkerStatus {
             id: 9,
             slot: 0,

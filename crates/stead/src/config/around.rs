@@ -5,6 +5,7 @@ use super::error::ConfigError;
 use super::program::{Request, resolve, tidy};
 use super::read_app::{AppTable, check_name};
 use super::read_care::{CareTable, LogTable};
+use super::read_routes;
 use super::settings::{AppSettings, Identity, LogPlace, LogSettings, WatchSettings};
 use super::users::{Caller, owner};
 use crate::cli::RunArguments;
@@ -78,6 +79,8 @@ impl Around<'_> {
             environment,
             instances: arguments.instances.unwrap_or(table.instances).here().min(INSTANCES_MAX),
             listen,
+            routes: read_routes::settle(table.routes, self.base),
+            has_companion: false,
             redirect_https: table.tls.redirect,
             tls: table.tls.settings(self.base),
             mode: arguments.mode.unwrap_or(table.mode),

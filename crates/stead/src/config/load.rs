@@ -10,6 +10,7 @@ use super::search::nearest_file;
 use super::settings::Settings;
 use super::suggest::nearest;
 use super::users::Caller;
+use super::{sharing, static_files};
 use crate::cli::RunArguments;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -91,6 +92,8 @@ pub fn load_from(
         notes.extend(read_tls::check(&app, asks_clients)?);
         apps.push(app);
     }
+    let apps = static_files::set_apart(apps)?;
+    sharing::check(&apps)?;
     let file = file.map(|file| directory.join(&file.path));
     Ok(Settings { apps, groups: layered.groups, file, notes, json: arguments.json, lanes: layered.lanes })
 }

@@ -10,7 +10,8 @@
 //! | `reference.rs`, `schema.rs`, `sample.rs` | the same for people and editors: every key explained, the JSON schema, a first file |
 //! | `discover.rs` | what a directory looks like it wants to run |
 //! | `form.rs`, `tagged.rs`, `choices.rs` | the forms that values have |
-//! | `read_app.rs`, `read_care.rs`, `read_tls.rs` | the keys of an app |
+//! | `read_app.rs`, `read_care.rs`, `read_routes.rs`, `read_tls.rs` | the keys of an app |
+//! | `sharing.rs`, `static_files.rs` | which apps can share an address; apps that serve files for others |
 //! | `foreign/` | files that others have written: PM2's, `package.json`, Procfiles |
 //! | `program.rs`, `package.rs`, `interpreter.rs`, `search.rs`, `shell.rs` | what a command runs |
 //! | `address.rs`, `cron.rs`, `instances.rs`, `quantity.rs`, `signal.rs`, `users.rs` | the small languages values are written in |
@@ -35,6 +36,7 @@ mod program_error;
 mod quantity;
 mod read_app;
 mod read_care;
+mod read_routes;
 mod read_tls;
 mod reader;
 mod reference;
@@ -42,8 +44,10 @@ mod sample;
 mod schema;
 mod search;
 mod settings;
+mod sharing;
 mod shell;
 mod signal;
+mod static_files;
 mod suggest;
 mod tagged;
 #[cfg(test)]
@@ -66,11 +70,13 @@ pub use schema::schema;
 pub use settings::{
     AppSettings, Balance, BalancerSettings, Certificate, CgroupSettings, ClientCa, Dependency,
     DependencyCondition, Group, GroupStrategy, HealthCheck, HealthSettings, HookSettings, Identity, LogPlace,
-    LogSettings, Mode, Placeholder, Program, Ready, ReadyTimeout, RecycleSettings, ResourceName,
-    RestartPolicy, RestartSettings, Serialization, Settings, StopSettings, TlsSettings, Upstream,
-    WatchSettings,
+    LogSettings, Mode, Placeholder, Program, RateLimit, Ready, ReadyTimeout, RecycleSettings, ResourceName,
+    RestartPolicy, RestartSettings, RouteSettings, Serialization, Settings, StopSettings, TlsSettings,
+    Upstream, WatchSettings,
 };
+pub use sharing::{Claim, Conflict, conflict};
 pub use signal::parse_signal;
+pub use static_files::companion;
 
 pub(crate) use read_app::check_name;
 pub(crate) use shell::{join as join_words, split as split_words};

@@ -7,10 +7,12 @@ use super::form::{
 };
 use super::instances::{INSTANCES_MAX, InstanceCount};
 use super::read_care::{self, CareTable};
+use super::read_routes::routes;
 use super::read_tls::{self, TlsTable};
 use super::reader::{Key, Reader};
 use super::settings::{
-    BalancerSettings, Mode, Ready, ReadyTimeout, RestartSettings, Serialization, StopSettings, Upstream,
+    BalancerSettings, Mode, Ready, ReadyTimeout, RestartSettings, RouteSettings, Serialization, StopSettings,
+    Upstream,
 };
 use super::shell;
 use super::signal::parse_signal;
@@ -42,6 +44,7 @@ pub(super) struct AppTable {
     pub(super) autostart: bool,
     pub(super) instances: InstanceCount,
     pub(super) listen: Vec<Listen>,
+    pub(super) routes: Vec<RouteSettings>,
     pub(super) tls: TlsTable,
     pub(super) mode: Mode,
     pub(super) ports: BTreeMap<u16, Mode>,
@@ -76,6 +79,7 @@ pub(super) fn read_app(mut reader: Reader) -> Result<(AppTable, Vec<(Key, Shape)
         autostart: reader.get("autostart", boolean())?,
         instances: reader.get("instances", instances())?,
         listen: reader.get("listen", list(address()))?,
+        routes: reader.get("routes", routes())?,
         tls: read_tls::tls(&mut reader)?,
         mode: reader.get("mode", choice())?,
         ports: reader.get("ports", ports())?,

@@ -7,6 +7,7 @@ mod care;
 mod confinement;
 mod logs;
 mod program;
+mod routes;
 pub(super) mod text;
 mod tls;
 
@@ -17,6 +18,7 @@ pub use care::{
 pub use confinement::{CgroupSettings, Identity, ResourceName};
 pub use logs::{LogPlace, LogSettings};
 pub use program::{Placeholder, Program};
+pub use routes::{RateLimit, RouteSettings};
 pub use tls::{Certificate, ClientCa, TlsSettings};
 
 use super::address::{Listen, Scheme};
@@ -66,6 +68,10 @@ pub struct AppSettings {
     pub instances: u32,
     /// Public addresses from configuration. Node.js apps add theirs by `listen()`.
     pub listen: Vec<Listen>,
+    /// Which requests of its addresses are for it, where it shares them; without, those that are for no other app.
+    pub routes: Vec<RouteSettings>,
+    /// Another app, its companion, serves the files of its routes with `static`.
+    pub has_companion: bool,
     /// TLS that ends here.
     pub tls: Option<TlsSettings>,
     /// What comes over plain addresses is sent to the first one with TLS.
@@ -131,6 +137,11 @@ impl AppSettings {
     /// How they speak where nothing else is written.
     pub fn scheme(&self) -> Scheme {
         if self.tls.is_some() { Scheme::Https } else { Scheme::Http }
+    }
+
+    /// Whether it gets the requests that are for no other app: no route leads to its workers.
+    pub fn takes_rest(&self) -> bool {
+        !self.routes.iter().any(RouteSettings::is_for_workers)
     }
 
     /// Whether it accepts from sockets that it is given.

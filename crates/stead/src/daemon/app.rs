@@ -92,7 +92,7 @@ pub(super) struct AppTask {
 /// What a task is made of.
 pub(super) struct Parts {
     pub(super) id: u32,
-    pub(super) settings: AppSettings,
+    pub(super) settings: Arc<AppSettings>,
     pub(super) origin: Origin,
     pub(super) machine: App,
     pub(super) ports: Ports,
@@ -125,7 +125,7 @@ pub(super) async fn run(mut task: AppTask, mut messages: mpsc::UnboundedReceiver
             _ = look.tick(), if !task.ports.is_empty() => task.ports.iter().for_each(|(_, port)| port.pool.look_for_wedged()),
         }
     }
-    task.ports.close_all();
+    task.ports.forget();
     task.shared.keeper.release(&held::state(task.id));
     task.shared.registry.remove(task.id);
     task.shared.convoy.leave(&task.settings.name);
@@ -153,7 +153,7 @@ impl AppTask {
         let outlet = Outlet::open(&settings, &shared.console, shared.background);
         Self {
             id,
-            settings: Arc::new(settings),
+            settings,
             shared: Arc::clone(shared),
             machine,
             workers: BTreeMap::new(),
@@ -266,8 +266,12 @@ impl AppTask {
             Message::Say(text) => self.say(&text),
             Message::Start { progress } => self.start(progress),
             Message::Redefine(definition) => self.origin.definition = definition,
-            Message::Stop { now } => self.stop(now),
+            Message::Stop { now } => {
+                self.tell_companion(Message::Stop { now });
+                self.stop(now);
+            }
             Message::Delete { now } => {
+                self.tell_companion(Message::Delete { now });
                 self.leaving = true;
                 self.stop(now);
             }
@@ -353,7 +357,7 @@ impl AppTask {
         self.input(Input::Exited { worker, exit: kind });
     }
 
-    pub(super) fn reconfigure(&mut self, settings: AppSettings) {
+    pub(super) fn reconfigure(&mut self, settings: Arc<AppSettings>) {
         let old = &self.settings;
         let of_ports = |settings: &AppSettings| {
             let AppSettings { listen, tls, redirect_https, mode, ports, balancer, .. } = settings.clone();
@@ -363,7 +367,7 @@ impl AppTask {
             self.say("changes of addresses, modes and limits of requests take effect with the next start");
         }
         let old = Arc::clone(&self.settings);
-        self.settings = Arc::new(settings);
+        self.settings = settings;
         if old.cron_restart != self.settings.cron_restart && (!self.rests || self.finished) {
             self.follow_clock();
         }
@@ -420,6 +424,8 @@ impl AppTask {
     }
 
     fn start(&mut self, progress: mpsc::Sender<Progress>) {
+        let (unheard, _) = mpsc::channel(1);
+        self.tell_companion(Message::Start { progress: unheard });
         if (self.rests || self.waits) && !self.hooks.is_preparing() {
             let progress = Some(progress);
             return self.renew(Renewal { how: How::Restart, environment: None, progress });

@@ -15,13 +15,18 @@ pub(super) struct Certificates {
     tls: Option<Arc<Tls>>,
     /// The warnings that people have read.
     told: Vec<String>,
+    /// What the first look has found, for the next.
+    news: Vec<String>,
 }
 
 impl Certificates {
-    /// Of an app that begins or goes on. What is wrong with them is for people to be told with the first look; until then, and
-    /// until it is repaired, clients wait.
+    /// Of an app that begins or goes on, loaded: it may come to an address where clients are already. What is wrong with them is for
+    /// people to be told with the next look; until it is repaired, clients wait.
     pub(super) fn of(settings: &AppSettings) -> Self {
-        Self { tls: settings.tls.as_ref().map(|tls| Arc::new(Tls::new(tls.files()))), told: Vec::new() }
+        let tls = settings.tls.as_ref().map(|tls| Arc::new(Tls::new(tls.files())));
+        let mut certificates = Self { tls, ..Self::default() };
+        certificates.news = certificates.look(SystemTime::now());
+        certificates
     }
 
     pub(super) fn tls(&self) -> Option<Arc<Tls>> {
@@ -32,11 +37,12 @@ impl Certificates {
     fn look(&mut self, now: SystemTime) -> Vec<String> {
         let Some(tls) = &self.tls else { return Vec::new() };
         let had = !tls.validities().is_empty();
-        let mut news = match tls.refresh() {
-            Refreshed::Loaded if had => vec!["the changed certificates are in use".to_owned()],
-            Refreshed::Loaded | Refreshed::Unchanged => Vec::new(),
-            Refreshed::Failed(error) => vec![refusal(&error, had)],
-        };
+        let mut news = std::mem::take(&mut self.news);
+        news.extend(match tls.refresh() {
+            Refreshed::Loaded if had => Some("the changed certificates are in use".to_owned()),
+            Refreshed::Loaded | Refreshed::Unchanged => None,
+            Refreshed::Failed(error) => Some(refusal(&error, had)),
+        });
         let warnings: Vec<String> =
             tls.validities().iter().filter_map(|validity| certificate_warning(validity, now)).collect();
         news.extend(warnings.iter().filter(|warning| !self.told.contains(warning)).cloned());

@@ -43,9 +43,14 @@ pub(super) fn state(app: u32) -> String {
     format!("state {app}")
 }
 
-/// A public listener.
+/// A public listener, named after the app that came first.
 pub(super) fn listener(app: u32, address: &str) -> String {
     format!("listen {app} {address}")
+}
+
+/// The address in the name of a listener.
+pub(super) fn address(held_as: &str) -> &str {
+    held_as.splitn(3, ' ').nth(2).unwrap_or(held_as)
 }
 
 /// A UDP socket that the workers share.
@@ -81,9 +86,14 @@ impl Held {
         states
     }
 
+    /// The public listeners of all apps.
+    pub(super) fn take_listeners(&mut self) -> HashMap<String, OwnedFd> {
+        self.0.extract_if(|name, _| name.starts_with("listen ")).collect()
+    }
+
     /// What belongs to this app.
     pub(super) fn take_app(&mut self, app: u32) -> Self {
-        let prefixes = ["listen", "udp", "worker"].map(|kind| format!("{kind} {app} "));
+        let prefixes = ["udp", "worker"].map(|kind| format!("{kind} {app} "));
         Self(self.0.extract_if(|name, _| prefixes.iter().any(|own| name.starts_with(own))).collect())
     }
 

@@ -22,6 +22,7 @@ use super::definition::{self, Origin};
 use super::fleet::Convoy;
 use super::folder::Folder;
 use super::held::{self, Held};
+use super::listeners::Listeners;
 use super::operator::Desk;
 use super::registry::Registry;
 use super::resume::Estate;
@@ -170,9 +171,11 @@ async fn prepare(purpose: &Purpose, keeper: &Keeper, welcome: Welcome) -> Result
         own(&directory, &welcome, keeper, &mut held)?;
     }
     let lanes = Lanes::start(frame.lanes as usize).map_err(|error| failed("start threads", &error))?;
+    let lanes = Arc::new(lanes);
     let shared = Shared {
         keeper: keeper.clone(),
-        lanes: Arc::new(lanes),
+        listeners: Arc::new(Listeners::new(Arc::clone(&lanes), keeper.clone())),
+        lanes,
         children: Children::default(),
         console: Arc::new(Console::start(frame.json)),
         taps: Taps::start().map_err(|error| failed("start threads", &error))?,

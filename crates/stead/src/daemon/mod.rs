@@ -14,7 +14,8 @@
 //! | `relief.rs`, `successor.rs` | the change of guard when one version makes room for another |
 //! | `launch.rs`, `adoption.rs`, `worker.rs` | one process: how it is started, heard, what is kept of it |
 //! | `node.rs` | what a Node.js worker asks of its parent |
-//! | `ports.rs` | public listeners, the pool behind each, and which worker serves which |
+//! | `ports.rs` | the ports of an app, the pool behind each, and which worker serves which |
+//! | `listeners.rs` | the public listeners of the instance, and which apps are behind each |
 //! | `probe.rs`, `notify.rs` | finds out when a program that does not speak Node's protocol is ready |
 //! | `outlet.rs`, `console.rs` | what workers print, and what Stead says about them |
 //! | `cron.rs`, `watch.rs` | reloads by the clock, and when files change |
@@ -32,6 +33,7 @@ mod bypass;
 mod care;
 mod certificates;
 mod children;
+mod companion;
 mod console;
 mod cron;
 mod definition;
@@ -44,6 +46,7 @@ mod history;
 mod hooks;
 mod instance;
 mod launch;
+mod listeners;
 mod message;
 mod node;
 mod notify;

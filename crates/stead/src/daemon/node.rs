@@ -30,6 +30,7 @@ const SETTLE: std::time::Duration = std::time::Duration::from_millis(1000);
 /// Linux error numbers, as Node.js reports them.
 const EIO: i32 = 5;
 const EINVAL: i32 = 22;
+const EADDRINUSE: i32 = 98;
 
 impl AppTask {
     pub(super) fn hear_node(&mut self, worker: WorkerId, received: Received) {
@@ -125,7 +126,12 @@ impl AppTask {
                 }
             }
             Ok(false) => (),
-            Err(error) => self.say(&format!("a listener cannot be served: {error}")),
+            Err(error) => {
+                let errno = errno(&error);
+                let address = self.ports.get(port).map_or(key, |port| port.names.join(", "));
+                self.refused_to_listen(ListenError { address, source: error });
+                return Err(errno);
+            }
         }
         if let Some(link) = self.link(worker) {
             link.keys.insert(key, port);
@@ -318,5 +324,8 @@ fn tcp_address(query: &Query, unspecified: IpAddr) -> Result<SocketAddr, i32> {
 }
 
 fn errno(error: &io::Error) -> i32 {
-    error.raw_os_error().unwrap_or(EIO)
+    match error.kind() {
+        io::ErrorKind::AddrInUse => EADDRINUSE,
+        _ => error.raw_os_error().unwrap_or(EIO),
+    }
 }

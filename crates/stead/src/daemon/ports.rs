@@ -4,22 +4,20 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde_json::Value;
-use stead_balancer::{
-    Address, Bound, Death, Endpoint, EndpointId, Front, Lanes, Pool, PoolEvent, Road, Serving, Transport,
-};
+use stead_balancer::{Address, Death, Endpoint, EndpointId, Lanes, Pool, PoolEvent, Road, Route};
 use stead_process::keeper::Keeper;
 use stead_supervisor::WorkerId;
 use tokio::sync::mpsc;
 
 use super::certificates::Certificates;
-use super::held::{self, Held};
+use super::held;
+use super::listeners::{Entry, Leave, Listeners, Place};
 use super::message::Message;
 use super::state::SavedPort;
-use crate::config::{AppSettings, Listen, ListenAddress, Mode, Scheme};
+use crate::config::{AppSettings, Conflict, Listen, ListenAddress, Mode, RouteSettings, Scheme};
 
 /// The port of `https`, which nobody writes.
 const HTTPS: u16 = 443;
@@ -31,7 +29,7 @@ pub(super) type PortId = usize;
 pub(super) struct Port {
     /// What workers ask for, as Node.js spells it; `None` for the addresses in the configuration.
     key: Option<String>,
-    listeners: Vec<Bound>,
+    places: Vec<Place>,
     /// How clients speak to each of them, unless they are given to workers whole.
     schemes: Vec<Scheme>,
     /// Those without TLS send their clients to those with it.
@@ -43,13 +41,8 @@ pub(super) struct Port {
     pub(super) pool: Arc<Pool>,
     /// Connections are taken, by the balancer or by workers.
     begun: bool,
-    serving: Vec<Serving>,
     /// The first worker's `data` in the cluster protocol, which all others get.
     pub(super) data: Option<Value>,
-    /// The names under which the keeper holds the listeners.
-    held_as: Vec<String>,
-    /// The files of Unix sockets.
-    files: Vec<PathBuf>,
     /// The last one is current; a worker has more only if it was reached in another way before.
     endpoints: HashMap<WorkerId, Vec<EndpointId>>,
 }
@@ -58,8 +51,11 @@ pub(super) struct Port {
 pub(super) struct Ports {
     app: u32,
     lanes: Arc<Lanes>,
+    listeners: Arc<Listeners>,
     keeper: Keeper,
     inbox: mpsc::UnboundedSender<Message>,
+    /// As they are written, and as they are used: what clients have asked for is counted in them.
+    routes: Vec<(RouteSettings, Arc<Route>)>,
     ports: BTreeMap<PortId, Port>,
     udp: HashMap<String, OwnedFd>,
     pub(super) certificates: Certificates,
@@ -78,15 +74,17 @@ pub(super) struct ListenError {
 impl Ports {
     pub(super) fn new(
         app: u32,
-        lanes: Arc<Lanes>,
+        (lanes, listeners): (&Arc<Lanes>, &Arc<Listeners>),
         keeper: Keeper,
         inbox: mpsc::UnboundedSender<Message>,
     ) -> Self {
         Self {
             app,
-            lanes,
+            lanes: Arc::clone(lanes),
+            listeners: Arc::clone(listeners),
             keeper,
             inbox,
+            routes: Vec::new(),
             ports: BTreeMap::new(),
             udp: HashMap::new(),
             certificates: Certificates::default(),
@@ -120,8 +118,8 @@ impl Ports {
     }
 
     /// Binds the addresses of the configuration.
-    pub(super) fn bind_configured(&mut self, settings: &AppSettings) -> Result<(), ListenError> {
-        self.certificates = Certificates::of(settings);
+    pub(super) fn bind_configured(&mut self, settings: &Arc<AppSettings>) -> Result<(), ListenError> {
+        self.prepare(settings);
         let mut addresses = Vec::new();
         for listen in &settings.listen {
             let scheme = settings.scheme_of(listen);
@@ -139,7 +137,7 @@ impl Ports {
         &mut self,
         key: &str,
         address: &Address,
-        settings: &AppSettings,
+        settings: &Arc<AppSettings>,
     ) -> Result<PortId, ListenError> {
         let port = match address {
             Address::Tcp(address) => Some(address.port()),
@@ -155,81 +153,122 @@ impl Ports {
         &mut self,
         key: Option<String>,
         addresses: &[(Address, Scheme)],
-        (mode, settings): (Mode, &AppSettings),
+        (mode, settings): (Mode, &Arc<AppSettings>),
     ) -> Result<PortId, ListenError> {
-        let mut listeners = Vec::new();
-        let mut names = Vec::new();
-        let held_as: Vec<_> =
-            addresses.iter().map(|(address, _)| held::listener(self.app, &address.to_string())).collect();
-        for ((address, _), name) in addresses.iter().zip(&held_as) {
-            let bound = self
-                .listen(address, name)
-                .map_err(|source| ListenError { address: address.to_string(), source })?;
-            if mode == Mode::Shared && !settings.program.is_node {
-                // As systemd passes it: simple programs wait in accept(). Whoever wants it otherwise says so itself.
-                rustix::io::ioctl_fionbio(&bound, false)
-                    .map_err(|error| ListenError { address: address.to_string(), source: error.into() })?;
+        let mut places: Vec<Place> = Vec::new();
+        for (address, scheme) in addresses {
+            let opened = self.listeners.open(self.app, address, (settings, *scheme, mode));
+            let opened = opened.and_then(|place| {
+                if mode == Mode::Shared && !settings.program.is_node {
+                    // As systemd passes it: simple programs wait in accept(). Whoever wants it otherwise says so itself.
+                    rustix::io::ioctl_fionbio(&place.bound, false)?;
+                }
+                Ok(place)
+            });
+            match opened {
+                Ok(place) => places.push(place),
+                Err(source) => {
+                    places
+                        .iter()
+                        .for_each(|place| self.listeners.leave(self.app, &place.address, Leave::Gone));
+                    return Err(ListenError { address: address.to_string(), source });
+                }
             }
-            names.push(bound.address().map_or_else(|| address.to_string(), |address| address.to_string()));
-            listeners.push(bound);
         }
         let id = self.next_port;
         self.next_port += 1;
         let pool = Pool::new(super::settings::for_balancer(settings), self.pool_events(id));
+        let name = |place: &Place| {
+            place.bound.address().map_or_else(|| place.address.clone(), |address| address.to_string())
+        };
         let port = Port {
             key,
-            listeners,
+            names: places.iter().map(name).collect(),
+            places,
             schemes: addresses.iter().map(|(_, scheme)| *scheme).collect(),
             redirects: settings.redirect_https,
-            names,
             mode,
             pool,
             begun: false,
-            serving: Vec::new(),
             data: None,
-            held_as,
-            files: addresses.iter().filter_map(|(address, _)| file_of(address)).collect(),
             endpoints: HashMap::new(),
         };
+        self.enter(&port);
         self.ports.insert(id, port);
         Ok(id)
     }
 
-    fn listen(&self, address: &Address, name: &str) -> io::Result<Bound> {
-        let bound = Bound::bind(address)?;
-        self.keeper.hold(name, bound.as_fd())?;
-        Ok(bound)
+    /// From now on the requests of its addresses come to this port.
+    fn enter(&self, port: &Port) {
+        for (index, place) in port.places.iter().enumerate() {
+            let entry = Entry {
+                pool: Arc::clone(&port.pool),
+                routes: self.routes.iter().map(|(_, route)| Arc::clone(route)).collect(),
+                tls: self.certificates.tls(),
+                https: port.https(index),
+            };
+            self.listeners.enter(self.app, &place.address, entry);
+        }
+    }
+
+    /// What all ports of the app have in common.
+    pub(super) fn prepare(&mut self, settings: &AppSettings) {
+        self.certificates = Certificates::of(settings);
+        self.routes = self.routes_of(settings);
+    }
+
+    /// Routes that are as they were go on counting.
+    fn routes_of(&self, settings: &AppSettings) -> Vec<(RouteSettings, Arc<Route>)> {
+        let known = |route: &RouteSettings| {
+            let found = self.routes.iter().find(|(written, _)| written == route);
+            found.map_or_else(|| route.for_balancer(), |(_, used)| Arc::clone(used))
+        };
+        settings.routes.iter().map(|route| (route.clone(), known(route))).collect()
+    }
+
+    /// Takes over the routes of changed settings.
+    ///
+    /// # Errors
+    /// Another app has one of them; nothing has changed then.
+    pub(super) fn reroute(&mut self, settings: &Arc<AppSettings>) -> Result<(), Conflict> {
+        let routes = self.routes_of(settings);
+        let used: Vec<_> = routes.iter().map(|(_, route)| Arc::clone(route)).collect();
+        self.listeners.reroute(self.app, settings, &used)?;
+        self.routes = routes;
+        Ok(())
+    }
+
+    /// The app is known and stopped: whoever asks for it where others are is told so.
+    pub(super) fn stand_by(&mut self, settings: &AppSettings) {
+        self.routes = self.routes_of(settings);
+        let routes: Vec<_> = self.routes.iter().map(|(_, route)| Arc::clone(route)).collect();
+        // A name that nobody knows has no address either.
+        let addresses =
+            settings.listen.iter().flat_map(|listen| addresses_of(listen, settings).unwrap_or_default());
+        self.listeners.stopped(self.app, &routes, addresses.map(|address| address.to_string()).collect());
     }
 
     /// Takes over a port of the daemon before this one, with the clients that wait there.
-    pub(super) fn resume(
-        &mut self,
-        saved: SavedPort,
-        held: &mut Held,
-        settings: &AppSettings,
-    ) -> io::Result<()> {
-        let listeners = saved.held_as.iter().map(|name| {
-            let socket = held.take(name).ok_or(io::ErrorKind::NotFound)?;
-            if saved.mode == Mode::Shared { Bound::adopt_shared(socket) } else { Bound::adopt(socket) }
-        });
-        let listeners = listeners.collect::<io::Result<_>>()?;
+    pub(super) fn resume(&mut self, saved: SavedPort, settings: &Arc<AppSettings>) -> io::Result<()> {
+        let adopt = |(name, scheme): (&String, &Scheme)| {
+            self.listeners.adopt(self.app, name, (settings, *scheme, saved.mode))
+        };
+        let places = saved.held_as.iter().zip(&saved.schemes).map(adopt).collect::<io::Result<_>>()?;
         let pool = Pool::new(super::settings::for_balancer(settings), self.pool_events(saved.id));
         pool.import(&saved.totals);
         let port = Port {
             key: saved.key,
-            listeners,
+            places,
             schemes: saved.schemes,
             redirects: saved.redirects,
             names: saved.names,
             mode: saved.mode,
             pool,
             begun: false,
-            serving: Vec::new(),
             data: saved.data,
-            held_as: saved.held_as,
-            files: saved.files,
             endpoints: HashMap::new(),
         };
+        self.enter(&port);
         self.ports.insert(saved.id, port);
         self.next_port = self.next_port.max(saved.id + 1);
         if saved.serving {
@@ -249,8 +288,7 @@ impl Ports {
             redirects: port.redirects,
             serving: port.begun,
             data: port.data.clone(),
-            held_as: port.held_as.clone(),
-            files: port.files.clone(),
+            held_as: port.places.iter().map(|place| place.held_as.clone()).collect(),
             totals: port.pool.export(),
         };
         self.ports.iter().map(save).collect()
@@ -285,17 +323,11 @@ impl Ports {
         if port.begun {
             return Ok(false);
         }
+        for place in &port.places {
+            self.listeners.serve(self.app, &place.address, mode)?;
+        }
         port.mode = mode;
         port.begun = true;
-        let front = match mode {
-            Mode::Shared => return Ok(true),
-            Mode::Direct => Front::Direct(Arc::clone(&port.pool)),
-            Mode::Http | Mode::Auto => Front::Http(Arc::clone(&port.pool)),
-        };
-        for (index, (name, listener)) in port.held_as.iter().zip(&port.listeners).enumerate() {
-            let transport = port.transport(index, &self.certificates)?;
-            port.serving.push(self.lanes.serve(name, listener, (&front, transport))?);
-        }
         Ok(true)
     }
 
@@ -344,23 +376,29 @@ impl Ports {
         workers.find(|(_, endpoints)| endpoints.contains(&endpoint)).map(|(worker, _)| *worker)
     }
 
-    /// Closes a port that no worker serves any more, because newer code listens elsewhere.
+    /// Leaves a port that no worker serves any more, because newer code listens elsewhere.
     pub(super) fn close(&mut self, id: PortId) {
-        let Some(port) = self.ports.remove(&id) else { return };
-        port.held_as.iter().for_each(|name| self.keeper.release(name));
-        for file in &port.files {
-            // Somebody may have removed it before us.
-            drop(std::fs::remove_file(file));
-        }
+        self.leave(id, Leave::Gone);
     }
 
-    /// Closes all of them: the app has ended.
+    fn leave(&mut self, id: PortId, leave: Leave) {
+        let Some(port) = self.ports.remove(&id) else { return };
+        port.places.iter().for_each(|place| self.listeners.leave(self.app, &place.address, leave));
+    }
+
+    /// Leaves all of them: the app is stopped.
     pub(super) fn close_all(&mut self) {
         let all: Vec<PortId> = self.ports.keys().copied().collect();
-        all.into_iter().for_each(|port| self.close(port));
+        all.into_iter().for_each(|port| self.leave(port, Leave::Stopped));
         for (key, _) in self.udp.drain() {
             self.keeper.release(&held::udp(self.app, &key));
         }
+    }
+
+    /// The app is no more.
+    pub(super) fn forget(&mut self) {
+        self.close_all();
+        self.listeners.forget(self.app);
     }
 
     /// The UDP socket that all workers share.
@@ -383,12 +421,12 @@ impl Ports {
 impl Port {
     /// Its listening sockets, for those who accept by themselves.
     pub(super) fn sockets(&self) -> io::Result<Vec<OwnedFd>> {
-        self.listeners.iter().map(|listener| listener.as_fd().try_clone_to_owned()).collect()
+        self.places.iter().map(|place| place.bound.as_fd().try_clone_to_owned()).collect()
     }
 
     /// The address of the first listener, if it is TCP.
     pub(super) fn address(&self) -> Option<SocketAddr> {
-        self.listeners.first().and_then(Bound::address)
+        self.places.first().and_then(|place| place.bound.address())
     }
 
     /// The public addresses, and whether TLS ends there.
@@ -397,19 +435,14 @@ impl Port {
         self.names.iter().zip(self.schemes.iter().map(ends_tls))
     }
 
-    /// How clients speak to a listener.
-    fn transport(&self, index: usize, certificates: &Certificates) -> io::Result<Transport> {
-        let secure = || self.schemes.iter().position(|scheme| *scheme == Scheme::Https);
-        Ok(match (self.schemes.get(index), certificates.tls()) {
-            (Some(Scheme::Https), Some(tls)) => Transport::Tls(tls),
-            // Never without TLS where it was asked for.
-            (Some(Scheme::Https), None) => return Err(io::Error::other("there is no certificate")),
-            (Some(Scheme::Http), _) if self.redirects => {
-                let secure = secure().and_then(|index| self.listeners[index].address());
-                Transport::Redirect { port: secure.map_or(HTTPS, |address| address.port()) }
-            }
-            _ => Transport::Plain,
-        })
+    /// The port of https that clients of a plain listener are sent to.
+    fn https(&self, index: usize) -> Option<u16> {
+        if !self.redirects || self.schemes.get(index) != Some(&Scheme::Http) {
+            return None;
+        }
+        let secure = self.schemes.iter().position(|scheme| *scheme == Scheme::Https);
+        let secure = secure.and_then(|index| self.places[index].bound.address());
+        Some(secure.map_or(HTTPS, |address| address.port()))
     }
 
     pub(super) fn is_served_by(&self, worker: WorkerId) -> bool {
@@ -422,13 +455,6 @@ impl Port {
 
     pub(super) fn endpoint_of(&self, worker: WorkerId) -> Option<EndpointId> {
         self.endpoints.get(&worker)?.last().copied()
-    }
-}
-
-fn file_of(address: &Address) -> Option<PathBuf> {
-    match address {
-        Address::Unix(path) => Some(path.clone()),
-        Address::Tcp(_) | Address::Any(_) => None,
     }
 }
 

@@ -9,8 +9,9 @@ use tokio::sync::mpsc;
 use super::app::AppTask;
 use super::definition;
 use super::message::Message;
+use super::shared::refused;
 use crate::cli::{ExitCode, Report};
-use crate::config::AppSettings;
+use crate::config::{AppSettings, companion};
 
 /// How workers are replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +43,8 @@ pub(super) struct Renewed {
     pub(super) how: How,
     pub(super) id: u64,
     pub(super) outcome: Result<(Arc<Definition>, Box<AppSettings>), Report>,
+    /// The app that serves its files from now on.
+    pub(super) companion: Option<Box<AppSettings>>,
 }
 
 impl AppTask {
@@ -59,21 +62,24 @@ impl AppTask {
         };
         let (name, inbox) = (self.settings.name.clone(), self.inbox.clone());
         tokio::task::spawn_blocking(move || {
-            let outcome = evaluate(&definition, &name).map(|settings| (definition, Box::new(settings)));
+            let (outcome, companion) = match evaluate(&definition, &name) {
+                Ok((settings, companion)) => (Ok((definition, Box::new(settings))), companion.map(Box::new)),
+                Err(report) => (Err(report), None),
+            };
             // An app that has ended meanwhile needs no settings.
-            drop(inbox.send(Message::Renewed(Renewed { how, id, outcome })));
+            drop(inbox.send(Message::Renewed(Renewed { how, id, outcome, companion })));
         });
     }
 
     pub(super) fn renewed(&mut self, renewed: Renewed) {
-        let Renewed { how, id, outcome } = renewed;
+        let Renewed { how, id, outcome, companion } = renewed;
         match outcome {
             Err(report) => {
                 let hint = report.hint.clone();
                 self.tell_reload_failed(id, &report.in_one_line(), hint);
             }
             Ok(_) => {
-                if let Some(renewed) = self.prepare_to_renew(Renewed { how, id, outcome }) {
+                if let Some(renewed) = self.prepare_to_renew(Renewed { how, id, outcome, companion }) {
                     self.apply(renewed);
                 }
             }
@@ -82,7 +88,7 @@ impl AppTask {
 
     /// What was evaluated takes effect.
     pub(super) fn apply(&mut self, renewed: Renewed) {
-        let Renewed { how, id, outcome } = renewed;
+        let Renewed { how, id, outcome, companion } = renewed;
         match outcome {
             Err(report) => {
                 let hint = report.hint.clone();
@@ -90,9 +96,14 @@ impl AppTask {
             }
             Ok((definition, mut settings)) => {
                 settings.instances = self.scaled.unwrap_or(settings.instances);
+                let settings = Arc::from(settings);
+                if let Err(conflict) = self.ports.reroute(&settings) {
+                    return self.tell_reload_failed(id, &conflict.to_string(), Some(conflict.hint()));
+                }
                 self.shared.registry.redefine(self.id, &definition);
                 self.origin.definition = definition;
-                self.reconfigure(*settings);
+                self.renew_companion(companion.map(|settings| *settings));
+                self.reconfigure(settings);
                 self.replace_workers(id, how);
             }
         }
@@ -102,7 +113,10 @@ impl AppTask {
         match how {
             How::Restart if self.rests || self.waits => match self.start_again() {
                 Ok(()) => self.tell_reload_done(id),
-                Err(error) => self.tell_reload_failed(id, &crate::cli::in_one_line(&error), None),
+                Err(error) => {
+                    let hint = refused(&error).hint;
+                    self.tell_reload_failed(id, &crate::cli::in_one_line(&error), hint);
+                }
             },
             How::Restart => self.input(Input::Restart { id }),
             How::Reload => self.input(Input::Reload { id }),
@@ -110,11 +124,17 @@ impl AppTask {
     }
 }
 
-/// This app's part of what the definition comes to.
-fn evaluate(definition: &Definition, name: &str) -> Result<AppSettings, Report> {
-    let apps = definition::evaluate(definition)?.apps;
-    apps.into_iter().find(|app| app.name == name).ok_or_else(|| {
+/// This app's part of what the definition comes to, and its companion's.
+fn evaluate(definition: &Definition, name: &str) -> Result<(AppSettings, Option<AppSettings>), Report> {
+    let mut apps = definition::evaluate(definition)?.apps;
+    let mut take = |name: &str| {
+        let found = apps.iter().position(|app| app.name == name)?;
+        Some(apps.swap_remove(found))
+    };
+    let settings = take(name).ok_or_else(|| {
         Report::new(ExitCode::Usage, format!("app `{name}` is no longer in its file"))
             .hint(format!("`stead delete {name}` ends it"))
-    })
+    })?;
+    let companion = settings.has_companion.then(|| take(&companion(name))).flatten();
+    Ok((settings, companion))
 }

@@ -16,7 +16,6 @@ use stead_supervisor::{App, Input, WorkerId};
 use tokio::sync::mpsc;
 
 use super::app::{self, AppTask, Parts};
-use super::certificates::Certificates;
 use super::definition::Origin;
 use super::held::{self, Held, Part};
 use super::launch::Ends;
@@ -63,6 +62,7 @@ impl Estate {
 impl Shared {
     /// Takes over everything; returns how many workers go on.
     pub(super) fn resume(self: &Arc<Self>, mut estate: Estate) -> usize {
+        self.listeners.resume(estate.held.take_listeners());
         let mut apps = Vec::new();
         for (app, memory) in estate.held.take_states() {
             match state::read::<SavedApp>(memory) {
@@ -80,6 +80,9 @@ impl Shared {
         let mut workers = 0;
         for saved in apps {
             workers += self.resume_app(saved, &mut estate);
+        }
+        for error in self.listeners.resumed() {
+            self.console.say(None, &format!("a listener cannot be served: {error}"));
         }
         // Only now: one that nothing holds up is told to begin at once, and has to be there.
         self.convoy.tell(&self.registry, &waiting);
@@ -112,25 +115,30 @@ impl Shared {
     }
 
     fn resume_app(self: &Arc<Self>, saved: SavedApp, estate: &mut Estate) -> usize {
+        let at = saved.instant();
         let (inbox, messages) = mpsc::unbounded_channel();
         let mut held = estate.held.take_app(saved.id);
-        let mut ports = Ports::new(saved.id, Arc::clone(&self.lanes), self.keeper.clone(), inbox.clone());
-        ports.certificates = Certificates::of(&saved.settings);
-        let at = saved.instant();
-        self.console.know(&saved.settings.name);
+        let settings = Arc::new(saved.settings);
+        let mut ports =
+            Ports::new(saved.id, (&self.lanes, &self.listeners), self.keeper.clone(), inbox.clone());
+        ports.prepare(&settings);
+        self.console.know(&settings.name);
+        if saved.rests {
+            ports.stand_by(&settings);
+        }
         for port in saved.ports {
             let name = port.names.join(", ");
-            if let Err(error) = ports.resume(port, &mut held, &saved.settings) {
-                self.console.say(Some(&saved.settings.name), &format!("{name} is lost: {error}"));
+            if let Err(error) = ports.resume(port, &settings) {
+                self.console.say(Some(&settings.name), &format!("{name} is lost: {error}"));
             }
         }
         ports.skip_to(saved.next_port);
-        let config = for_supervisor(&saved.settings, saved.shown);
+        let config = for_supervisor(&settings, saved.shown);
         let machine = App::resume(config, self.seed(), saved.machine, at);
         let mut task = AppTask::new(
             Parts {
                 id: saved.id,
-                settings: saved.settings,
+                settings,
                 origin: Origin { definition: estate.definition(saved.origin.definition), ..saved.origin },
                 machine,
                 ports,

@@ -20,6 +20,7 @@ use super::console::Console;
 use super::definition::Origin;
 use super::fleet::Convoy;
 use super::folder::Folder;
+use super::listeners::{Listeners, conflict_in};
 use super::message::Message;
 use super::ports::{ListenError, Ports};
 use super::registry::{AppHandle, Registry};
@@ -33,6 +34,7 @@ use crate::config::AppSettings;
 pub(super) struct Shared {
     pub(super) keeper: Keeper,
     pub(super) lanes: Arc<Lanes>,
+    pub(super) listeners: Arc<Listeners>,
     pub(super) children: Children,
     pub(super) console: Arc<Console>,
     pub(super) taps: Taps,
@@ -69,8 +71,11 @@ impl Shared {
     ) -> Result<(), ListenError> {
         let (inbox, messages) = mpsc::unbounded_channel();
         let id = self.registry.next_id();
-        let mut ports = Ports::new(id, Arc::clone(&self.lanes), self.keeper.clone(), inbox.clone());
-        if !rests {
+        let settings = Arc::new(settings);
+        let mut ports = Ports::new(id, (&self.lanes, &self.listeners), self.keeper.clone(), inbox.clone());
+        if rests {
+            ports.stand_by(&settings);
+        } else {
             ports.bind_configured(&settings)?;
         }
         self.console.know(&settings.name);
@@ -183,6 +188,9 @@ impl Shared {
 /// What to tell about an address that could not be had.
 pub(super) fn refused(error: &ListenError) -> Report {
     let report = Report::of(ExitCode::Address, error);
+    if let Some(conflict) = conflict_in(&error.source) {
+        return report.hint(conflict.hint());
+    }
     let hint = match error.source.kind() {
         std::io::ErrorKind::AddrInUse => "another program listens there: stop it, or choose another address",
         std::io::ErrorKind::PermissionDenied => {

@@ -10,7 +10,7 @@ use super::message::Message;
 use super::registry::AppHandle;
 use super::shared::{Shared, refused};
 use crate::cli::{self, saved};
-use crate::config::{AppSettings, Settings};
+use crate::config::{AppSettings, Settings, companion};
 
 /// Steps that may wait until they are read.
 const PROGRESS_MAX: usize = 16;
@@ -135,5 +135,7 @@ fn chosen(apps: Vec<AppSettings>, only: &[String]) -> Result<Vec<AppSettings>, R
         let refusal = Refusal::new(RefusalKind::NoSuchApp, format!("the file has no app `{unknown}`"));
         return Err(refusal.with_hint(format!("it has {}", known.join(", "))));
     }
-    Ok(apps.into_iter().filter(|app| only.is_empty() || only.contains(&app.name)).collect())
+    let is_meant =
+        |app: &AppSettings| only.iter().any(|name| *name == app.name || companion(name) == app.name);
+    Ok(apps.into_iter().filter(|app| only.is_empty() || is_meant(app)).collect())
 }

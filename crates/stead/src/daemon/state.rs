@@ -26,7 +26,7 @@ use super::settings::Shown;
 use crate::config::{AppSettings, Mode, Scheme, Serialization};
 
 /// The number of this format. A daemon that finds another does not guess: the workers are then started afresh.
-pub(super) const FORMAT: u32 = 2;
+pub(super) const FORMAT: u32 = 3;
 
 /// An app at one moment.
 #[derive(Debug, Serialize, Deserialize)]
@@ -113,7 +113,6 @@ pub(super) struct SavedPort {
     pub(super) serving: bool,
     pub(super) data: Option<Value>,
     pub(super) held_as: Vec<String>,
-    pub(super) files: Vec<PathBuf>,
     pub(super) totals: stead_balancer::Totals,
 }
 

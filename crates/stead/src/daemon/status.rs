@@ -62,6 +62,7 @@ impl AppTask {
             mode: control_mode(self.settings.mode),
             instances: Instances { wanted: snapshot.instances, ready },
             listens: listens.collect(),
+            routes: self.settings.routes.iter().map(|route| route.pattern.to_string()).collect(),
             workers,
             reload: snapshot.reload.map(|reload| ReloadStatus { done: reload.done, of: reload.of }),
             counters: counters(&pools),

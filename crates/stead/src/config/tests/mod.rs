@@ -5,6 +5,7 @@ mod errors;
 mod foreign;
 mod layers;
 mod programs;
+mod routes;
 mod schema;
 mod tls;
 
