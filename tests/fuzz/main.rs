@@ -1,6 +1,7 @@
 //! A short run of the fuzz properties with a seed: known inputs, mutated. `FUZZ_ITERATIONS` makes it longer, `FUZZ_SEED`
 //! repeats a failure.
 
+mod http2_front;
 mod properties;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -32,6 +33,16 @@ const FRAMES: &[&[u8]] = &[
     b"[1,-2.5e3,\"\\ud83d\\ude00\",{\"a\":[{}]}]\n",
     b"\x00\x00\x00\x0a\xff\x0fo\x22\x01aI\x02{\x01",
     b"\x00\x00\x00\x11\xff\x0fA\x02I\x02N\x00\x00\x00\x00\x00\x00\xf8?$\x00\x02",
+];
+/// After the preface: `GET /` with a header, `POST /` with a body and trailers, a request in two frames, one that is reset, an
+/// extended CONNECT, settings, PING, WINDOW_UPDATE.
+const HTTP2: &[&[u8]] = &[
+    b"\0\0\x0d\x01\x05\0\0\0\x01\x82\x86\x84\x41\x01a\0\x01x\x03y z\0\0\x08\x06\0\0\0\0\x00abcdefgh",
+    b"\0\0\x06\x01\x04\0\0\0\x01\x83\x86\x84\x41\x01a\0\0\x05\0\0\0\0\0\x01hello\0\0\x05\x01\x05\0\0\0\x01\0\x01t\x01u",
+    b"\0\0\x18\x01\x04\0\0\0\x01\x83\x86\x84\x41\x01a\0\x0econtent-length\x012\0\0\x02\0\x01\0\0\0\x01ok",
+    b"\0\0\x03\x01\x01\0\0\0\x01\x82\x86\x84\0\0\x03\x09\x04\0\0\0\x01\x41\x01a\0\0\x04\x03\0\0\0\0\x01\0\0\0\x08",
+    b"\0\0\x2b\x01\x04\0\0\0\x01\0\x07:method\x07CONNECT\0\x09:protocol\x09websocket\x86\x84\x41\x01a",
+    b"\0\0\x06\x04\0\0\0\0\0\0\x04\0\0\0\x01\0\0\x04\x08\0\0\0\0\0\0\0\x01\0\0\0\x06\x01\x05\0\0\0\x01\x82\x86\x84\x41\x01a",
 ];
 const TOKENS: &[&[u8]] = &[
     b"\r\n",
@@ -78,6 +89,12 @@ fn chunked_bodies_are_read_alike_in_any_pieces() {
 #[test]
 fn response_heads_keep_their_framing() {
     run(properties::response_head, &texts(RESPONSES), 60_000);
+}
+
+#[test]
+fn http_2_becomes_whole_requests_or_none() {
+    let inputs: Vec<Vec<u8>> = HTTP2.iter().map(|frames| frames.to_vec()).collect();
+    run(http2_front::http2_front, &inputs, 1_500);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::support::load::{assert_nothing_failed, gets, posts};
+use crate::support::processes::memory_of;
 use crate::support::{Client, Load, Stead, alone, beside, fixture, get, node, soon};
 
 const MEGABYTE: usize = 1024 * 1024;
@@ -13,14 +14,6 @@ fn bodies() -> Stead {
 
 fn pattern(length: usize) -> Vec<u8> {
     (0..length).map(|index| (index % 251) as u8).collect()
-}
-
-/// Resident memory of a process, in bytes.
-fn memory_of(pid: u32) -> usize {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it lives");
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a process has memory");
-    line.split_whitespace().nth(1).and_then(|kilobytes| kilobytes.parse::<usize>().ok()).expect("a number")
-        * 1024
 }
 
 #[test]

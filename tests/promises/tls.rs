@@ -77,11 +77,13 @@ fn tls_1_2_and_1_3_are_spoken_and_nothing_older() {
     for (option, expected) in [("-tls1_2", "New, TLSv1.2"), ("-tls1_3", "New, TLSv1.3")] {
         let said = s_client(&stead, &[option, "-alpn", "h2,http/1.1", "-servername", "localhost"]);
         assert!(said.contains(expected), "{said}");
-        assert!(said.contains("ALPN protocol: http/1.1"), "{said}");
+        assert!(said.contains("ALPN protocol: h2"), "{said}");
     }
     let said = s_client(&stead, &["-tls1_1", "-cipher", "DEFAULT@SECLEVEL=0"]);
     assert!(said.contains("New, (NONE)"), "{said}");
-    let said = s_client(&stead, &["-alpn", "h2"]);
+    let said = s_client(&stead, &["-alpn", "http/1.1"]);
+    assert!(said.contains("ALPN protocol: http/1.1"), "{said}");
+    let said = s_client(&stead, &["-alpn", "spdy/3"]);
     assert!(said.contains("no application protocol"), "{said}");
 }
 

@@ -51,6 +51,8 @@ fn config() -> Config {
         body_bytes_max: 1 << 30,
         replay_body_bytes_max: 64 * 1024,
         small_answer_bytes_max: 64 * 1024,
+        http2_streams_max: 100,
+        upstream_http2: false,
         header_timeout: minute,
         body_timeout: minute,
         idle_timeout: minute,

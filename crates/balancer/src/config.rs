@@ -50,6 +50,10 @@ pub struct Config {
     pub trust_forwarded: bool,
     /// Time in which the share of a worker that joins others grows from nothing to that of the others.
     pub slow_start: Option<Duration>,
+    /// Requests that one HTTP/2 connection of a client may have under way; 0: HTTP/2 is not spoken.
+    pub http2_streams_max: u32,
+    /// Workers are spoken to in HTTP/2, without TLS (prior knowledge).
+    pub upstream_http2: bool,
     /// How a worker is chosen.
     pub policy: Policy,
 }

@@ -17,16 +17,13 @@ use crate::buffer::Buffer;
 use crate::http::{
     Answer, AnswerTo, ClientText, Forward, HeaderSpace, Reject, RequestMethodKind, Version, parse_request,
 };
+use crate::http2::{self, Opening};
 use crate::lane::{Lane, Service};
 use crate::moved::{Moved, WayOut};
 use crate::pool::{Connected, Pool};
 use crate::request_body::{RequestBody, Wire};
 use crate::site::{Arrangement, Reply, Site};
 use crate::stream::Stream;
-
-/// How long and how much is read from a client that is being refused, so that it can read why.
-const LINGER: Duration = Duration::from_millis(500);
-const LINGER_BYTES_MAX: usize = 256 * 1024;
 
 /// What an idle connection may hold in each of its buffers.
 const IDLE_BYTES_MAX: usize = 4 * 1024;
@@ -38,6 +35,8 @@ pub(crate) enum Next {
     Close,
     /// In another process.
     Move,
+    /// In HTTP/2.
+    Http2,
 }
 
 /// A client that has come.
@@ -99,7 +98,8 @@ pub(crate) struct Connection<'s> {
     arrangement: Arc<Arrangement>,
     /// Of the last request's app; before the first, of the one that stands for all.
     pub(crate) pool: Arc<Pool>,
-    counted: Connected,
+    /// A stream of HTTP/2 is no connection: what it is a stream of has been counted.
+    counted: Option<Connected>,
     pub(crate) client: Stream,
     pub(crate) address: Option<SocketAddr>,
     pub(crate) alarm: Alarm,
@@ -112,6 +112,8 @@ pub(crate) struct Connection<'s> {
     /// For the client.
     pub(crate) output: Vec<u8>,
     text: Option<ClientText>,
+    /// Nothing has been asked yet.
+    first: bool,
 }
 
 /// Serves a client until one side ends the connection, or until it goes on elsewhere.
@@ -127,7 +129,7 @@ pub(crate) async fn serve(lane: Rc<Lane>, service: &Service, site: &Site, arriva
         service,
         site,
         arrangement,
-        counted: Pool::connected(&pool),
+        counted: (!arrival.client.is_http2()).then(|| Pool::connected(&pool)),
         pool,
         client: arrival.client,
         address: arrival.address,
@@ -137,17 +139,20 @@ pub(crate) async fn serve(lane: Rc<Lane>, service: &Service, site: &Site, arriva
         answer: Buffer::default(),
         output: Vec::new(),
         text: arrival.address.map(ClientText::new),
+        first: !arrival.moved,
     };
     loop {
         match connection.serve_request(wait).await {
             Next::Request => (),
             Next::Close => return,
+            Next::Http2 => return connection.become_http2().await,
             Next::Move => match connection.leave() {
                 Some(stayed) => connection = stayed,
                 None => return,
             },
         }
         wait = connection.pool.config.idle_timeout;
+        connection.first = false;
     }
 }
 
@@ -158,6 +163,7 @@ impl Connection<'_> {
                 None => self.exchange(&mut request).await,
                 Some(reply) => self.reply(reply, &request).await,
             },
+            Err(Refusal::Rule(Reject::Http2)) if self.may_become_http2() => Next::Http2,
             Err(Refusal::Rule(reject)) => self.reject(reject).await,
             Err(Refusal::Late) => {
                 self.pool.count(|counters| counters.refused += 1);
@@ -184,6 +190,17 @@ impl Connection<'_> {
         let moved = Moved { listener, client, input: self.input.unused().to_vec(), address: self.address };
         let returned = self.lane.way_out.leave(moved).err()?;
         Some(Self { client: Stream::from_descriptor(returned.client).ok()?, ..self })
+    }
+
+    /// HTTP/2 is where a connection begins, and nowhere else.
+    fn may_become_http2(&self) -> bool {
+        self.first && !self.client.is_http2() && self.pool.config.http2_streams_max > 0
+    }
+
+    /// Serves the client to its end. In a box, because others need not have the room.
+    async fn become_http2(self) {
+        let opening = Opening { client: self.client, input: self.input, address: self.address };
+        Box::pin(http2::serve(self.lane, self.service, &self.pool, opening)).await;
     }
 
     /// Reads up to the end of a head; what follows it stays in the input.
@@ -273,7 +290,7 @@ impl Connection<'_> {
         self.wire.head_bytes = self.wire.bytes.len();
         let head_bytes = head.head_bytes;
         if !Arc::ptr_eq(pool, &self.pool) {
-            self.counted = Pool::connected(pool);
+            self.counted = self.counted.is_some().then(|| Pool::connected(pool));
             self.pool = Arc::clone(pool);
         }
         self.input.consume(head_bytes);
@@ -390,22 +407,7 @@ impl Connection<'_> {
         if self.flush().await.is_err() {
             return Next::Close;
         }
-        self.client.finish_writing();
-        let deadline = Instant::now() + LINGER;
-        let mut read = 0;
-        while read < LINGER_BYTES_MAX {
-            self.input.clear();
-            match self.client.try_read(&mut self.input) {
-                Ok(0) => break,
-                Ok(count) => read += count,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    if self.readable_by(deadline).await.is_err() {
-                        break;
-                    }
-                }
-                Err(_) => break,
-            }
-        }
+        self.client.linger().await;
         Next::Close
     }
 }

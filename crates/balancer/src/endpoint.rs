@@ -67,6 +67,8 @@ impl Road {
 pub struct Endpoint {
     pub(crate) id: EndpointId,
     pub(crate) road: Road,
+    /// It is spoken to in HTTP/2.
+    pub(crate) http2: bool,
     /// Tries, and those of them it failed, before this process knew it.
     pub(crate) before: (u64, u64),
     accepting: AtomicBool,
@@ -80,6 +82,7 @@ impl Endpoint {
         Self {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             road,
+            http2: false,
             before: (0, 0),
             accepting: AtomicBool::new(true),
             death: watch::Sender::new(None),
@@ -93,14 +96,20 @@ impl Endpoint {
         Self { before: (before.requests, before.failed), ..self }
     }
 
+    /// A worker that speaks HTTP/2 without TLS, from the first byte on (prior knowledge).
+    pub(crate) fn speaking_http2(self, http2: bool) -> Self {
+        Self { http2, ..self }
+    }
+
     /// Its name.
     pub fn id(&self) -> EndpointId {
         self.id
     }
 
-    /// Whether the kernel tells when the worker takes a request, and proves what it has not read (Unix sockets only).
+    /// Whether the kernel tells when the worker takes a request, and proves what it has not read: on Unix sockets, if each request
+    /// has one to itself.
     pub(crate) fn tells_taken(&self) -> bool {
-        !matches!(self.road, Road::Tcp(_))
+        !self.http2 && !matches!(self.road, Road::Tcp(_))
     }
 
     pub(crate) fn is_accepting(&self) -> bool {

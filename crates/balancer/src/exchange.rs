@@ -14,7 +14,7 @@ use crate::pool::{Lease, NoWorker};
 use crate::replay::{Bounds, Death, Ending, History, Permission, Verdict};
 use crate::request_body::Wire;
 use crate::schedule::Ask;
-use crate::upstream::{self, Upstream};
+use crate::upstream::Upstream;
 
 /// How often a request that its worker has not read looks whether it has by now, or whether another is free.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
@@ -115,6 +115,7 @@ impl Attempt {
     /// How much of a request this worker reads in one piece.
     fn whole_bytes_max(&self) -> usize {
         match self.lease.endpoint.road {
+            _ if self.lease.endpoint.http2 => 0,
             Road::Handed(_) => WHOLE_BYTES_MAX_HANDED,
             Road::Unix(_) => WHOLE_BYTES_MAX,
             Road::Tcp(_) => 0,
@@ -302,11 +303,11 @@ impl Connection<'_> {
         self.answer.clear();
         self.wire.rewind();
         // Where it cannot be proven that a request was not read, one that may not run twice gets a new connection.
-        let fresh = fresh || !(request.idempotent || lease.endpoint.tells_taken());
+        let fresh = fresh || !(request.idempotent || lease.endpoint.tells_taken() || lease.endpoint.http2);
         let kept = if fresh { None } else { self.lane.upstreams.take(&lease.endpoint, lease.since()) };
         let upstream = match kept {
             Some(upstream) => upstream,
-            None => match upstream::connect(&lease.endpoint, self.address).await {
+            None => match self.lane.upstreams.connect(&lease.endpoint, self.address).await {
                 Ok(upstream) => upstream,
                 Err(_) => {
                     return Try::Failed(Failure {
@@ -385,11 +386,9 @@ impl Connection<'_> {
 
     /// What the end of an upstream connection without a byte of an answer proves.
     fn ending(&self, attempt: &Attempt, error: ErrorKind) -> Ending {
-        if error == ErrorKind::ConnectionReset && self.wire.went_whole(attempt.whole_bytes_max()) {
-            Ending::Unread
-        } else {
-            Ending::MaybeRead
-        }
+        let unread = error == ErrorKind::ConnectionReset && self.wire.went_whole(attempt.whole_bytes_max());
+        // The second is what a worker says of itself, in HTTP/2.
+        if unread || error == ErrorKind::ConnectionRefused { Ending::Unread } else { Ending::MaybeRead }
     }
 
     /// Waits for something to happen, and does what follows from it.

@@ -33,7 +33,7 @@ const SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// What is done with the connections of a listener.
 #[derive(Clone)]
 pub enum Front {
-    /// HTTP/1.1: each request goes to a worker of the app that it is for.
+    /// HTTP: each request goes to a worker of the app that it is for.
     Http(Arc<Site>),
     /// Anything: each connection goes to a worker, whole.
     Direct(Arc<Pool>),
@@ -158,7 +158,7 @@ impl Lanes {
 
     /// Ends the service of this process, for another that serves the same listeners: nothing more is accepted, and each HTTP
     /// client is sent to `moves` as soon as nothing of it is under way. A client under TLS stays, because its keys cannot be handed
-    /// over; its next answer asks it to come again. Requests that have been read whole are answered here,
+    /// over; its next answer asks it to come again. So does one of HTTP/2, which is told at once. Requests that have been read whole are answered here,
     /// those that wait for a worker too; so are tunnels carried to their end. [`Lanes::idle`] tells when nothing is left.
     ///
     /// Where nobody receives any more, the clients are served here, each for one more request.

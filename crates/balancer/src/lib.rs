@@ -4,8 +4,9 @@
 //! next request is decided in `schedule.rs` with `pick.rs`, `window.rs` and `warming.rs`, what becomes of a failed one in `replay.rs` (all
 //! pure). [`Lanes`] are the threads that carry the traffic: `listener.rs` accepts, `connection.rs` serves one client,
 //! `exchange.rs` one request, `upstream.rs` keeps connections to workers, `tunnel.rs` carries what was upgraded, `direct.rs`
-//! hands whole connections over. What they read and write is a `stream.rs`: a socket, or a session of `tls.rs` on one. When
-//! another process takes over, clients leave through `moved.rs`, and `carried.rs` knows when none is left.
+//! hands whole connections over. What they read and write is a `stream.rs`: a socket, a session of `tls.rs` on one, or a
+//! stream of `http2.rs` on either. When another process takes over, clients leave through `moved.rs`, and `carried.rs` knows when
+//! none is left.
 //!
 //! This room knows no processes, restart policies or configuration files: it is told which endpoints there are.
 
@@ -21,6 +22,7 @@ mod exchange;
 mod frames;
 mod histogram;
 pub mod http;
+mod http2;
 mod lane;
 mod listener;
 mod moved;

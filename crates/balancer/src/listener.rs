@@ -235,15 +235,16 @@ pub(crate) async fn accept(
 
 /// Waits until there is a certificate; clients wait in the backlog meanwhile.
 async fn can_greet(service: &Service) {
-    while matches!(&service.transport, Transport::Tls(tls) if tls.config().is_none()) {
+    while matches!(&service.transport, Transport::Tls(tls) if tls.config(true).is_none()) {
         tokio::time::sleep(ACCEPT_PAUSE).await;
     }
 }
 
 fn greet(service: &Service, socket: Socket) -> io::Result<Stream> {
     match (&service.transport, &service.front) {
-        (Transport::Tls(tls), Front::Http(_)) => {
-            let config = tls.config().ok_or(io::ErrorKind::NotFound)?;
+        (Transport::Tls(tls), Front::Http(site)) => {
+            let http2 = site.current().front.config.http2_streams_max > 0;
+            let config = tls.config(http2).ok_or(io::ErrorKind::NotFound)?;
             Ok(Stream::Tls(Box::new(Session::accept(socket, config)?)))
         }
         _ => Ok(Stream::Plain(socket)),

@@ -64,6 +64,7 @@ impl Pool {
 
     /// Requests may go to this worker from now on.
     pub fn add(self: &Arc<Self>, endpoint: Endpoint) {
+        let endpoint = endpoint.speaking_http2(self.config.upstream_http2);
         let id = endpoint.id;
         self.change(|state| {
             state.schedule.add(Instant::now(), id);

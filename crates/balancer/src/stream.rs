@@ -1,20 +1,29 @@
-//! A connection, to a client or to a worker: a socket, or a TLS session on one. The engine does not see which.
+//! A connection, to a client or to a worker: a socket, a TLS session on one, or a stream of HTTP/2 on either. The engine does
+//! not see which.
 
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use crate::buffer::Buffer;
 use crate::http::Scheme;
+use crate::http2::{ClientStream, WorkerStream};
 use crate::socket::Socket;
 use crate::tls::Session;
+
+/// How long and how much is read from a peer that will get nothing more.
+const LINGER: Duration = Duration::from_millis(500);
+const LINGER_BYTES_MAX: usize = 256 * 1024;
 
 /// A connection.
 #[derive(Debug)]
 pub(crate) enum Stream {
     Plain(Socket),
     Tls(Box<Session>),
+    Http2(Box<ClientStream>),
+    Http2Worker(Box<WorkerStream>),
 }
 
 impl Stream {
@@ -22,6 +31,8 @@ impl Stream {
         match self {
             Stream::Plain(socket) => socket,
             Stream::Tls(session) => session.socket(),
+            Stream::Http2(stream) => stream.connection().socket(),
+            Stream::Http2Worker(stream) => stream.connection().socket(),
         }
     }
 
@@ -29,7 +40,7 @@ impl Stream {
     pub(crate) fn plain(&self) -> Option<&Socket> {
         match self {
             Stream::Plain(socket) => Some(socket),
-            Stream::Tls(_) => None,
+            Stream::Tls(_) | Stream::Http2(_) | Stream::Http2Worker(_) => None,
         }
     }
 
@@ -37,6 +48,8 @@ impl Stream {
         match self {
             Stream::Plain(_) => Scheme::Http,
             Stream::Tls(_) => Scheme::Https,
+            Stream::Http2(stream) => stream.connection().scheme(),
+            Stream::Http2Worker(stream) => stream.connection().scheme(),
         }
     }
 
@@ -45,6 +58,8 @@ impl Stream {
         match self {
             Stream::Plain(_) => &[],
             Stream::Tls(session) => session.certificate_fields(),
+            Stream::Http2(stream) => stream.connection().certificate_fields(),
+            Stream::Http2Worker(stream) => stream.connection().certificate_fields(),
         }
     }
 
@@ -53,6 +68,8 @@ impl Stream {
         match self {
             Stream::Plain(socket) => socket.try_read(buffer),
             Stream::Tls(session) => session.try_read(buffer),
+            Stream::Http2(stream) => stream.try_read(buffer),
+            Stream::Http2Worker(stream) => stream.try_read(buffer),
         }
     }
 
@@ -61,6 +78,8 @@ impl Stream {
         match self {
             Stream::Plain(socket) => socket.try_write(bytes),
             Stream::Tls(session) => session.try_write(bytes),
+            Stream::Http2(stream) => stream.try_write(bytes),
+            Stream::Http2Worker(stream) => stream.try_write(bytes),
         }
     }
 
@@ -69,6 +88,8 @@ impl Stream {
         match self {
             Stream::Plain(_) => Ok(()),
             Stream::Tls(session) => session.try_flush(),
+            Stream::Http2(stream) => stream.try_flush(),
+            Stream::Http2Worker(stream) => stream.try_flush(),
         }
     }
 
@@ -76,11 +97,17 @@ impl Stream {
         match self {
             Stream::Plain(socket) => socket.poll_read_ready(context),
             Stream::Tls(session) => session.poll_read_ready(context),
+            Stream::Http2(stream) => stream.poll_read_ready(context),
+            Stream::Http2Worker(stream) => stream.poll_read_ready(context),
         }
     }
 
     pub(crate) fn poll_write_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.socket().poll_write_ready(context)
+        match self {
+            Stream::Plain(_) | Stream::Tls(_) => self.socket().poll_write_ready(context),
+            Stream::Http2(stream) => stream.poll_write_ready(context),
+            Stream::Http2Worker(stream) => stream.poll_write_ready(context),
+        }
     }
 
     /// Writes and flushes all of it.
@@ -120,8 +147,39 @@ impl Stream {
 
     /// Ends our direction; the peer reads end-of-file.
     pub(crate) fn finish_writing(&self) {
-        self.part();
-        self.socket().finish_writing();
+        match self {
+            Stream::Plain(_) | Stream::Tls(_) => {
+                self.part();
+                self.socket().finish_writing();
+            }
+            Stream::Http2(stream) => stream.finish_writing(),
+            Stream::Http2Worker(stream) => stream.finish_writing(),
+        }
+    }
+
+    /// Ends our direction, and reads for a moment what the peer still sends: closing at once would reset the connection and take
+    /// what was written last with it.
+    pub(crate) async fn linger(&self) {
+        self.finish_writing();
+        let mut input = Buffer::default();
+        let mut read = 0;
+        let end = async {
+            while read < LINGER_BYTES_MAX {
+                input.clear();
+                match self.try_read(&mut input) {
+                    Ok(0) => return,
+                    Ok(count) => read += count,
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                        if poll_fn(|context| self.poll_read_ready(context)).await.is_err() {
+                            return;
+                        }
+                    }
+                    Err(_) => return,
+                }
+            }
+        };
+        // Late is as good as over.
+        drop(tokio::time::timeout(LINGER, end).await);
     }
 
     /// Says that all that was to be said has been said. Over TCP the end of the connection says so; over TLS it does not,
@@ -130,6 +188,11 @@ impl Stream {
         if let Stream::Tls(session) = self {
             session.part();
         }
+    }
+
+    /// Whether it is one of several on a connection.
+    pub(crate) fn is_http2(&self) -> bool {
+        matches!(self, Stream::Http2(_) | Stream::Http2Worker(_))
     }
 
     /// Whether another process can go on with it. The keys of a TLS session cannot be handed over.
@@ -146,7 +209,7 @@ impl Stream {
     pub(crate) fn into_descriptor(self) -> io::Result<OwnedFd> {
         match self {
             Stream::Plain(socket) => socket.into_descriptor(),
-            Stream::Tls(_) => Err(ErrorKind::Unsupported.into()),
+            Stream::Tls(_) | Stream::Http2(_) | Stream::Http2Worker(_) => Err(ErrorKind::Unsupported.into()),
         }
     }
 }

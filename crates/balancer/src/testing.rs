@@ -12,6 +12,8 @@ pub(crate) fn config() -> Config {
         body_bytes_max: 1024 * 1024,
         replay_body_bytes_max: 64 * 1024,
         small_answer_bytes_max: 64 * 1024,
+        http2_streams_max: 100,
+        upstream_http2: false,
         header_timeout: Duration::from_secs(5),
         body_timeout: Duration::from_secs(5),
         idle_timeout: Duration::from_secs(5),

@@ -76,6 +76,7 @@ pub enum Refreshed {
 struct Loaded {
     config: Arc<ServerConfig>,
     choice: Arc<choice::Choice>,
+    without_http2: Arc<ServerConfig>,
     validities: Vec<Validity>,
 }
 
@@ -144,13 +145,13 @@ impl Tls {
     }
 
     /// For the next client; nothing while nothing is loaded.
-    pub(crate) fn config(&self) -> Option<Arc<ServerConfig>> {
-        self.read(|loaded| Arc::clone(&loaded.config))
+    pub(crate) fn config(&self, http2: bool) -> Option<Arc<ServerConfig>> {
+        self.read(|loaded| Arc::clone(if http2 { &loaded.config } else { &loaded.without_http2 }))
     }
 
     /// Its part in a [`TlsSet`].
-    fn part(&self) -> Option<set::Part> {
-        self.read(|loaded| (Arc::clone(&loaded.config), Arc::clone(&loaded.choice)))
+    fn part(&self, http2: bool) -> Option<set::Part> {
+        Some((self.config(http2)?, self.read(|loaded| Arc::clone(&loaded.choice))?))
     }
 
     fn read<T>(&self, what: impl FnOnce(&Loaded) -> T) -> Option<T> {

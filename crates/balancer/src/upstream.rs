@@ -11,6 +11,7 @@ use tokio::net::{TcpStream, UnixStream};
 
 use crate::by_number::ByNumber;
 use crate::endpoint::{Endpoint, EndpointId, Road};
+use crate::http2::Workers;
 use crate::socket::Socket;
 use crate::stream::Stream;
 
@@ -36,12 +37,16 @@ struct Idle {
 #[derive(Default)]
 pub(crate) struct Upstreams {
     idle: RefCell<ByNumber<Vec<Idle>>>,
+    http2: Workers,
 }
 
 impl Upstreams {
     /// A kept connection that is still good, the last used first. What a worker says unasked is no answer to anything (RFC 9112
     /// §9.2), and its end is no use.
     pub(crate) fn take(&self, endpoint: &Endpoint, now: Instant) -> Option<Upstream> {
+        if endpoint.http2 {
+            return self.http2.take(endpoint.id).map(|stream| Upstream { stream, reused: true });
+        }
         let mut idle = self.idle.borrow_mut();
         let kept = idle.get_mut(&endpoint.id)?;
         while let Some(Idle { upstream, until }) = kept.pop() {
@@ -52,9 +57,23 @@ impl Upstreams {
         None
     }
 
+    /// A new connection, or the first stream of one.
+    pub(crate) async fn connect(
+        &self,
+        endpoint: &Endpoint,
+        client: Option<std::net::SocketAddr>,
+    ) -> io::Result<Upstream> {
+        let upstream = connect(endpoint, client).await?;
+        if !endpoint.http2 {
+            return Ok(upstream);
+        }
+        Ok(Upstream { stream: self.http2.begin(endpoint, upstream.stream).await?, reused: false })
+    }
+
     /// Keeps a connection for the next request, for at most `for_time`.
     pub(crate) fn keep(&self, endpoint: &Endpoint, mut upstream: Upstream, until: Instant) {
-        if endpoint.is_accepting() {
+        // The connection of a stream is kept anyway.
+        if endpoint.is_accepting() && !upstream.stream.is_http2() {
             upstream.reused = true;
             self.idle.borrow_mut().entry(endpoint.id).or_default().push(Idle { upstream, until });
         }
@@ -63,6 +82,7 @@ impl Upstreams {
     /// Closes all kept connections of a worker.
     pub(crate) fn forget(&self, endpoint: EndpointId) {
         self.idle.borrow_mut().remove(&endpoint);
+        self.http2.forget(endpoint);
     }
 
     /// Closes what has been kept for too long.
@@ -72,6 +92,7 @@ impl Upstreams {
             kept.retain(|idle| idle.until > now);
         }
         idle.retain(|_, kept| !kept.is_empty());
+        self.http2.sweep();
     }
 }
 

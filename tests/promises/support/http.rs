@@ -250,6 +250,15 @@ impl Client {
         result.expect("a timeout can be set");
     }
 
+    /// How long a write waits.
+    pub(crate) fn set_write_patience(&self, patience: Duration) {
+        let result = match &self.stream {
+            Stream::Tcp(stream) => stream.set_write_timeout(Some(patience)),
+            Stream::Unix(stream) => stream.set_write_timeout(Some(patience)),
+        };
+        result.expect("a timeout can be set");
+    }
+
     fn fill(&mut self) -> io::Result<usize> {
         let mut piece = [0; 64 * 1024];
         let count = loop {

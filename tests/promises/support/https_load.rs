@@ -25,6 +25,8 @@ pub(crate) struct Outcome {
     failures: Value,
     /// How many different certificates were seen.
     pub(crate) certificates: usize,
+    /// How many connections were opened; counted over HTTP/2 only.
+    pub(crate) connections: u64,
 }
 
 impl Outcome {
@@ -36,8 +38,24 @@ impl Outcome {
 
 impl HttpsLoad {
     pub(crate) fn start(port: u16, authority: &Authority, connections: u32) -> HttpsLoad {
+        Self::of("https-load.js", port, authority, connections)
+    }
+
+    /// Over HTTP/2, with several requests at a time on each connection.
+    pub(crate) fn start_http2(port: u16, authority: &Authority, connections: u32) -> HttpsLoad {
+        Self::of("http2-load.js", port, authority, connections)
+    }
+
+    /// Calls of gRPC without TLS, many at a time on one connection.
+    pub(crate) fn start_grpc(port: u16) -> HttpsLoad {
         let mut command = Command::new("node");
-        command.arg(node("https-load.js")).arg(port.to_string());
+        command.arg(node("grpc-client.js")).args([&format!("127.0.0.1:{port}"), "-", "load"]);
+        HttpsLoad(Verb::start(&mut command))
+    }
+
+    fn of(program: &str, port: u16, authority: &Authority, connections: u32) -> HttpsLoad {
+        let mut command = Command::new("node");
+        command.arg(node(program)).arg(port.to_string());
         command.arg(authority.path("ca.pem")).arg(connections.to_string());
         HttpsLoad(Verb::start(&mut command))
     }
@@ -61,6 +79,7 @@ impl HttpsLoad {
             answered: number("answered"),
             failed: number("failed"),
             failures: outcome["failures"].clone(),
+            connections: number("connections"),
             certificates: outcome["certificates"].as_array().map_or(0, Vec::len),
         }
     }

@@ -10,6 +10,7 @@
 //! | `processes.rs` | which processes belong to a test, what they are doing, signals to one of them |
 //! | `terminal.rs` | a terminal whose screen can be read |
 //! | `http.rs` | requests and answers as raw bytes |
+//! | `http2.rs` | frames of HTTP/2, as a test wants them |
 //! | `websocket.rs` | as much of a WebSocket client as an echo needs |
 //! | `load.rs` | loads as the promises use them, and what has to be true of their reports |
 //! | `executions.rs` | what workers wrote down about the requests they executed |
@@ -24,6 +25,7 @@ pub(crate) mod certificates;
 pub(crate) mod executions;
 pub(crate) mod fixtures;
 pub(crate) mod http;
+pub(crate) mod http2;
 pub(crate) mod https_load;
 pub(crate) mod load;
 pub(crate) mod output;

@@ -52,6 +52,23 @@ pub(crate) fn kill(pid: u32) {
     signal(pid, Signal::KILL);
 }
 
+/// Resident memory of a process, in bytes.
+pub(crate) fn memory_of(pid: u32) -> usize {
+    memory(pid, "VmRSS:")
+}
+
+/// The most it ever was.
+pub(crate) fn memory_peak_of(pid: u32) -> usize {
+    memory(pid, "VmHWM:")
+}
+
+fn memory(pid: u32, which: &str) -> usize {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it lives");
+    let line = status.lines().find(|line| line.starts_with(which)).expect("a process has memory");
+    line.split_whitespace().nth(1).and_then(|kilobytes| kilobytes.parse::<usize>().ok()).expect("a number")
+        * 1024
+}
+
 fn pids() -> Vec<u32> {
     let entries = fs::read_dir("/proc").expect("there is a /proc");
     entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()

@@ -17,8 +17,8 @@ use webpki::EndEntityCert;
 use super::choice::Choice;
 use super::{CertificateFiles, ClientAuthority, Loaded, TlsError, TlsFiles, Validity, der};
 
-/// What is spoken inside, as clients ask for it (ALPN, RFC 7301).
-const PROTOCOLS: [&[u8]; 1] = [b"http/1.1"];
+/// What is spoken inside, as clients ask for it (ALPN, RFC 7301), the best first.
+const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
 /// Reads all of the files.
 pub(super) fn load(files: &TlsFiles) -> Result<Loaded, TlsError> {
@@ -48,7 +48,9 @@ pub(super) fn load(files: &TlsFiles) -> Result<Loaded, TlsError> {
     config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
     // With what is loaded anew, earlier sessions end: whoever is no longer trusted does not come in by an old ticket.
     config.ticketer = Ticketer::new().map_err(|error| TlsError::Tickets(error.to_string()))?;
-    Ok(Loaded { config: Arc::new(config), choice, validities })
+    let mut without_http2 = config.clone();
+    without_http2.alpn_protocols.retain(|protocol| protocol != b"h2");
+    Ok(Loaded { config: Arc::new(config), without_http2: Arc::new(without_http2), choice, validities })
 }
 
 fn certified_key(files: &CertificateFiles, provider: &CryptoProvider) -> Result<CertifiedKey, TlsError> {

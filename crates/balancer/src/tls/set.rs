@@ -40,12 +40,12 @@ impl TlsSet {
     }
 
     /// For the next client; nothing while no app has loaded anything.
-    pub(crate) fn config(&self) -> Option<Arc<ServerConfig>> {
+    pub(crate) fn config(&self, http2: bool) -> Option<Arc<ServerConfig>> {
         let apps = self.apps.read().unwrap_or_else(PoisonError::into_inner);
         if let [only] = apps.as_slice() {
-            return only.config();
+            return only.config(http2);
         }
-        let parts: Vec<Part> = apps.iter().filter_map(|tls| tls.part()).collect();
+        let parts: Vec<Part> = apps.iter().filter_map(|tls| tls.part(http2)).collect();
         let mut joined = self.joined.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(joined) = &*joined
             && joined.is_of(&parts)

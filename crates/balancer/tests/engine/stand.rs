@@ -27,6 +27,8 @@ pub(crate) fn config() -> Config {
         body_bytes_max: 1 << 30,
         replay_body_bytes_max: 256 * 1024,
         small_answer_bytes_max: 64 * 1024,
+        http2_streams_max: 100,
+        upstream_http2: false,
         header_timeout: Duration::from_secs(60),
         body_timeout: PATIENCE,
         idle_timeout: Duration::from_secs(60),

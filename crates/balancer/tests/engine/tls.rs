@@ -156,9 +156,16 @@ fn certificate_is_chosen_by_the_name_asked_for() {
 }
 
 #[test]
-fn clients_agree_on_http_1_1_or_are_told_that_there_is_nothing_else() {
-    let (office, stand, _) = served(config());
-    for (offered, expected) in [(&[&b"h2"[..], b"http/1.1"][..], Some(&b"http/1.1"[..])), (&[b"h2"], None)] {
+fn clients_agree_on_a_version_of_http_or_are_told_that_there_is_nothing_else() {
+    let (http1, http2): (&[u8], &[u8]) = (b"http/1.1", b"h2");
+    for (streams_max, offered, expected) in [
+        (100, &[http1, http2][..], Some(http2)),
+        (100, &[http1], Some(http1)),
+        (100, &[b"spdy/3"], None),
+        (0, &[http2, http1], Some(http1)),
+        (0, &[http2], None),
+    ] {
+        let (office, stand, _) = served(Config { http2_streams_max: streams_max, ..config() });
         let mut config = office.client_config(None);
         config.alpn_protocols = offered.iter().map(|protocol| protocol.to_vec()).collect();
         let mut client = client(&stand, config, "localhost");

@@ -2,7 +2,7 @@
 
 use super::settings::{
     Balance, DependencyCondition, GroupStrategy, Mode, ReadyTimeout, ResourceName, RestartPolicy,
-    Serialization, Upstream,
+    Serialization, Upstream, UpstreamProtocol,
 };
 use super::suggest::nearest;
 use std::str::FromStr;
@@ -33,6 +33,11 @@ impl Choice for Balance {
         ("round-robin", Balance::RoundRobin),
         ("fastest", Balance::Fastest),
     ];
+}
+
+impl Choice for UpstreamProtocol {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("http1", UpstreamProtocol::Http1), ("http2", UpstreamProtocol::Http2)];
 }
 
 impl Choice for ReadyTimeout {

@@ -72,7 +72,7 @@ pub use settings::{
     DependencyCondition, Group, GroupStrategy, HealthCheck, HealthSettings, HookSettings, Identity, LogPlace,
     LogSettings, Mode, Placeholder, Program, RateLimit, Ready, ReadyTimeout, RecycleSettings, ResourceName,
     RestartPolicy, RestartSettings, RouteSettings, Serialization, Settings, StopSettings, TlsSettings,
-    Upstream, WatchSettings,
+    Upstream, UpstreamProtocol, WatchSettings,
 };
 pub use sharing::{Claim, Conflict, conflict};
 pub use signal::parse_signal;

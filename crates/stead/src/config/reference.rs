@@ -58,7 +58,9 @@ pub(super) fn explained() -> Vec<Explained> {
 /// The key that a line gives a value to.
 fn key_of(line: &str) -> Option<&str> {
     let (key, _) = line.split_once(" = ")?;
-    (!key.is_empty() && key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')).then_some(key)
+    (!key.is_empty()
+        && key.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_'))
+    .then_some(key)
 }
 
 #[cfg(test)]

@@ -208,6 +208,15 @@ pub enum Balance {
     Fastest,
 }
 
+/// What workers are spoken to in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum UpstreamProtocol {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2 without TLS, with prior knowledge.
+    Http2,
+}
+
 /// How messages are written on a Node.js program's channel (`serialization` of `child_process.fork`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Serialization {
@@ -310,6 +319,12 @@ pub struct BalancerSettings {
     pub replay_body_bytes_max: u64,
     /// Answers of known length up to this size are read whole before they are passed on.
     pub small_answer_bytes_max: u64,
+    /// HTTP/2 is spoken with clients.
+    pub http2: bool,
+    /// Requests that one HTTP/2 connection may have under way.
+    pub http2_streams_max: u32,
+    /// What workers are spoken to in.
+    pub upstream_protocol: UpstreamProtocol,
     /// For a client to send a request's head.
     pub header_timeout: Duration,
     /// Longest pause within a body or an answer.

@@ -22,7 +22,7 @@ use super::message::Message;
 use super::ports::{ListenError, PortId};
 use super::settings::Shown;
 use super::worker::{NodeHand, NodeLink};
-use crate::config::{Mode, Ready};
+use crate::config::{Mode, Ready, UpstreamProtocol};
 
 /// How long a worker may take to listen on all ports of the one before it, once it listens on one.
 const SETTLE: std::time::Duration = std::time::Duration::from_millis(1000);
@@ -115,7 +115,9 @@ impl AppTask {
             }
         };
         let mode = match self.ports.get(port).map(|port| port.mode) {
-            Some(Mode::Auto) | None => mode_by_kind(query),
+            Some(Mode::Auto) | None => {
+                mode_by_kind(query, self.settings.balancer.upstream_protocol == UpstreamProtocol::Http2)
+            }
             Some(mode) => mode,
         };
         match self.ports.serve(port, mode) {
@@ -283,9 +285,11 @@ enum Refused {
 }
 
 /// The class of the server tells, by way of the preload. Without it, TLS shows by its ticket keys and all else is taken for HTTP.
-fn mode_by_kind(query: &Query) -> Mode {
+/// `http2`: servers of HTTP/2 are spoken to, and not given their connections.
+fn mode_by_kind(query: &Query, http2: bool) -> Mode {
     match query.kind {
         Some(ServerKind::Http) => Mode::Http,
+        Some(ServerKind::Http2) if http2 => Mode::Http,
         Some(_) => Mode::Direct,
         None if query.data.is_null() => Mode::Http,
         None => Mode::Direct,

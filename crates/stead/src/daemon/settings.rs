@@ -6,7 +6,7 @@ use stead_process::node;
 
 use crate::config::{
     AppSettings, Balance, CgroupSettings, Identity, Mode, ReadyTimeout, ResourceName, RestartPolicy,
-    Serialization,
+    Serialization, UpstreamProtocol,
 };
 
 /// How a Node.js program's channel is written.
@@ -107,6 +107,8 @@ pub(super) fn for_balancer(settings: &AppSettings) -> stead_balancer::Config {
         body_bytes_max: from.body_bytes_max,
         replay_body_bytes_max: bytes(from.replay_body_bytes_max),
         small_answer_bytes_max: bytes(from.small_answer_bytes_max),
+        http2_streams_max: if from.http2 { from.http2_streams_max } else { 0 },
+        upstream_http2: from.upstream_protocol == UpstreamProtocol::Http2,
         header_timeout: from.header_timeout,
         body_timeout: from.body_timeout,
         idle_timeout: from.idle_timeout,
