@@ -10,7 +10,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use stead_balancer::http::{Body, ChunkedReader, HeaderSpace, Limits, PieceKind, parse_request};
-use stead_balancer::{Address, Bound, Config, Endpoint, Front, Hand, Lanes, Policy, Pool, Road, Site, Transport};
+use stead_balancer::{
+    Address, Bound, Config, Endpoint, Front, Hand, Lanes, Policy, Pool, Road, Site, Transport,
+};
 use tokio::sync::{mpsc, oneshot};
 
 /// Whatever is sent, the connection has ended after this time.
@@ -69,8 +71,9 @@ fn heads(bytes: &[u8]) -> usize {
 
 fn start() -> SocketAddr {
     // A panic in a task would only end that task.
-    std::panic::set_hook(Box::new(|panic| {
-        eprintln!("{panic}");
+    let say = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        say(panic);
         if std::thread::current().name().is_some_and(|name| name.starts_with("lane") || name == "worker") {
             std::process::abort();
         }
@@ -159,6 +162,7 @@ fn config() -> Config {
         connections_max: 1000,
         held_requests_max: 1000,
         hold_timeout: soon,
+        queue_wait_max: soon,
         in_flight_max: 1000,
         upstream_idle: soon,
         untaken_max: 8,
@@ -168,6 +172,11 @@ fn config() -> Config {
         poison_deaths_max: 3,
         replays_max: 8,
         trust_forwarded: false,
+        proxy_from: stead_balancer::ProxyFrom::Nobody,
+        send_proxy: None,
+        request_id: false,
+        starts_traces: false,
+        access: None,
         slow_start: None,
         policy: Policy::LeastLoaded,
     }

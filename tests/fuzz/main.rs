@@ -27,6 +27,13 @@ const RESPONSES: &[&str] = &[
     "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
     "HTTP/1.1 103 Early Hints\nLink: </a>\n\nHTTP/1.1 204 No Content\r\n\r\n",
 ];
+const PROXY_HEADERS: &[&[u8]] = &[
+    b"PROXY TCP4 192.0.2.1 198.51.100.1 5678 80\r\nGET /",
+    b"PROXY TCP6 2001:db8::1 ::2 5678 80\r\n",
+    b"PROXY UNKNOWN what ever\r\n",
+    b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x13\xc0\0\x02\x01\xc6\x33\x64\x01\x16\x2e\0\x50\x03\0\x04\x01\x02\x03\x04",
+    b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\x03\x04\0\0",
+];
 const FRAMES: &[&[u8]] = &[
     b"{\"cmd\":\"NODE_CLUSTER\",\"act\":\"online\",\"seq\":0}\n\"ready\"\nnull\n",
     b"132222222444444444444446\n",
@@ -95,6 +102,15 @@ fn response_heads_keep_their_framing() {
 fn http_2_becomes_whole_requests_or_none() {
     let inputs: Vec<Vec<u8>> = HTTP2.iter().map(|frames| frames.to_vec()).collect();
     run(http2_front::http2_front, &inputs, 1_500);
+}
+
+#[test]
+fn proxy_headers_are_the_same_however_they_come() {
+    run(
+        properties::proxy_header,
+        &PROXY_HEADERS.iter().map(|header| header.to_vec()).collect::<Vec<_>>(),
+        60_000,
+    );
 }
 
 #[test]

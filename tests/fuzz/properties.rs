@@ -7,6 +7,7 @@ use stead_balancer::http::{
     Body, ChunkedReader, Downstream, Forward, Framing, HeaderSpace, Limits, PieceKind, RequestMethodKind,
     Scheme, Version, parse_request, parse_response,
 };
+use stead_balancer::proxy_protocol;
 use stead_balancer::{Pattern, Table};
 use stead_process::node::Serialization;
 use stead_process::node::frame::{Decoder, encode};
@@ -29,7 +30,15 @@ pub(crate) fn request_head(bytes: &[u8]) {
     assert!(request.head_bytes <= bytes.len(), "a head ends within its bytes");
     let mut forwarded = Vec::new();
     request.write_forward(
-        &Forward { client: None, scheme: Scheme::Http, certificate: &[], trust: false, close: false },
+        &Forward {
+            client: None,
+            scheme: Scheme::Http,
+            certificate: &[],
+            trust: false,
+            request_id: None,
+            traceparent: None,
+            close: false,
+        },
         &mut forwarded,
     );
     let limits = Limits { head_bytes_max: 64 * 1024, header_count_max: 128, ..LIMITS };
@@ -95,6 +104,22 @@ fn read_chunks(parts: &[&[u8]]) -> Option<(Vec<u8>, Vec<u8>, Option<usize>)> {
         }
     }
     Some((data, trailers, None))
+}
+
+/// However many of its bytes have come, a header of the PROXY protocol is the same header, or none; it ends within its bytes.
+pub(crate) fn proxy_header(bytes: &[u8]) {
+    let mut known = Ok(None);
+    for end in 0..=bytes.len() {
+        let parsed = proxy_protocol::parse(&bytes[..end]);
+        match known {
+            Ok(None) => known = parsed,
+            settled => assert_eq!(parsed, settled, "more bytes change nothing"),
+        }
+    }
+    assert!(
+        known.ok().flatten().is_none_or(|header| header.bytes <= bytes.len()),
+        "it ends within its bytes"
+    );
 }
 
 /// What is passed on to a client is read by it as it was read here.

@@ -5,6 +5,7 @@
 
 mod support;
 
+mod access_log;
 mod after_a_reboot;
 mod all_workers_dead;
 mod background;
@@ -13,6 +14,7 @@ mod balancer_bodies;
 mod balancer_http;
 mod balancer_limits;
 mod balancer_smuggling;
+mod behind_a_proxy;
 mod coming_from_pm2;
 mod command_line;
 mod configuration;
@@ -35,6 +37,7 @@ mod no_leftovers;
 mod node_programs;
 mod node_servers;
 mod other_programs;
+mod overload;
 mod poison;
 mod procfile;
 mod raw_tcp;

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use crate::access::AccessTo;
 use crate::http::Limits;
 use crate::pick::Policy;
+use crate::proxy_protocol::{ProxyFrom, ProxyVersion};
 
 /// Everything that bounds or steers how requests reach workers.
 #[derive(Debug, Clone)]
@@ -30,6 +32,8 @@ pub struct Config {
     pub held_requests_max: usize,
     /// Longest wait for a worker; then 503.
     pub hold_timeout: Duration,
+    /// Longest wait that a request may expect where workers are busy; a longer one is answered 503 at once.
+    pub queue_wait_max: Duration,
     /// Requests in flight per worker.
     pub in_flight_max: u32,
     /// Time an upstream connection is kept without a request, unless the worker announced a shorter one.
@@ -48,6 +52,16 @@ pub struct Config {
     pub replays_max: u32,
     /// Whether `X-Forwarded-*` and `Forwarded` of clients are believed and extended.
     pub trust_forwarded: bool,
+    /// Who begins with a header of the PROXY protocol.
+    pub proxy_from: ProxyFrom,
+    /// In which form a worker is told by that protocol who the client is, where whole connections are carried to it.
+    pub send_proxy: Option<ProxyVersion>,
+    /// Whether each request gets an id, which the worker and the client are told in `X-Request-Id`.
+    pub request_id: bool,
+    /// Whether a trace begins here for a request that belongs to none.
+    pub starts_traces: bool,
+    /// Who is told about each request once it is over.
+    pub access: Option<AccessTo>,
     /// Time in which the share of a worker that joins others grows from nothing to that of the others.
     pub slow_start: Option<Duration>,
     /// Requests that one HTTP/2 connection of a client may have under way; 0: HTTP/2 is not spoken.

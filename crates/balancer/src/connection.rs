@@ -12,10 +12,12 @@ use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use crate::access::{Aborted, Part, Record};
 use crate::alarm::Alarm;
 use crate::buffer::Buffer;
 use crate::http::{
-    Answer, AnswerTo, ClientText, Forward, HeaderSpace, Reject, RequestMethodKind, Version, parse_request,
+    Answer, AnswerTo, ClientText, Forward, HeaderSpace, Reject, RequestId, RequestMethodKind, TraceStart,
+    Version, insert_field, parse_request,
 };
 use crate::http2::{self, Opening};
 use crate::lane::{Lane, Service};
@@ -72,9 +74,19 @@ pub(crate) struct Request {
     pub(crate) websocket: bool,
     pub(crate) body: RequestBody,
     pub(crate) began: Instant,
+    pub(crate) id: Option<RequestId>,
+    pub(crate) deadline: Option<Deadline>,
     pub(crate) answer_timeout: Duration,
     /// What is answered in the place of a worker.
     reply: Option<Reply>,
+}
+
+/// Until when a client waits.
+#[derive(Clone, Copy)]
+pub(crate) struct Deadline {
+    pub(crate) at: Instant,
+    /// Where in the head for the worker the time stands that is left.
+    pub(crate) told_at: usize,
 }
 
 /// Why there is no request.
@@ -114,6 +126,8 @@ pub(crate) struct Connection<'s> {
     text: Option<ClientText>,
     /// Nothing has been asked yet.
     first: bool,
+    /// Of the present request, if anybody wants to know.
+    pub(crate) record: Option<Box<Record>>,
 }
 
 /// Serves a client until one side ends the connection, or until it goes on elsewhere.
@@ -124,6 +138,7 @@ pub(crate) async fn serve(lane: Rc<Lane>, service: &Service, site: &Site, arriva
     let pool = Arc::clone(&arrangement.front);
     let config = &pool.config;
     let mut wait = if arrival.moved { config.idle_timeout } else { config.header_timeout };
+    let record = config.access.is_some().then(|| Box::new(Record::new()));
     let mut connection = Connection {
         lane,
         service,
@@ -140,9 +155,12 @@ pub(crate) async fn serve(lane: Rc<Lane>, service: &Service, site: &Site, arriva
         output: Vec::new(),
         text: arrival.address.map(ClientText::new),
         first: !arrival.moved,
+        record,
     };
     loop {
-        match connection.serve_request(wait).await {
+        let next = connection.serve_request(wait).await;
+        connection.tell_access();
+        match next {
             Next::Request => (),
             Next::Close => return,
             Next::Http2 => return connection.become_http2().await,
@@ -159,13 +177,21 @@ pub(crate) async fn serve(lane: Rc<Lane>, service: &Service, site: &Site, arriva
 impl Connection<'_> {
     async fn serve_request(&mut self, wait: Duration) -> Next {
         match self.read_head(wait).await {
-            Ok(mut request) => match request.reply {
-                None => self.exchange(&mut request).await,
-                Some(reply) => self.reply(reply, &request).await,
-            },
+            Ok(mut request) => {
+                let next = match request.reply {
+                    None => self.exchange(&mut request).await,
+                    Some(reply) => self.reply(reply, &request).await,
+                };
+                self.note(|record| record.received(request.body.bytes()));
+                next
+            }
             Err(Refusal::Rule(Reject::Http2)) if self.may_become_http2() => Next::Http2,
-            Err(Refusal::Rule(reject)) => self.reject(reject).await,
+            Err(Refusal::Rule(reject)) => {
+                self.note(Record::refused);
+                self.reject(reject).await
+            }
             Err(Refusal::Late) => {
+                self.note(Record::refused);
                 self.pool.count(|counters| counters.refused += 1);
                 self.say_and_close(Answer::request_timeout("the head of the request did not come in time"))
                     .await
@@ -247,6 +273,7 @@ impl Connection<'_> {
             self.output = Vec::new();
         }
         self.wire.rest(IDLE_BYTES_MAX);
+        self.note(Record::rest);
     }
 
     /// A whole head: written for the worker at once, and remembered in a few words.
@@ -262,7 +289,14 @@ impl Connection<'_> {
         let routed = self.arrangement.route(&head, self.address)?;
         let pool = routed.pool.unwrap_or(front);
         let config = &pool.config;
-        let request = Request {
+        let (trust, ids) = (config.trust_forwarded, &self.lane.ids);
+        if config.access.is_some() {
+            self.record.get_or_insert_with(|| Box::new(Record::new())).take_head(&head, trust);
+        }
+        let id = config.request_id.then(|| RequestId::of(&head, trust, || ids.next_pair()));
+        let begins = config.starts_traces && head.trace_id.is_none();
+        let trace = begins.then(|| TraceStart::new(ids.next_pair(), ids.next()));
+        let mut request = Request {
             kind: head.kind(),
             safe: head.method.is_safe(),
             idempotent: head.method.is_idempotent() || head.idempotency_key,
@@ -272,19 +306,37 @@ impl Connection<'_> {
             websocket: head.upgrade_websocket,
             body: RequestBody::new(head.body, routed.body_bytes_max(config))?,
             began: Instant::now(),
+            id,
+            deadline: None,
             answer_timeout: routed.answer_timeout(config),
             reply: routed.reply,
         };
+        let id = request.id.as_ref().map(RequestId::as_str);
+        if let Some(record) = &mut self.record {
+            if let Some(id) = id {
+                record.put(Part::RequestId, |text| text.extend_from_slice(id.as_bytes()));
+            }
+            if let Some(trace) = head.trace_id.or(trace.as_ref().map(TraceStart::trace_id)) {
+                record.put(Part::TraceId, |text| text.extend_from_slice(trace.as_bytes()));
+            }
+        }
         let forward = Forward {
             client: self.text.as_ref(),
             scheme: self.client.scheme(),
             certificate: self.client.certificate_fields(),
-            trust: config.trust_forwarded,
+            trust,
+            request_id: id,
+            traceparent: trace.as_ref().map(TraceStart::as_str),
             close: false,
         };
         self.wire.clear();
         match routed.reply {
-            None => head.write_forward(&forward, &mut self.wire.bytes),
+            None => {
+                let told_at = head.write_forward(&forward, &mut self.wire.bytes);
+                request.deadline = told_at
+                    .zip(head.timeout.and_then(|timeout| request.began.checked_add(timeout)))
+                    .map(|(told_at, at)| Deadline { at, told_at });
+            }
             Some(reply) => reply.write_location(&head, routed.route, &mut self.wire.bytes)?,
         }
         self.wire.head_bytes = self.wire.bytes.len();
@@ -336,13 +388,26 @@ impl Connection<'_> {
             };
             match wrote {
                 Ok(_) if rest.is_empty() => break,
-                Ok(count) => written += count,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => self.writable().await?,
-                Err(_) => return Err(Late),
+                Ok(count) => {
+                    written += count;
+                    self.note(|record| record.sent(count));
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock && self.writable().await.is_ok() => (),
+                Err(_) => {
+                    self.note(|record| record.abort(Aborted::Client));
+                    return Err(Late);
+                }
             }
         }
         self.output.clear();
         Ok(())
+    }
+
+    /// Notes something about the request, if anybody wants to know.
+    pub(crate) fn note(&mut self, note: impl FnOnce(&mut Record)) {
+        if let Some(record) = &mut self.record {
+            note(record);
+        }
     }
 
     pub(crate) async fn writable(&mut self) -> Result<(), Late> {
@@ -362,7 +427,28 @@ impl Connection<'_> {
         self.pool.count(|counters| counters.refused += 1);
         self.output.clear();
         reject.write_response(&mut self.output);
+        self.note_own_answer();
         self.close_after_flush().await
+    }
+
+    /// Notes the answer that lies in the output, if it is noted at all.
+    fn note_own_answer(&mut self) {
+        let Some(record) = &mut self.record else { return };
+        let head = memchr::memmem::find(&self.output, b"\r\n\r\n").map_or(0, |end| end + 4);
+        // `HTTP/1.1 503 `: the status stands behind the version.
+        let status = self.output.get(9..12).and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
+        record.answered(status.unwrap_or_default(), head);
+    }
+
+    /// Tells about a request that is over. Where none was, nothing is.
+    fn tell_access(&mut self) {
+        let Some(record) = &mut self.record else { return };
+        if let Some(log) = &self.pool.config.access
+            && record.is_of_a_request()
+        {
+            record.tell(log, self.text.as_ref().map(ClientText::address), self.client.scheme());
+        }
+        record.clear();
     }
 
     /// Answers in Stead's own name; the connection goes on if the whole request has been read.
@@ -371,6 +457,10 @@ impl Connection<'_> {
         self.output.clear();
         let head = request.kind == RequestMethodKind::Head;
         answer.write(&AnswerTo { head, version: request.version, keep_alive }, &mut self.output);
+        if let Some(id) = &request.id {
+            insert_field("X-Request-Id", id.as_str().as_bytes(), &mut self.output);
+        }
+        self.note_own_answer();
         if !keep_alive {
             return self.close_after_flush().await;
         }
@@ -399,6 +489,7 @@ impl Connection<'_> {
         self.output.clear();
         answer
             .write(&AnswerTo { head: false, version: Version::Http11, keep_alive: false }, &mut self.output);
+        self.note_own_answer();
         self.close_after_flush().await
     }
 

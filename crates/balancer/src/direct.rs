@@ -9,10 +9,13 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+use rustix::net::getsockname;
+
 use crate::alarm::Alarm;
 use crate::buffer::Buffer;
 use crate::endpoint::{Hand, Road};
 use crate::pool::{Lease, Pool};
+use crate::proxy_protocol::announce;
 use crate::replay::{Bounds, Death, Ending, History, Permission, Verdict};
 use crate::schedule::Ask;
 use crate::stream::Stream;
@@ -43,7 +46,7 @@ pub(crate) async fn hand_over(pool: &Arc<Pool>, client: Stream, address: Option<
         match history.judge(ending, death, KEPT) {
             // Nobody knows how long it lasts: a worker for it alone would be lost to all others.
             Verdict::Replay | Verdict::ReplayAlone => {
-                ask = Ask { avoid: Some(endpoint.id), replay: true, lone: false };
+                ask = Ask { avoid: Some(endpoint.id), replay: true, ..Ask::default() };
             }
             Verdict::Poison | Verdict::Fail | Verdict::Cut => break,
         }
@@ -101,6 +104,12 @@ async fn carry(
     let Client::Here(client) = client else { return Err(Refused::NEVER_SENT) };
     let endpoint = Arc::clone(&lease.endpoint);
     let upstream = upstream::connect(&endpoint, address).await.map_err(|_| Refused::NEVER_SENT)?;
+    if let Some(version) = pool.config.send_proxy {
+        let server = getsockname(client).ok().and_then(|name| SocketAddr::try_from(name).ok());
+        // Not a byte of the client's has been sent with it.
+        let header = announce(version, address, server);
+        upstream.stream.write_all(&header).await.map_err(|_| Refused::NEVER_SENT)?;
+    }
     lease.taken();
     let tunnel = Tunnel {
         client,

@@ -71,6 +71,8 @@ pub struct Endpoint {
     pub(crate) http2: bool,
     /// Tries, and those of them it failed, before this process knew it.
     pub(crate) before: (u64, u64),
+    /// For people: the place of the worker.
+    pub(crate) slot: Option<u32>,
     accepting: AtomicBool,
     death: watch::Sender<Option<Death>>,
     cut: watch::Sender<bool>,
@@ -84,6 +86,7 @@ impl Endpoint {
             road,
             http2: false,
             before: (0, 0),
+            slot: None,
             accepting: AtomicBool::new(true),
             death: watch::Sender::new(None),
             cut: watch::Sender::new(false),
@@ -99,6 +102,12 @@ impl Endpoint {
     /// A worker that speaks HTTP/2 without TLS, from the first byte on (prior knowledge).
     pub(crate) fn speaking_http2(self, http2: bool) -> Self {
         Self { http2, ..self }
+    }
+
+    /// The same, known to people by this number.
+    #[must_use]
+    pub fn in_slot(self, slot: u32) -> Self {
+        Self { slot: Some(slot), ..self }
     }
 
     /// Its name.

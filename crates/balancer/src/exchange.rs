@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use crate::access::Aborted;
 use crate::connection::{Connection, Next, Request};
 use crate::endpoint::{Endpoint, Road};
-use crate::http::{Answer, Reject};
+use crate::http::{Answer, Reject, write_timeout};
 use crate::pool::{Lease, NoWorker};
 use crate::replay::{Bounds, Death, Ending, History, Permission, Verdict};
 use crate::request_body::Wire;
@@ -20,8 +21,9 @@ use crate::upstream::Upstream;
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// How long a chunked body is waited for before a worker gets its beginning.
 const CHUNKED_PATIENCE: Duration = Duration::from_millis(100);
-/// When to try again after a 503.
+/// When to try again after a 503: no sooner than this, and no later than that.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 /// Up to this size a request that went out in one write is read by a worker in one piece, so that an unread rest means an
 /// unread whole. Node.js reads 64 KiB at a time and the kernel splits above 32 KiB; of other programs only a page is assumed.
 const WHOLE_BYTES_MAX_HANDED: usize = 32 * 1024;
@@ -180,7 +182,7 @@ impl Connection<'_> {
         let mut deaths = Vec::new();
         let mut ask = Ask::default();
         loop {
-            let lease = match self.pool.lease(ask).await {
+            let lease = match self.lease(ask, request).await {
                 Ok(lease) => lease,
                 Err(reason) => return self.unavailable(reason, request).await,
             };
@@ -200,8 +202,10 @@ impl Connection<'_> {
                 deaths.push(endpoint.id);
             }
             match verdict {
-                Verdict::Replay => ask = Ask { avoid: Some(endpoint.id), replay: true, lone: false },
-                Verdict::ReplayAlone => ask = Ask { lone: true, replay: true, avoid: None },
+                Verdict::Replay => {
+                    ask = Ask { avoid: Some(endpoint.id), replay: true, ..Ask::default() };
+                }
+                Verdict::ReplayAlone => ask = Ask { lone: true, replay: true, ..Ask::default() },
                 Verdict::Poison => {
                     self.pool.poisoned(self.wire.head(), request.body.bytes(), deaths);
                     let text = "this request made several workers die and is not tried again";
@@ -210,10 +214,26 @@ impl Connection<'_> {
                 Verdict::Fail => return self.fail(request).await,
                 Verdict::Cut => {
                     self.pool.count(|counters| counters.failed += 1);
+                    self.note(|record| record.abort(Aborted::Worker));
                     return Next::Close;
                 }
             }
         }
+    }
+
+    /// A worker for the next try. None is had for a client that waits no longer: it would work for nobody.
+    async fn lease(&mut self, ask: Ask, request: &Request) -> Result<Lease, NoWorker> {
+        let asked = self.record.is_some().then(Instant::now);
+        let lease = match request.deadline {
+            None => self.pool.lease(ask).await,
+            Some(deadline) => {
+                let ask = Ask { until: Some(deadline.at), ..ask };
+                let lease = tokio::time::timeout_at(deadline.at.into(), self.pool.lease(ask)).await;
+                lease.ok().filter(|_| Instant::now() < deadline.at).unwrap_or(Err(NoWorker::Expired))
+            }
+        };
+        self.note(|record| record.wait += asked.map_or(Duration::ZERO, |asked| asked.elapsed()));
+        lease
     }
 
     /// Bodies small enough to be kept are read before a worker is bothered: a slow client cannot hold one. One of unknown length
@@ -267,10 +287,17 @@ impl Connection<'_> {
     async fn unavailable(&mut self, reason: NoWorker, request: &Request) -> Next {
         self.pool.count(|counters| counters.refused += 1);
         let text = match reason {
+            NoWorker::Expired => {
+                let text = "no worker was ready before the time was over that the client gave";
+                return self.say(Answer::gateway_timeout(text), request).await;
+            }
             NoWorker::Full => "too many requests wait for a worker",
             NoWorker::Late => "no worker was ready in time",
+            NoWorker::Overloaded => "the workers have more to do than they can in time",
         };
-        self.say(Answer::unavailable(text, RETRY_AFTER), request).await
+        // Who comes back before the queue of now is gone finds the next one.
+        let wait = self.pool.expected_wait().unwrap_or_default().clamp(RETRY_AFTER, RETRY_AFTER_MAX);
+        self.say(Answer::unavailable(text, wait), request).await
     }
 
     /// Learns whether the worker died, and how. A kept connection that the worker closed under an unread request is
@@ -302,6 +329,12 @@ impl Connection<'_> {
     async fn try_once(&mut self, lease: Lease, request: &mut Request, fresh: bool) -> Try {
         self.answer.clear();
         self.wire.rewind();
+        self.note(|record| record.tried(lease.endpoint.slot));
+        if let Some(deadline) = request.deadline {
+            let left = deadline.at.saturating_duration_since(lease.since());
+            let left = left.min(self.pool.config.answer_timeout);
+            write_timeout(&mut self.wire.bytes[deadline.told_at..], left);
+        }
         // Where it cannot be proven that a request was not read, one that may not run twice gets a new connection.
         let fresh = fresh || !(request.idempotent || lease.endpoint.tells_taken() || lease.endpoint.http2);
         let kept = if fresh { None } else { self.lane.upstreams.take(&lease.endpoint, lease.since()) };
@@ -407,7 +440,8 @@ impl Connection<'_> {
     fn deadline(&self, attempt: &Attempt, request: &Request) -> Instant {
         let body_timeout = self.pool.config.body_timeout;
         let patience = if request.body.is_done() { request.answer_timeout } else { body_timeout };
-        attempt.progress_at + patience
+        let by_patience = attempt.progress_at + patience;
+        request.deadline.map_or(by_patience, |deadline| deadline.at.min(by_patience))
     }
 
     fn may_move(&self, attempt: &Attempt, request: &Request) -> bool {

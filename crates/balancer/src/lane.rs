@@ -20,6 +20,7 @@ use tokio::task::{AbortHandle, LocalSet};
 use crate::carried::{Carried, Carrying};
 use crate::connection::Arrival;
 use crate::endpoint::EndpointId;
+use crate::ids::Ids;
 use crate::listener::{self, Bound};
 use crate::moved::{Moved, WayOut};
 use crate::pool::Pool;
@@ -64,6 +65,7 @@ pub(crate) struct Service {
 #[derive(Default)]
 pub(crate) struct Lane {
     pub(crate) upstreams: Upstreams,
+    pub(crate) ids: Ids,
     pub(crate) way_out: Rc<WayOut>,
 }
 

@@ -1,15 +1,17 @@
 //! A worker's crash is not the client's problem.
 //!
 //! The map: [`http`] is HTTP/1.1 as pure functions over bytes. [`Pool`] holds the workers behind one listener; who gets the
-//! next request is decided in `schedule.rs` with `pick.rs`, `window.rs` and `warming.rs`, what becomes of a failed one in `replay.rs` (all
-//! pure). [`Lanes`] are the threads that carry the traffic: `listener.rs` accepts, `connection.rs` serves one client,
+//! next request is decided in `schedule.rs` with `pick.rs`, `window.rs`, `warming.rs` and `drain.rs`, what becomes of a failed one in `replay.rs` (all
+//! pure). What there is to tell about a request is collected by `access.rs`, named by `ids.rs`. [`Lanes`] are the threads that carry the traffic: `listener.rs` accepts, `connection.rs` serves one client,
 //! `exchange.rs` one request, `upstream.rs` keeps connections to workers, `tunnel.rs` carries what was upgraded, `direct.rs`
 //! hands whole connections over. What they read and write is a `stream.rs`: a socket, a session of `tls.rs` on one, or a
-//! stream of `http2.rs` on either. When another process takes over, clients leave through `moved.rs`, and `carried.rs` knows when
+//! stream of `http2.rs` on either. What another proxy says about its client is taken by `proxy_protocol`. When another process takes
+//! over, clients leave through `moved.rs`, and `carried.rs` knows when
 //! none is left.
 //!
 //! This room knows no processes, restart policies or configuration files: it is told which endpoints there are.
 
+mod access;
 mod alarm;
 mod buffer;
 mod by_number;
@@ -17,18 +19,21 @@ mod carried;
 mod config;
 mod connection;
 mod direct;
+mod drain;
 mod endpoint;
 mod exchange;
 mod frames;
 mod histogram;
 pub mod http;
 mod http2;
+mod ids;
 mod lane;
 mod listener;
 mod moved;
 mod passage;
 mod pick;
 mod pool;
+pub mod proxy_protocol;
 mod replay;
 mod request_body;
 mod respond;
@@ -46,6 +51,7 @@ mod upstream;
 mod warming;
 mod window;
 
+pub use access::{Aborted, AccessEntry, AccessLog, AccessTo};
 pub use config::Config;
 pub use endpoint::{Death, Endpoint, EndpointId, Hand, Road};
 pub use histogram::Histogram;
@@ -54,6 +60,7 @@ pub use listener::{Address, Bound};
 pub use moved::Moved;
 pub use pick::Policy;
 pub use pool::{Pool, PoolEvent};
+pub use proxy_protocol::{Network, NetworkError, ProxyFrom, ProxyVersion};
 pub use routes::{Limiter, Miss, Pattern, PatternError, Route, Table};
 pub use site::{Site, Tenant};
 pub use stats::{Counters, EndpointSnapshot, PoisonRecord, PoolSnapshot, Totals};

@@ -19,6 +19,7 @@ use crate::carried::Carrying;
 use crate::connection::{self, Arrival};
 use crate::direct;
 use crate::lane::{Front, Lane, Service, Transport};
+use crate::proxy_protocol::receive;
 use crate::socket::Socket;
 use crate::stream::Stream;
 use crate::tls::Session;
@@ -217,16 +218,17 @@ pub(crate) async fn accept(
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        // Only what cannot be greeted is dropped here.
-        let Ok(stream) = greet(&service, socket) else { continue };
         let (lane, service, carrying) = (Rc::clone(&lane), service.clone(), carrying.more());
         // From here to the next wait nothing may come between: whoever aborts this task must not lose a client.
         tokio::task::spawn_local(async move {
-            match &service.front {
-                Front::Http(site) => {
-                    connection::serve(lane, &service, site, Arrival::accepted(stream, client)).await;
+            // Only what cannot be greeted is dropped here.
+            if let Ok((stream, client)) = greet(&service, socket, client).await {
+                match &service.front {
+                    Front::Http(site) => {
+                        connection::serve(lane, &service, site, Arrival::accepted(stream, client)).await;
+                    }
+                    Front::Direct(pool) => direct::hand_over(pool, stream, client).await,
                 }
-                Front::Direct(pool) => direct::hand_over(pool, stream, client).await,
             }
             drop((permit, carrying));
         });
@@ -240,14 +242,44 @@ async fn can_greet(service: &Service) {
     }
 }
 
-fn greet(service: &Service, socket: Socket) -> io::Result<Stream> {
-    match (&service.transport, &service.front) {
+/// Learns who has come, and how it speaks.
+async fn greet(
+    service: &Service,
+    socket: Socket,
+    peer: Option<SocketAddr>,
+) -> io::Result<(Stream, Option<SocketAddr>)> {
+    let client = introduced(service, &socket, peer).await?;
+    let stream = match (&service.transport, &service.front) {
         (Transport::Tls(tls), Front::Http(site)) => {
             let http2 = site.current().front.config.http2_streams_max > 0;
             let config = tls.config(http2).ok_or(io::ErrorKind::NotFound)?;
-            Ok(Stream::Tls(Box::new(Session::accept(socket, config)?)))
+            Stream::Tls(Box::new(Session::accept(socket, config)?))
         }
-        _ => Ok(Stream::Plain(socket)),
+        _ => Stream::Plain(socket),
+    };
+    Ok((stream, client))
+}
+
+/// The client's address: that of the connection, unless a proxy made it and says another.
+async fn introduced(
+    service: &Service,
+    socket: &Socket,
+    peer: Option<SocketAddr>,
+) -> io::Result<Option<SocketAddr>> {
+    let pool = match &service.front {
+        Front::Http(site) => Arc::clone(&site.current().front),
+        Front::Direct(pool) => Arc::clone(pool),
+    };
+    if !pool.config.proxy_from.expects(peer) {
+        return Ok(peer);
+    }
+    let received = tokio::time::timeout(pool.config.header_timeout, receive(socket));
+    match received.await.unwrap_or(Err(io::ErrorKind::TimedOut.into())) {
+        Ok(client) => Ok(client.or(peer)),
+        Err(error) => {
+            pool.count(|counters| counters.refused += 1);
+            Err(error)
+        }
     }
 }
 

@@ -41,6 +41,11 @@ impl Passage {
         self.rest == 0 && self.held == 0
     }
 
+    /// Bytes that have come and not gone.
+    pub(crate) fn held(&self) -> usize {
+        self.held
+    }
+
     /// Takes what has come; `Ok(0)` is the end of the connection, `WouldBlock` nothing yet. To be asked when nothing is held.
     pub(crate) fn fill(&mut self, from: &Socket) -> io::Result<usize> {
         let length = usize::try_from(self.rest).unwrap_or(usize::MAX).min(PIPE_BYTES);

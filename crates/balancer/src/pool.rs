@@ -48,6 +48,10 @@ pub(crate) enum NoWorker {
     Full,
     /// None was free in time.
     Late,
+    /// None was free before the client's time was over.
+    Expired,
+    /// None would be free in time.
+    Overloaded,
 }
 
 impl Pool {
@@ -198,6 +202,7 @@ impl Pool {
             match state.schedule.ask(now, ask) {
                 Answer::Granted(grant) => return Ok(self.leased(&mut state, grant)),
                 Answer::Full => return Err(NoWorker::Full),
+                Answer::Late => return Err(NoWorker::Overloaded),
                 Answer::Queued(ticket) => {
                     let (sender, grant) = oneshot::channel();
                     state.waiters.insert(ticket, sender);
@@ -215,6 +220,11 @@ impl Pool {
         }
         let waiter = Waiter { pool: self, ticket, ask, grant };
         tokio::time::timeout(self.config.hold_timeout, waiter.wait()).await.unwrap_or(Err(NoWorker::Late))
+    }
+
+    /// How long those who wait for a worker now will have to, if that can be known.
+    pub(crate) fn expected_wait(&self) -> Option<Duration> {
+        self.lock().schedule.expected_wait()
     }
 
     /// A worker that has taken everything, at once or not at all.

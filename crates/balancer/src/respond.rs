@@ -8,11 +8,12 @@ use std::io::ErrorKind;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use crate::access::Aborted;
 use crate::connection::{Connection, Late, Next, Request};
 use crate::exchange::{Attempt, Try};
 use crate::http::{
     BadResponse, CHUNK_END, ChunkedReader, Downstream, Framing, HeaderSpace, LAST_CHUNK, Piece, PieceKind,
-    Reject, ResponseBody, Version, parse_response, write_chunk_head,
+    Reject, ResponseBody, Version, insert_field, parse_response, write_chunk_head,
 };
 use crate::passage::Passage;
 use crate::replay::Ending;
@@ -110,6 +111,12 @@ impl Connection<'_> {
             Downstream { client: request.version, keep_alive: keep_client || informational, framing };
         self.output.clear();
         head.write_downstream(&context, &mut self.output);
+        if let Some(id) = &request.id
+            && !head.informational
+            && !head.names_request()
+        {
+            insert_field("X-Request-Id", id.as_str().as_bytes(), &mut self.output);
+        }
         let begin = if head.upgrade {
             Begin::Upgrade
         } else if head.informational {
@@ -124,7 +131,11 @@ impl Connection<'_> {
                 keep_alive_timeout: head.keep_alive_timeout,
             })
         };
-        let head_bytes = head.head_bytes;
+        let (status, head_bytes) = (head.status, head.head_bytes);
+        if !matches!(begin, Begin::Informational(_)) {
+            let written = self.output.len();
+            self.note(|record| record.answered(status, written));
+        }
         self.answer.consume(head_bytes);
         Ok(Some(begin))
     }
@@ -185,7 +196,10 @@ impl Connection<'_> {
                 Read::Some => self.answer.widen_if_full(),
                 Read::End if head.body == ResponseBody::UntilClose => body.end(&mut self.output),
                 // Half an answer cannot be taken back to say what is wrong with the request.
-                Read::ClientGone | Read::Refused(_) => return Try::Done(Next::Close),
+                Read::ClientGone | Read::Refused(_) => {
+                    self.note(|record| record.abort(Aborted::Client));
+                    return Try::Done(Next::Close);
+                }
                 Read::End | Read::Broken | Read::Cut | Read::Late => {
                     return attempt.failed(Ending::MaybeRead, true);
                 }
@@ -197,12 +211,16 @@ impl Connection<'_> {
     async fn drain(&mut self, body: &mut Streamed) -> Result<(), Late> {
         let State::Spliced(passage) = &mut body.state else { return Ok(()) };
         while let Some(client) = self.client.plain() {
-            match passage.drain(client) {
+            let held = passage.held();
+            let drained = passage.drain(client);
+            self.note(|record| record.sent(held - passage.held()));
+            match drained {
                 Ok(()) => return Ok(()),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => self.writable().await?,
+                Err(error) if error.kind() == ErrorKind::WouldBlock && self.writable().await.is_ok() => (),
                 Err(_) => break,
             }
         }
+        self.note(|record| record.abort(Aborted::Client));
         Err(Late)
     }
 
@@ -290,7 +308,12 @@ impl Connection<'_> {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => (),
                 Err(_) => return Read::Broken,
             }
-            let deadline = Instant::now() + request.answer_timeout;
+            let mut deadline = Instant::now() + request.answer_timeout;
+            if let Some(client) = request.deadline
+                && !streaming
+            {
+                deadline = deadline.min(client.at);
+            }
             let hear_client = if request.body.is_done() {
                 streaming && self.input.len() < self.pool.config.head.head_bytes_max
             } else {

@@ -10,6 +10,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use crate::drain::Drain;
 use crate::pick::{Candidate, PeakEwma, Picker};
 use crate::warming::Warming;
 use crate::window::Window;
@@ -34,6 +35,8 @@ pub(crate) struct Ask {
     pub(crate) avoid: Option<EndpointId>,
     /// Not the first try of its request.
     pub(crate) replay: bool,
+    /// When its client stops waiting, if it has said so.
+    pub(crate) until: Option<Instant>,
 }
 
 /// The answer to [`Schedule::ask`].
@@ -43,6 +46,8 @@ pub(crate) enum Answer {
     Queued(Ticket),
     /// The queue is at its limit.
     Full,
+    /// The queue is so slow that it would be late.
+    Late,
 }
 
 #[derive(Debug)]
@@ -77,6 +82,7 @@ struct Reservation {
 pub(crate) struct Schedule {
     loads: Vec<Load>,
     waiting: VecDeque<(Ticket, Ask)>,
+    drain: Drain,
     lone: VecDeque<Ticket>,
     reservation: Option<Reservation>,
     picker: Picker,
@@ -89,6 +95,7 @@ pub(crate) struct Schedule {
 #[derive(Debug, Clone)]
 struct Limits {
     waiting_max: usize,
+    wait_max: Duration,
     in_flight_max: u32,
     untaken_max: u32,
     taken_within: Duration,
@@ -101,6 +108,7 @@ impl Schedule {
     pub(crate) fn new(config: &Config) -> Self {
         let limits = Limits {
             waiting_max: config.held_requests_max,
+            wait_max: config.queue_wait_max,
             in_flight_max: config.in_flight_max,
             untaken_max: config.untaken_max,
             taken_within: config.taken_within,
@@ -111,6 +119,7 @@ impl Schedule {
         Self {
             loads: Vec::new(),
             waiting: VecDeque::new(),
+            drain: Drain::default(),
             lone: VecDeque::new(),
             reservation: None,
             picker: Picker::new(config.policy),
@@ -199,8 +208,27 @@ impl Schedule {
         if self.waiting.len() >= self.limits.waiting_max {
             return Answer::Full;
         }
+        if !ask.replay && self.would_be_late(now, ask.until) {
+            return Answer::Late;
+        }
+        if self.waiting.is_empty() {
+            self.drain.begin(now);
+        }
         self.waiting.push_back((ticket, ask));
         Answer::Queued(ticket)
+    }
+
+    /// How long those who wait now will have to; nothing if that cannot be known.
+    pub(crate) fn expected_wait(&self) -> Option<Duration> {
+        self.drain.expected(self.waiting.len())
+    }
+
+    /// Whether somebody who joins the queue would wait longer than anybody should, or than its client will. While there is
+    /// no worker, what workers did says nothing.
+    fn would_be_late(&self, now: Instant, until: Option<Instant>) -> bool {
+        let patience = until.map(|until| until.saturating_duration_since(now));
+        let wait_max = patience.map_or(self.limits.wait_max, |patience| patience.min(self.limits.wait_max));
+        self.expected_wait().is_some_and(|wait| wait > wait_max) && self.accepting() > 0
     }
 
     /// A worker that has taken everything and is not `not`, for a request that is stuck; never queues.
@@ -255,6 +283,7 @@ impl Schedule {
         let (_, ask) = *self.waiting.front()?;
         let index = self.pick(now, ask.avoid)?;
         let (ticket, _) = self.waiting.pop_front().expect("just seen");
+        self.drain.leave(now);
         Some(self.grant(now, index, ticket))
     }
 

@@ -263,7 +263,7 @@ fn fresh_worker_serves_what_no_other_can() {
     schedule.add(later, 2);
     let ask = |schedule: &mut Schedule| match schedule.ask(later, Ask::default()) {
         Answer::Granted(grant) => Some(grant.endpoint),
-        Answer::Queued(_) | Answer::Full => None,
+        Answer::Queued(_) | Answer::Full | Answer::Late => None,
     };
     assert_eq!([ask(&mut schedule), ask(&mut schedule), ask(&mut schedule)], [Some(1), Some(2), None]);
 }
@@ -319,6 +319,8 @@ fn simulate(seed: u64) {
             2..=4 => match bench.schedule.ask(now, Ask::default()) {
                 Answer::Granted(grant) => live.push(grant),
                 Answer::Queued(ticket) => queued.push_back(ticket),
+                // Then it does not wait, and has no ticket to give back.
+                Answer::Late => (),
                 Answer::Full => panic!("seed {seed}: the queue is not that full"),
             },
             5 if !queued.is_empty() => {
@@ -353,4 +355,37 @@ fn simulate(seed: u64) {
         let warming = bench.schedule.loads.iter().filter(|load| load.warming.is_some()).count();
         assert_eq!(bench.schedule.warming, warming, "seed {seed}: those that are warming");
     }
+}
+
+#[test]
+fn request_that_would_be_late_is_refused_unless_it_has_been_tried() {
+    let mut schedule = Schedule::new(&Config { untaken_max: 1, in_flight_max: 1, ..config() });
+    let start = Instant::now();
+    let at = |seconds: u64| start + Duration::from_secs(seconds);
+    schedule.add(start, 1);
+    let Answer::Granted(mut grant) = schedule.ask(at(0), Ask::default()) else { panic!("it is free") };
+    let join = |schedule: &mut Schedule, ask| schedule.ask(at(0), ask);
+    (0..12).for_each(|_| assert!(matches!(join(&mut schedule, Ask::default()), Answer::Queued(_))));
+    // One leaves each second, so the last of the 12 that wait would wait 12 seconds.
+    for second in 1..=20 {
+        schedule.done(grant, None);
+        grant = schedule.poll_grant(at(second)).expect("somebody waits");
+        assert!(matches!(
+            schedule.ask(at(second), Ask { replay: true, ..Ask::default() }),
+            Answer::Queued(_)
+        ));
+    }
+    let ask = |schedule: &mut Schedule, until: Option<u64>| {
+        schedule.ask(at(20), Ask { until: until.map(at), ..Ask::default() })
+    };
+    assert_eq!(ask(&mut schedule, None), Answer::Late);
+    for second in 21..=25 {
+        schedule.done(grant, None);
+        grant = schedule.poll_grant(at(second)).expect("somebody waits");
+    }
+    // Seven wait now.
+    assert_eq!(ask(&mut schedule, Some(24)), Answer::Late, "its client waits four seconds");
+    assert!(matches!(ask(&mut schedule, Some(40)), Answer::Queued(_)));
+    schedule.remove(1);
+    assert!(matches!(ask(&mut schedule, Some(24)), Answer::Queued(_)), "nobody knows what the next one does");
 }

@@ -45,6 +45,15 @@ impl Socket {
         Ok(read)
     }
 
+    /// The same, and leaves it there.
+    pub(crate) fn try_peek(&self, room: &mut [u8]) -> io::Result<usize> {
+        let peek = || {
+            let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+            rustix::net::recv(self, &mut *room, flags).map(|(count, _)| count).map_err(io::Error::from)
+        };
+        either!(self, stream => stream.try_io(Interest::READABLE, peek))
+    }
+
     /// The same, in whatever way `read` does it.
     pub(crate) fn try_read_by(&self, read: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
         either!(self, stream => stream.try_io(Interest::READABLE, read))

@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `source.rs` | who printed something, and the trait of what takes it |
 //! | `pipe.rs`, `taps.rs` | reading workers' pipes without losing what is not written yet |
+//! | `access.rs` | lines about requests, which are written in a form of their own |
 //! | `line.rs` | how a line stands in a file |
 //! | `journal/` | the files of an app: writing, following files, compression, limits |
 //! | `query.rs`, `reader.rs`, `follow.rs` | reading them again, from another process as well |
@@ -17,6 +18,7 @@
 //!
 //! Knows nothing of processes, apps or daemons: a source is a name and a pipe.
 
+mod access;
 mod crash;
 mod follow;
 mod journal;
@@ -28,6 +30,7 @@ mod source;
 mod taps;
 mod time;
 
+pub use access::access_directory;
 pub use crash::{CrashReport, CrashReports};
 pub use follow::Follower;
 pub use journal::{Counters, Journal, JournalSettings, Notice, Tell, flush};

@@ -141,6 +141,7 @@ impl Record {
             b'{' => Record::parse_json(line),
             _ => Record::parse_text(&String::from_utf8_lossy(line)),
         }
+        .or_else(|| crate::access::parse(&String::from_utf8_lossy(line)))
     }
 
     fn parse_json(line: &[u8]) -> Option<Record> {

@@ -258,6 +258,7 @@ fn what_was_printed_is_followed_across_rotation_and_compression() {
     let settings = JournalSettings {
         directory: folder.path().to_owned(),
         json: false,
+        foreign: false,
         rotate_bytes: 100 * 1024,
         rotate_age: None,
         total_bytes_max: 100 * 1024 * 1024,
@@ -303,6 +304,7 @@ fn binary_output_becomes_text() {
     let settings = JournalSettings {
         directory: folder.path().to_owned(),
         json: false,
+        foreign: false,
         rotate_bytes: 64 * 1024 * 1024,
         rotate_age: None,
         total_bytes_max: 1024 * 1024 * 1024,

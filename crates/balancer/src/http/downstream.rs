@@ -66,6 +66,11 @@ impl Response<'_, '_> {
         out.extend_from_slice(b"\r\n");
     }
 
+    /// Whether the worker says itself which request this answers.
+    pub fn names_request(&self) -> bool {
+        self.headers.iter().any(|header| Field::of(header.name) == Field::RequestId)
+    }
+
     #[inline]
     fn is_kept(&self, name: &str) -> bool {
         match Field::of(name) {

@@ -21,6 +21,12 @@ pub(super) enum Field {
     Host,
     IdempotencyKey,
     KeepAlive,
+    /// `X-Request-Id`
+    RequestId,
+    /// `X-Request-Timeout`
+    RequestTimeout,
+    TraceParent,
+    TraceState,
     /// Of one hop, and of no use to anybody here: `Proxy-Connection`, `HTTP2-Settings`, and `Proxy`, which CGI
     /// programs would take for the variable `HTTP_PROXY`.
     Dropped,
@@ -48,7 +54,10 @@ impl Field {
             9 if is(name, b"x-real-ip") => Field::ForwardedOther,
             10 if is(name, b"connection") => Field::Connection,
             10 if is(name, b"keep-alive") => Field::KeepAlive,
+            10 if is(name, b"tracestate") => Field::TraceState,
             11 if is(name, b"client-cert") => Field::ClientCertificate,
+            11 if is(name, b"traceparent") => Field::TraceParent,
+            12 if is(name, b"x-request-id") => Field::RequestId,
             14 if is(name, b"content-length") => Field::ContentLength,
             14 if is(name, b"http2-settings") => Field::Dropped,
             15 if is(name, b"x-forwarded-for") => Field::ForwardedFor,
@@ -57,6 +66,7 @@ impl Field {
             16 if is(name, b"x-forwarded-host") => Field::ForwardedHost,
             16 if is(name, b"proxy-connection") => Field::Dropped,
             17 if is(name, b"x-forwarded-proto") => Field::ForwardedProto,
+            17 if is(name, b"x-request-timeout") => Field::RequestTimeout,
             17 if is(name, b"transfer-encoding") => Field::TransferEncoding,
             17 if is(name, b"client-cert-chain") => Field::ClientCertificate,
             21 if is(name, b"x-client-cert-subject") => Field::ClientCertificate,
@@ -100,6 +110,10 @@ mod tests {
         check(&["X-Forwarded-Port", "x-forwarded-a", "X-Real-IP"], Field::ForwardedOther);
         check(&["Idempotency-Key"], Field::IdempotencyKey);
         check(&["Client-Cert", "client-cert-chain", "X-Client-Cert-Subject"], Field::ClientCertificate);
+        check(&["X-Request-ID"], Field::RequestId);
+        check(&["X-Request-Timeout"], Field::RequestTimeout);
+        check(&["Traceparent"], Field::TraceParent);
+        check(&["TraceState"], Field::TraceState);
         check(&["Proxy", "Proxy-Connection", "HTTP2-Settings"], Field::Dropped);
     }
 

@@ -6,7 +6,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::field::Field;
-use super::{Body, Reject, Request, Version, write};
+use super::{Body, Reject, Request, Version, patience, write};
 
 /// About what the fields take that are added to a head.
 const ADDED_BYTES: usize = 256;
@@ -24,6 +24,12 @@ pub struct ClientText {
 }
 
 impl ClientText {
+    /// The address without the port.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
     /// The texts for `client`. An IPv4 address inside an IPv6 one is written as IPv4.
     #[must_use]
     pub fn new(client: SocketAddr) -> Self {
@@ -65,6 +71,10 @@ pub struct Forward<'a> {
     /// Whoever connects is another proxy of the user's: its `Forwarded`, `X-Forwarded-*`, `X-Real-IP` and `Client-Cert` are
     /// kept, and ours appended. Otherwise theirs are dropped.
     pub trust: bool,
+    /// The id of the request. `None`: what the client says is passed on like any field.
+    pub request_id: Option<&'a str>,
+    /// The value of `traceparent` for a request that belongs to no trace yet.
+    pub traceparent: Option<&'a str>,
     /// Ask the worker to close after this request.
     pub close: bool,
 }
@@ -73,7 +83,10 @@ impl Request<'_, '_> {
     /// Appends the head for the worker to `out`, its empty last line included.
     ///
     /// `Expect: 100-continue` is passed on; a worker's 100 is for the client.
-    pub fn write_forward(&self, context: &Forward<'_>, out: &mut Vec<u8>) {
+    ///
+    /// Returns where the time stands in `out` that the worker has ([`write_timeout`](super::write_timeout)), if the client
+    /// has said how long it waits.
+    pub fn write_forward(&self, context: &Forward<'_>, out: &mut Vec<u8>) -> Option<usize> {
         out.reserve(self.head_bytes + ADDED_BYTES);
         out.extend_from_slice(self.method.as_str().as_bytes());
         out.push(b' ');
@@ -91,7 +104,10 @@ impl Request<'_, '_> {
         self.write_x_forwarded(context, out);
         self.write_forwarded(context, out);
         out.extend_from_slice(context.certificate);
+        self.write_names(context, out);
+        let timeout = self.timeout.map(|_| patience::write_room(out));
         out.extend_from_slice(b"\r\n");
+        timeout
     }
 
     /// Appends where the same request goes under `https`.
@@ -141,8 +157,11 @@ impl Request<'_, '_> {
             Field::Upgrade => self.upgrade,
             Field::ForwardedHost | Field::ForwardedProto | Field::ForwardedOther => context.trust,
             Field::ClientCertificate => context.trust && context.certificate.is_empty(),
+            Field::RequestId => context.request_id.is_none() && !self.connection.names(name, self.headers),
+            Field::TraceParent | Field::TraceState => self.trace_id.is_some(),
             // Written anew below.
             Field::Host
+            | Field::RequestTimeout
             | Field::ContentLength
             | Field::TransferEncoding
             | Field::Connection
@@ -216,6 +235,17 @@ impl Request<'_, '_> {
         out.extend_from_slice(b"proto=");
         out.extend_from_slice(context.scheme.as_str().as_bytes());
         out.extend_from_slice(b"\r\n");
+    }
+
+    fn write_names(&self, context: &Forward<'_>, out: &mut Vec<u8>) {
+        if let Some(id) = context.request_id {
+            write::field("X-Request-Id", id.as_bytes(), out);
+        }
+        if let Some(start) = context.traceparent
+            && self.trace_id.is_none()
+        {
+            write::field("traceparent", start.as_bytes(), out);
+        }
     }
 
     /// Begins the line of `field` with its incoming values, joined to one list, if they are trusted. Tells whether

@@ -9,8 +9,15 @@ const CLIENT: &str = "192.0.2.1:5678";
 fn forward(head: &str, change: impl FnOnce(&mut Forward<'_>)) -> String {
     let head = format!("{head}\n\n").replace('\n', "\r\n");
     let client = ClientText::new(CLIENT.parse().unwrap());
-    let mut context =
-        Forward { client: Some(&client), scheme: Scheme::Http, certificate: &[], trust: false, close: false };
+    let mut context = Forward {
+        client: Some(&client),
+        scheme: Scheme::Http,
+        certificate: &[],
+        trust: false,
+        request_id: None,
+        traceparent: None,
+        close: false,
+    };
     change(&mut context);
     let mut space = HeaderSpace::new();
     let request = parse_request(head.as_bytes(), &LIMITS, &mut space).unwrap().unwrap();
@@ -185,6 +192,8 @@ fn addresses_are_written_as_rfc_7239_says() {
             scheme: Scheme::Http,
             certificate: &[],
             trust: false,
+            request_id: None,
+            traceparent: None,
             close: false,
         };
         let mut out = Vec::new();
@@ -246,4 +255,52 @@ fn client_is_sent_elsewhere_with_path_and_query() {
     check("//c/d", "https://b//c/d");
     check("http://a?b", "https://b/?b");
     check("*", "https://b/*");
+}
+
+const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+/// With `change`, the lines that name the request or its time are `expected`.
+#[track_caller]
+fn check_names(head: &str, change: impl FnOnce(&mut Forward<'_>), expected: &[&str]) {
+    let text = forward(head, change);
+    let is_name = |line: &&str| {
+        ["x-request-", "trace", "x_request"].iter().any(|name| line.to_ascii_lowercase().starts_with(name))
+    };
+    assert_eq!(text.lines().filter(is_name).collect::<Vec<_>>(), expected, "{head:?}");
+}
+
+#[test]
+fn request_id_is_ours_where_there_is_one_and_like_any_field_where_not() {
+    let head = "GET / HTTP/1.1\nHost: a\nx-request-id: theirs\nX-Request-Id: again\nX_Request_Id: sly";
+    check_names(head, |_| (), &["x-request-id: theirs", "X-Request-Id: again"]);
+    check_names(head, |context| context.request_id = Some("ours"), &["X-Request-Id: ours"]);
+}
+
+#[test]
+fn trace_goes_on_or_begins() {
+    let start = |context: &mut Forward<'_>| context.traceparent = Some("started");
+    let traced = format!("GET / HTTP/1.1\nHost: a\ntraceparent: {TRACE}\ntracestate: a=b\nTracestate: c=d");
+    let passed = [&format!("traceparent: {TRACE}"), "tracestate: a=b", "Tracestate: c=d"];
+    check_names(&traced, |_| (), &passed);
+    check_names(&traced, start, &passed);
+    for untraced in [
+        "GET / HTTP/1.1\nHost: a\ntraceparent: 00-malformed\ntracestate: a=b".to_owned(),
+        format!("GET / HTTP/1.1\nHost: a\ntraceparent: {TRACE}\ntraceparent: {TRACE}"),
+        "GET / HTTP/1.1\nHost: a\ntracestate: a=b".to_owned(),
+    ] {
+        check_names(&untraced, |_| (), &[]);
+        check_names(&untraced, start, &["traceparent: started"]);
+    }
+}
+
+#[test]
+fn room_for_the_time_is_there_if_the_client_gave_one() {
+    check_names(
+        "GET / HTTP/1.1\nHost: a\nx-request-timeout: 5",
+        |_| (),
+        &["X-Request-Timeout:              "],
+    );
+    for other in ["X-Request-Timeout: soon", "X-Request-Timeout: 5\nX-Request-Timeout: 6"] {
+        check_names(&format!("GET / HTTP/1.1\nHost: a\n{other}"), |_| (), &[]);
+    }
 }

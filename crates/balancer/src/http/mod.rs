@@ -11,6 +11,7 @@
 //! | `framing`, `chunked` | where a body ends |
 //! | `connection`, `field` | which header fields belong to one hop only |
 //! | `forward`, `downstream` | the head as it goes to the worker, to the client |
+//! | `trace`, `patience` | what names a request; how long its client waits |
 //! | `reject`, `answer` | the answers Stead gives itself |
 
 mod answer;
@@ -27,6 +28,7 @@ mod framing;
 mod head;
 mod limits;
 mod method;
+mod patience;
 #[cfg(test)]
 mod property_tests;
 mod reject;
@@ -39,6 +41,7 @@ mod response_tests;
 #[cfg(test)]
 mod smuggling_tests;
 mod target;
+mod trace;
 mod write;
 
 pub use answer::{Answer, AnswerTo};
@@ -51,7 +54,10 @@ pub use framing::{Body, ResponseBody};
 pub use httparse::Header;
 pub use limits::{HEADERS_MAX, HeaderSpace, Limits};
 pub use method::{Method, RequestMethodKind};
+pub use patience::write_timeout;
 pub use reject::Reject;
 pub use request::{Request, Version, parse_request};
 pub use response::{BadResponse, Response, parse_response};
 pub use target::Target;
+pub use trace::{RequestId, TraceStart};
+pub use write::insert_field;

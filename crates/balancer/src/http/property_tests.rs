@@ -113,6 +113,8 @@ fn accepted_requests_read_the_same_when_passed_on() {
             scheme: Scheme::Http,
             certificate: &[],
             trust: random.below(2) == 0,
+            request_id: (random.below(2) == 0).then_some("ours"),
+            traceparent: (random.below(2) == 0).then_some("started"),
             close: random.below(2) == 0,
         };
         let mut passed_on = Vec::new();

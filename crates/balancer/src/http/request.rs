@@ -2,6 +2,8 @@
 //!
 //! `head.rs` finds the whole head, httparse takes it apart, this file judges what it means.
 
+use std::time::Duration;
+
 use httparse::Header;
 
 use super::connection::{Connection, TooManyOptions, list};
@@ -9,7 +11,8 @@ use super::field::Field;
 use super::framing::RequestFraming;
 use super::head::{self, Extent};
 use super::target::is_host;
-use super::{Body, HeaderSpace, Limits, Method, Reject, RequestMethodKind, Target};
+use super::trace::{self, Single};
+use super::{Body, HeaderSpace, Limits, Method, Reject, RequestMethodKind, Target, patience};
 
 /// The version in a start line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +59,12 @@ pub struct Request<'h, 'b> {
     pub idempotency_key: bool,
     /// `TE: trailers`.
     pub accepts_trailers: bool,
+    /// `X-Request-Id`, if there is one of harmless letters.
+    pub request_id: Option<&'b str>,
+    /// The id of the trace that a well-formed `traceparent` names.
+    pub trace_id: Option<&'b str>,
+    /// `X-Request-Timeout`: how long the client waits.
+    pub timeout: Option<Duration>,
     pub(super) connection: Connection,
 }
 
@@ -123,6 +132,9 @@ struct Meaning<'b> {
     expect_continue: bool,
     idempotency_key: bool,
     accepts_trailers: bool,
+    request_id: Single<'b>,
+    traceparent: Single<'b>,
+    timeout: Single<'b>,
 }
 
 impl<'b> Meaning<'b> {
@@ -149,6 +161,9 @@ impl<'b> Meaning<'b> {
                     meaning.accepts_trailers |=
                         list(header.value).any(|coding| coding.eq_ignore_ascii_case(b"trailers"));
                 }
+                Field::RequestId => meaning.request_id.add(header.value),
+                Field::TraceParent => meaning.traceparent.add(header.value),
+                Field::RequestTimeout => meaning.timeout.add(header.value),
                 _ => (),
             }
         }
@@ -192,6 +207,9 @@ impl<'b> Meaning<'b> {
             expect_continue: modern && self.expect_continue,
             idempotency_key: self.idempotency_key,
             accepts_trailers: self.accepts_trailers,
+            request_id: self.request_id.get().and_then(trace::request_id),
+            trace_id: self.traceparent.get().and_then(trace::trace_id),
+            timeout: self.timeout.get().and_then(patience::read),
             connection: self.connection,
         })
     }

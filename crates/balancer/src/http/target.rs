@@ -54,7 +54,7 @@ impl<'b> Target<'b> {
     }
 
     /// Writes it in the form an origin server expects.
-    pub(super) fn write_origin(&self, method: Method<'_>, out: &mut Vec<u8>) {
+    pub fn write_origin(&self, method: Method<'_>, out: &mut Vec<u8>) {
         match *self {
             Target::Origin(text) => out.extend_from_slice(text.as_bytes()),
             // RFC 9112 §3.2.4: the last proxy turns an OPTIONS for the whole server into the asterisk form.

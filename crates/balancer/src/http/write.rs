@@ -9,6 +9,16 @@ pub(super) fn field(name: &str, value: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
+/// Adds a field to the answer that `out` begins with, behind its status line.
+pub fn insert_field(name: &str, value: &[u8], out: &mut Vec<u8>) {
+    let Some(line_end) = memchr::memchr(b'\n', out) else { return };
+    let (at, length) = (line_end + 1, out.len());
+    // Written at the end and then turned to the front: no memory of its own.
+    field(name, value, out);
+    let added = out.len() - length;
+    out[at..].rotate_right(added);
+}
+
 /// Writes `Content-Length: length CR LF`.
 pub(super) fn content_length(length: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(b"Content-Length: ");
@@ -42,6 +52,13 @@ mod tests {
             super::number(value, base, &mut out);
             assert_eq!(String::from_utf8(out).unwrap(), expected);
         }
+    }
+
+    #[test]
+    fn field_is_added_behind_the_status_line() {
+        let mut out = b"HTTP/1.1 200 OK\r\nA: b\r\n\r\nbody".to_vec();
+        super::insert_field("X", b"1", &mut out);
+        assert_eq!(out, b"HTTP/1.1 200 OK\r\nX: 1\r\nA: b\r\n\r\nbody");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A lane's HTTP/2 connections to workers: one for each, shared by all requests that it has under way there.
 
+use crate::by_number::ByNumber;
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -25,7 +25,7 @@ const HEAD_BYTES_MAX: u32 = 256 * 1024;
 
 #[derive(Default)]
 pub(crate) struct Workers {
-    connections: RefCell<HashMap<EndpointId, Shared>>,
+    connections: RefCell<ByNumber<Shared>>,
 }
 
 struct Shared {

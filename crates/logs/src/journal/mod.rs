@@ -54,6 +54,8 @@ pub struct JournalSettings {
     pub directory: PathBuf,
     /// JSON lines in place of text.
     pub json: bool,
+    /// Lines come in a form of their own ([`Journal::give`]), and nothing else is put between them.
+    pub foreign: bool,
     /// A file this large is followed by a new one. Never more than a quarter of `total_bytes_max`.
     pub rotate_bytes: u64,
     /// A file whose first line is this old is followed by a new one.
@@ -180,6 +182,31 @@ impl Journal {
         self.shared.trouble().as_ref().map(|trouble| trouble.reason.clone())
     }
 
+    /// Writes so many lines that are in a form of their own already, each with its line feed.
+    pub fn give(&self, text: Vec<u8>, lines: u64) -> Written {
+        if let Some(since) = self.shared.stalled() {
+            self.shared.dropped(lines, || no_answer(since));
+            return Written::Now;
+        }
+        self.queue(text, lines)
+    }
+
+    /// Counts lines that were lost before they came here.
+    pub fn lost(&self, lines: u64, reason: &str) {
+        self.shared.dropped(lines, || reason.to_owned());
+    }
+
+    fn queue(&self, text: Vec<u8>, lines: u64) -> Written {
+        let (done, written) = oneshot::channel();
+        match self.queue.try_send(Batch { text, lines, done }) {
+            Ok(()) => Written::Later(written),
+            Err(_full) => {
+                self.shared.dropped(lines, || "too many lines wait to be written".to_owned());
+                Written::Now
+            }
+        }
+    }
+
     /// Writes what Stead itself has to say about the app.
     pub fn note(&self, text: &str) {
         let source = Source { app: self.app.clone(), instance: None, stream: Stream::Err };
@@ -229,7 +256,7 @@ impl Sink for Journal {
     fn take(&self, source: &Source, chunk: Chunk<'_>) -> Written {
         if let Some(since) = self.shared.stalled() {
             let lines = chunk.lines().count() as u64;
-            self.shared.dropped(lines, || format!("the disk has not answered for {} s", since.as_secs()));
+            self.shared.dropped(lines, || no_answer(since));
             return Written::Now;
         }
         let time = stamp(SystemTime::now());
@@ -237,15 +264,12 @@ impl Sink for Journal {
         let encoder =
             Encoder { json: self.settings.json, line_bytes_max: self.settings.line_bytes_max, time: &time };
         let lines = encoder.encode(source, chunk, &mut text);
-        let (done, written) = oneshot::channel();
-        match self.queue.try_send(Batch { text, lines, done }) {
-            Ok(()) => Written::Later(written),
-            Err(_full) => {
-                self.shared.dropped(lines, || "too many lines wait to be written".to_owned());
-                Written::Now
-            }
-        }
+        self.queue(text, lines)
     }
+}
+
+fn no_answer(since: Duration) -> String {
+    format!("the disk has not answered for {} s", since.as_secs())
 }
 
 impl Shared {
@@ -372,7 +396,9 @@ fn recovered(writer: &mut Writer, shared: &Shared, app: &str) {
     let mut line = Vec::new();
     let time = stamp(SystemTime::now());
     let encoder = Encoder { json: writer.is_json(), line_bytes_max: usize::MAX, time: &time };
-    encoder.encode(&source, Chunk { text: text.as_bytes(), goes_on: false }, &mut line);
+    if !writer.is_foreign() {
+        encoder.encode(&source, Chunk { text: text.as_bytes(), goes_on: false }, &mut line);
+    }
     match writer.write(&line) {
         Ok(()) => (shared.tell)(Notice::Recovered { directory: shared.directory.clone(), dropped_lines }),
         Err(_still) => {

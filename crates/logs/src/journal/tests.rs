@@ -8,6 +8,7 @@ fn settings(directory: &Path) -> JournalSettings {
     JournalSettings {
         directory: directory.to_owned(),
         json: false,
+        foreign: false,
         rotate_bytes: 1024 * 1024,
         rotate_age: None,
         total_bytes_max: 8 * 1024 * 1024,
@@ -211,4 +212,26 @@ fn an_emptied_or_removed_file_is_noticed() {
     while all(folder.path()).is_empty() {
         print(&journal, 0, "three\n");
     }
+}
+
+#[test]
+fn foreign_lines_stay_as_they_are_and_nothing_stands_between_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let directory = folder.path().join("access");
+    let (journal, notices) = open(JournalSettings { foreign: true, ..settings(&directory) });
+    fs::write(&directory, "in the way").unwrap();
+    let line = "1 - - [21/Nov/2026:06:01:02 +0000] \"GET / HTTP/1.1\" 200 5 \"-\" \"-\"";
+    let give = || match journal.give(format!("{line}\n").into_bytes(), 1) {
+        Written::Later(done) => done.blocking_recv().unwrap(),
+        Written::Now => panic!("the queue has room"),
+    };
+    give();
+    journal.lost(2, "they came too fast");
+    assert!(matches!(notices.recv(), Ok(Notice::Dropping { .. })));
+    fs::remove_file(&directory).unwrap();
+    give();
+    let dropped_lines = 3;
+    assert_eq!(notices.recv(), Ok(Notice::Recovered { directory: directory.clone(), dropped_lines }));
+    assert_eq!(fs::read_to_string(directory.join("current.log")).unwrap(), format!("{line}\n"));
+    assert_eq!(all(&directory), [line]);
 }

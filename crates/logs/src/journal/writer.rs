@@ -48,6 +48,10 @@ impl Writer {
         self.settings.json
     }
 
+    pub(super) fn is_foreign(&self) -> bool {
+        self.settings.foreign
+    }
+
     /// Appends whole lines.
     ///
     /// # Errors

@@ -37,7 +37,9 @@ pub(super) async fn flush(
             .hint(format!("`stead flush {app}` empties it")));
     }
     for place in &places {
-        stead_logs::flush(&place.directory).map_err(|error| {
+        let access = stead_logs::access_directory(&place.directory);
+        let flushed = stead_logs::flush(&place.directory).and_then(|()| stead_logs::flush(&access));
+        flushed.map_err(|error| {
             let message = format!("failed to empty the logs of `{}`", place.app);
             Report::new(ExitCode::Failure, message).cause(format!("{}: {error}", place.directory.display()))
         })?;

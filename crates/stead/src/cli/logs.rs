@@ -37,6 +37,10 @@ pub struct LogsArguments {
     #[arg(long)]
     pub out: bool,
 
+    /// The requests that were answered in place of what was printed (`access_log`)
+    #[arg(long, conflicts_with_all = ["err", "out", "raw", "json"])]
+    pub access: bool,
+
     /// Only what was printed since then: `10m`, `2h 30m`, `14:30`, `2026-11-21T06:00`, `2026-11-21T06:00:00Z`
     #[arg(long, value_name = "TIME", value_parser = since)]
     pub since: Option<SystemTime>,
@@ -69,6 +73,13 @@ pub struct LogsArguments {
     /// The running instance
     #[command(flatten)]
     pub target: TargetArguments,
+}
+
+impl LogsArguments {
+    async fn places(&self, directory: &RuntimeDirectory) -> Result<Places, Report> {
+        let places = Places::find(&self.target, directory).await?;
+        Ok(if self.access { places.of_requests() } else { places })
+    }
 }
 
 fn since(text: &str) -> Result<SystemTime, String> {
@@ -104,12 +115,12 @@ pub(super) async fn logs(
     directory: &RuntimeDirectory,
     output: &mut Output,
 ) -> Result<ExitCode, Report> {
-    let places = Places::find(&arguments.target, directory).await?.choose(&arguments.apps)?;
+    let places = arguments.places(directory).await?.choose(&arguments.apps)?;
     if places.is_empty() && !arguments.follow {
         return Err(Report::new(ExitCode::NotRunning, "there are no logs")
             .hint("`stead start server.js` starts a program whose output is kept"));
     }
-    let form = match (arguments.json, arguments.raw) {
+    let form = match (arguments.json, arguments.raw || arguments.access) {
         (true, _) => Form::Json,
         (_, true) => Form::Raw,
         _ => Form::Text { coloured: output.is_coloured() },
@@ -171,7 +182,7 @@ async fn follow(
         let records = follower.further().map_err(|error| failed(&error))?;
         if records.is_empty() && arguments.apps.is_empty() {
             // A quiet second is a good time to look for new ones; one that cannot be asked now can be asked later.
-            let places = Places::find(&arguments.target, directory).await;
+            let places = arguments.places(directory).await;
             for place in places.and_then(|places| places.choose(&[])).unwrap_or_default() {
                 if !known.contains(&place) {
                     follower.add(&place.directory, query(arguments, place.instance));

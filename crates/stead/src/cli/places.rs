@@ -7,7 +7,8 @@ use super::fleet::Fleet;
 use super::selector::{nothing_found, select};
 use super::{ExitCode, Report, TargetArguments};
 use std::path::{Path, PathBuf};
-use stead_control::{AppStatus, Home, RuntimeDirectory};
+use stead_control::{AppStatus, Home, RuntimeDirectory, Text};
+use stead_logs::access_directory;
 
 /// Logs that can be read.
 #[derive(Debug)]
@@ -44,6 +45,17 @@ impl Places {
         let here = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
         let kept = if is_named { Vec::new() } else { kept(&Home::here().path().join("logs"))? };
         Ok(Places { apps: members.into_iter().flat_map(|member| member.status.apps).collect(), kept, here })
+    }
+
+    /// The same for the access logs that are kept beside them.
+    pub(super) fn of_requests(mut self) -> Places {
+        for (_, directory) in &mut self.kept {
+            *directory = access_directory(directory);
+        }
+        for logs in self.apps.iter_mut().filter_map(|app| app.logs.as_mut()) {
+            *logs = Text::from(access_directory(logs.as_path()));
+        }
+        self
     }
 
     /// What the words mean, each directory once; everything without words.

@@ -85,6 +85,8 @@ impl Around<'_> {
             tls: table.tls.settings(self.base),
             mode: arguments.mode.unwrap_or(table.mode),
             ports: table.ports,
+            proxy_protocol: table.proxy_protocol,
+            send_proxy: table.send_proxy,
             upstream: table.upstream,
             remote_address: table.remote_address,
             serialization: table.serialization,
@@ -141,6 +143,8 @@ impl Around<'_> {
             total_bytes_max: table.total_bytes_max,
             compress: table.compress,
             line_bytes_max: table.line_bytes_max,
+            access: table.access,
+            access_query: table.access_query,
         }
     }
 }

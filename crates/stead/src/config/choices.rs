@@ -1,11 +1,12 @@
 //! Settings that are one of a few words.
 
 use super::settings::{
-    Balance, DependencyCondition, GroupStrategy, Mode, ReadyTimeout, ResourceName, RestartPolicy,
-    Serialization, Upstream, UpstreamProtocol,
+    AccessForm, Balance, DependencyCondition, GroupStrategy, Mode, ReadyTimeout, ResourceName, RestartPolicy,
+    Serialization, TraceContext, Upstream, UpstreamProtocol,
 };
 use super::suggest::nearest;
 use std::str::FromStr;
+use stead_balancer::ProxyVersion;
 
 /// A setting that is one of a few words.
 pub(super) trait Choice: Copy + 'static {
@@ -48,6 +49,20 @@ impl Choice for ReadyTimeout {
 impl Choice for Serialization {
     const WORDS: &'static [(&'static str, Self)] =
         &[("json", Serialization::Json), ("advanced", Serialization::Advanced)];
+}
+
+impl Choice for TraceContext {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("pass", TraceContext::Pass), ("start", TraceContext::Start)];
+}
+
+impl Choice for ProxyVersion {
+    const WORDS: &'static [(&'static str, Self)] = &[("v1", ProxyVersion::V1), ("v2", ProxyVersion::V2)];
+}
+
+impl Choice for AccessForm {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("json", AccessForm::Json), ("common", AccessForm::Common)];
 }
 
 impl Choice for RestartPolicy {

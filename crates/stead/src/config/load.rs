@@ -5,6 +5,7 @@ use super::document::{Member, Place, Problem, parse, parse_flag};
 use super::error::{ConfigError, Source, explain};
 use super::foreign::{ForeignError, Imported, import, kind_of, kind_of_any, members};
 use super::layers::{Defaults, Layered, Layers};
+use super::read_proxy;
 use super::read_tls;
 use super::search::nearest_file;
 use super::settings::Settings;
@@ -89,6 +90,7 @@ pub fn load_from(
     for (name, table) in layered.apps {
         let asks_clients = table.tls.asks_clients();
         let app = around.settings(name, table)?;
+        read_proxy::check(&app)?;
         notes.extend(read_tls::check(&app, asks_clients)?);
         apps.push(app);
     }

@@ -36,6 +36,7 @@ mod program_error;
 mod quantity;
 mod read_app;
 mod read_care;
+mod read_proxy;
 mod read_routes;
 mod read_tls;
 mod reader;
@@ -68,11 +69,11 @@ pub use read_tls::warning as certificate_warning;
 pub use sample::sample;
 pub use schema::schema;
 pub use settings::{
-    AppSettings, Balance, BalancerSettings, Certificate, CgroupSettings, ClientCa, Dependency,
+    AccessForm, AppSettings, Balance, BalancerSettings, Certificate, CgroupSettings, ClientCa, Dependency,
     DependencyCondition, Group, GroupStrategy, HealthCheck, HealthSettings, HookSettings, Identity, LogPlace,
     LogSettings, Mode, Placeholder, Program, RateLimit, Ready, ReadyTimeout, RecycleSettings, ResourceName,
     RestartPolicy, RestartSettings, RouteSettings, Serialization, Settings, StopSettings, TlsSettings,
-    Upstream, UpstreamProtocol, WatchSettings,
+    TraceContext, Upstream, UpstreamProtocol, WatchSettings,
 };
 pub use sharing::{Claim, Conflict, conflict};
 pub use signal::parse_signal;

@@ -7,6 +7,7 @@ use super::form::{
 };
 use super::instances::{INSTANCES_MAX, InstanceCount};
 use super::read_care::{self, CareTable};
+use super::read_proxy;
 use super::read_routes::routes;
 use super::read_tls::{self, TlsTable};
 use super::reader::{Key, Reader};
@@ -22,6 +23,7 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::time::Duration;
+use stead_balancer::{ProxyFrom, ProxyVersion};
 
 /// Variables as they are written.
 pub(super) type Variables = Vec<(OsString, OsString)>;
@@ -48,6 +50,8 @@ pub(super) struct AppTable {
     pub(super) tls: TlsTable,
     pub(super) mode: Mode,
     pub(super) ports: BTreeMap<u16, Mode>,
+    pub(super) proxy_protocol: ProxyFrom,
+    pub(super) send_proxy: Option<ProxyVersion>,
     pub(super) upstream: Upstream,
     pub(super) remote_address: bool,
     pub(super) serialization: Serialization,
@@ -83,6 +87,8 @@ pub(super) fn read_app(mut reader: Reader) -> Result<(AppTable, Vec<(Key, Shape)
         tls: read_tls::tls(&mut reader)?,
         mode: reader.get("mode", choice())?,
         ports: reader.get("ports", ports())?,
+        proxy_protocol: reader.get("proxy_protocol", read_proxy::proxy_from())?,
+        send_proxy: reader.get("send_proxy", choice::<ProxyVersion>().or_off())?,
         upstream: reader.get("upstream", choice())?,
         remote_address: reader.get("remote_address", boolean())?,
         serialization: reader.get("serialization", choice())?,
@@ -123,6 +129,8 @@ fn balancer(reader: &mut Reader) -> Result<BalancerSettings, Problem> {
     Ok(BalancerSettings {
         balance: reader.get("balance", choice())?,
         trust_forwarded: reader.get("trust_forwarded", boolean())?,
+        request_id: reader.get("request_id", boolean())?,
+        trace_context: reader.get("trace_context", choice())?,
         head_bytes_max: reader.get("head_bytes_max", size())?,
         header_count_max: reader.get("header_count_max", count(1))?,
         body_bytes_max: reader.get("body_bytes_max", size())?,
@@ -138,6 +146,7 @@ fn balancer(reader: &mut Reader) -> Result<BalancerSettings, Problem> {
         connections_max: reader.get("connections_max", count(1))?,
         held_requests_max: reader.get("held_requests_max", count(0))?,
         hold_timeout: reader.get("hold_timeout", duration())?,
+        queue_wait_max: reader.get("queue_wait_max", wait())?,
         upstream_connections_max: reader.get("upstream_connections_max", count(1))?,
         upstream_idle: reader.get("upstream_idle", duration())?,
         untaken_max: reader.get("untaken_max", count(1))?,

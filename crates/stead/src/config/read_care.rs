@@ -11,7 +11,7 @@ use super::quantity::parse_size;
 use super::read_app::{NAME, check_name, request_path};
 use super::reader::Reader;
 use super::settings::{
-    CgroupSettings, Dependency, DependencyCondition, HealthCheck, HealthSettings, HookSettings,
+    AccessForm, CgroupSettings, Dependency, DependencyCondition, HealthCheck, HealthSettings, HookSettings,
     RecycleSettings, ResourceName,
 };
 use super::tagged::tagged;
@@ -53,6 +53,8 @@ pub(super) struct LogTable {
     pub(super) total_bytes_max: u64,
     pub(super) compress: bool,
     pub(super) line_bytes_max: u64,
+    pub(super) access: Option<AccessForm>,
+    pub(super) access_query: bool,
 }
 
 pub(super) fn care(reader: &mut Reader) -> Result<CareTable, Problem> {
@@ -104,6 +106,8 @@ fn logs(reader: &mut Reader) -> Result<LogTable, Problem> {
         total_bytes_max: reader.get("log_total_bytes_max", some_bytes())?,
         compress: reader.get("log_compress", boolean())?,
         line_bytes_max: reader.get("log_line_bytes_max", some_bytes())?,
+        access: reader.get("access_log", choice::<AccessForm>().or_off())?,
+        access_query: reader.get("access_log_query", boolean())?,
     })
 }
 

@@ -16,7 +16,7 @@ pub use care::{
     RecycleSettings, WatchSettings,
 };
 pub use confinement::{CgroupSettings, Identity, ResourceName};
-pub use logs::{LogPlace, LogSettings};
+pub use logs::{AccessForm, LogPlace, LogSettings};
 pub use program::{Placeholder, Program};
 pub use routes::{RateLimit, RouteSettings};
 pub use tls::{Certificate, ClientCa, TlsSettings};
@@ -27,6 +27,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
+use stead_balancer::{ProxyFrom, ProxyVersion};
 
 /// Everything one instance runs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -80,6 +81,10 @@ pub struct AppSettings {
     pub mode: Mode,
     /// By public port.
     pub ports: BTreeMap<u16, Mode>,
+    /// Who begins a connection with a header of the PROXY protocol.
+    pub proxy_protocol: ProxyFrom,
+    /// How a worker is told by that protocol who the client of a carried connection is.
+    pub send_proxy: Option<ProxyVersion>,
     /// How a program that does not ask for its connections is reached.
     pub upstream: Upstream,
     /// Tell a Node.js program the client's address instead of the balancer's.
@@ -217,6 +222,15 @@ pub enum UpstreamProtocol {
     Http2,
 }
 
+/// What becomes of a request that belongs to no trace (`traceparent`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TraceContext {
+    /// It stays so.
+    Pass,
+    /// One begins.
+    Start,
+}
+
 /// How messages are written on a Node.js program's channel (`serialization` of `child_process.fork`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Serialization {
@@ -309,6 +323,10 @@ pub struct BalancerSettings {
     pub balance: Balance,
     /// Believe `Forwarded` and `X-Forwarded-*` of clients.
     pub trust_forwarded: bool,
+    /// Each request gets an id.
+    pub request_id: bool,
+    /// Where a trace begins.
+    pub trace_context: TraceContext,
     /// Request line and headers together.
     pub head_bytes_max: u64,
     /// Number of headers.
@@ -339,6 +357,8 @@ pub struct BalancerSettings {
     pub held_requests_max: u32,
     /// Longest wait for a worker.
     pub hold_timeout: Duration,
+    /// Longest wait that a request may expect where workers are busy.
+    pub queue_wait_max: Duration,
     /// Connections to one worker, which is requests in flight.
     pub upstream_connections_max: u32,
     /// An upstream connection without a request is closed after this time.

@@ -437,6 +437,8 @@ impl AppTask {
 
     /// From rest, with the settings it has now.
     pub(super) fn start_again(&mut self) -> Result<(), ListenError> {
+        self.ports.access =
+            self.shared.access.open(&self.settings, &self.shared.console, self.shared.background);
         self.ports.bind_configured(&self.settings)?;
         self.outlet = Outlet::open(&self.settings, &self.shared.console, self.shared.background);
         self.shown = Shown { serves: !self.ports.is_empty(), was_ready: false };

@@ -86,6 +86,14 @@ impl Console {
         self.put(to, text);
     }
 
+    /// A line about an app that is JSON already.
+    pub(super) fn json_line(&self, source: &Source, line: &[u8]) {
+        if !self.json {
+            return self.line(source, line);
+        }
+        self.put(To::Stdout, [line, b"\n"].concat());
+    }
+
     /// Stead says something about an app, or about itself.
     pub(super) fn say(&self, app: Option<&str>, text: &str) {
         if self.json {

@@ -16,6 +16,7 @@ use stead_process::cgroup::Cgroups;
 use stead_process::keeper::{Event, Events, Inheritance, Keeper, Welcome};
 use tokio::sync::{broadcast, watch};
 
+use super::access::AccessLogs;
 use super::children::Children;
 use super::console::Console;
 use super::definition::{self, Origin};
@@ -191,6 +192,7 @@ async fn prepare(purpose: &Purpose, keeper: &Keeper, welcome: Welcome) -> Result
         convoy: Convoy::default(),
         background: frame.background,
         stopping: AtomicBool::new(false),
+        access: AccessLogs::default(),
         failure: Mutex::default(),
         upgrade: Mutex::default(),
         predecessor: Mutex::default(),
@@ -299,6 +301,7 @@ impl Instance {
         // What it says about its end is of no consequence any more.
         drop(serving.await);
         shared.keeper.release(held::CONTROL);
+        shared.access.flush().await;
         Outcome::Ended(shared.conclude())
     }
 }

@@ -27,6 +27,7 @@
 //! | `folder.rs` | private files: sockets, the preload |
 //! | `bypass.rs` | finds a program that listens by itself |
 
+mod access;
 mod adoption;
 mod app;
 mod bypass;

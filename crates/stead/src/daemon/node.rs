@@ -208,7 +208,7 @@ impl AppTask {
         if let Some(process) = self.workers.get_mut(&worker) {
             process.roads.insert(port, road.clone());
             if process.routed {
-                self.ports.add(port, worker, road);
+                self.ports.add(port, (worker, process.slot), road);
             }
         }
         self.has_shown(Shown { serves: true, ..self.shown });

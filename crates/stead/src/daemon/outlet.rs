@@ -45,8 +45,11 @@ impl Outlet {
     /// For an app of an instance with this console, which shows the lines unless the instance has no terminal.
     pub(super) fn open(settings: &AppSettings, console: &Arc<Console>, background: bool) -> Arc<Self> {
         let journal = directory(settings, background).and_then(|directory| {
-            let journal =
-                Journal::open(&settings.name, for_journal(settings, directory), tell(settings, console));
+            let journal = Journal::open(
+                &settings.name,
+                for_journal(settings, directory, false),
+                tell(settings, console),
+            );
             let failed =
                 |error| console.say(Some(&settings.name), &format!("its output is not kept: {error}"));
             journal.map_err(failed).ok()
@@ -69,7 +72,9 @@ impl Outlet {
 
     /// Removes what was kept.
     pub(super) fn flush(&self) -> io::Result<()> {
-        self.journal.as_ref().map_or(Ok(()), |journal| journal.flush_all())
+        let Some(journal) = &self.journal else { return Ok(()) };
+        journal.flush_all()?;
+        stead_logs::flush(&stead_logs::access_directory(journal.directory()))
     }
 
     fn last_lines(&self, slot: u32) -> Vec<String> {
@@ -149,11 +154,13 @@ pub(super) fn directory(settings: &AppSettings, background: bool) -> Option<Path
     }
 }
 
-fn for_journal(settings: &AppSettings, directory: PathBuf) -> JournalSettings {
+/// `foreign`: lines come in a form of their own.
+pub(super) fn for_journal(settings: &AppSettings, directory: PathBuf, foreign: bool) -> JournalSettings {
     let from = &settings.logs;
     JournalSettings {
         directory,
         json: from.json,
+        foreign,
         rotate_bytes: from.rotate_bytes,
         rotate_age: Some(from.rotate_age),
         total_bytes_max: from.total_bytes_max,

@@ -7,7 +7,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use serde_json::Value;
-use stead_balancer::{Address, Death, Endpoint, EndpointId, Lanes, Pool, PoolEvent, Road, Route};
+use stead_balancer::{
+    AccessTo, Address, Config, Death, Endpoint, EndpointId, Lanes, Pool, PoolEvent, Road, Route,
+};
 use stead_process::keeper::Keeper;
 use stead_supervisor::WorkerId;
 use tokio::sync::mpsc;
@@ -59,6 +61,8 @@ pub(super) struct Ports {
     ports: BTreeMap<PortId, Port>,
     udp: HashMap<String, OwnedFd>,
     pub(super) certificates: Certificates,
+    /// Who is told about requests.
+    pub(super) access: Option<AccessTo>,
     next_port: PortId,
 }
 
@@ -88,6 +92,7 @@ impl Ports {
             ports: BTreeMap::new(),
             udp: HashMap::new(),
             certificates: Certificates::default(),
+            access: None,
             next_port: 0,
         }
     }
@@ -177,7 +182,7 @@ impl Ports {
         }
         let id = self.next_port;
         self.next_port += 1;
-        let pool = Pool::new(super::settings::for_balancer(settings), self.pool_events(id));
+        let pool = self.new_pool(id, settings);
         let name = |place: &Place| {
             place.bound.address().map_or_else(|| place.address.clone(), |address| address.to_string())
         };
@@ -254,7 +259,7 @@ impl Ports {
             self.listeners.adopt(self.app, name, (settings, *scheme, saved.mode))
         };
         let places = saved.held_as.iter().zip(&saved.schemes).map(adopt).collect::<io::Result<_>>()?;
-        let pool = Pool::new(super::settings::for_balancer(settings), self.pool_events(saved.id));
+        let pool = self.new_pool(saved.id, settings);
         pool.import(&saved.totals);
         let port = Port {
             key: saved.key,
@@ -303,6 +308,11 @@ impl Ports {
         self.next_port = self.next_port.max(next_port);
     }
 
+    fn new_pool(&self, id: PortId, settings: &AppSettings) -> Arc<Pool> {
+        let config = super::settings::for_balancer(settings);
+        Pool::new(Config { access: self.access.clone(), ..config }, self.pool_events(id))
+    }
+
     /// A pool tells the app's task, marked with its port.
     fn pool_events(&self, port: PortId) -> mpsc::UnboundedSender<PoolEvent> {
         let (sender, mut events) = mpsc::unbounded_channel();
@@ -332,12 +342,12 @@ impl Ports {
     }
 
     /// The worker gets this port's requests.
-    pub(super) fn add(&mut self, id: PortId, worker: WorkerId, road: Road) {
+    pub(super) fn add(&mut self, id: PortId, (worker, slot): (WorkerId, u32), road: Road) {
         let Some(port) = self.ports.get_mut(&id) else { return };
         if port.endpoint_of(worker).is_some_and(|known| port.pool.restore(known, &road)) {
             return;
         }
-        let endpoint = Endpoint::new(road);
+        let endpoint = Endpoint::new(road).in_slot(slot);
         port.endpoints.entry(worker).or_default().push(endpoint.id());
         port.pool.add(endpoint);
     }

@@ -100,6 +100,7 @@ pub(super) async fn hand_over(shared: &Arc<Shared>, socket: OwnedFd) {
     let _unheard = nothing_left.send(());
     drop(passing.await);
     way.flush().await;
+    shared.access.flush().await;
 }
 
 /// What was begun here ends here, within the grace period.

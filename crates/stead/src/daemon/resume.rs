@@ -121,6 +121,7 @@ impl Shared {
         let settings = Arc::new(saved.settings);
         let mut ports =
             Ports::new(saved.id, (&self.lanes, &self.listeners), self.keeper.clone(), inbox.clone());
+        ports.access = self.access.open(&settings, &self.console, self.background);
         ports.prepare(&settings);
         self.console.know(&settings.name);
         if saved.rests {

@@ -6,7 +6,7 @@ use stead_process::node;
 
 use crate::config::{
     AppSettings, Balance, CgroupSettings, Identity, Mode, ReadyTimeout, ResourceName, RestartPolicy,
-    Serialization, UpstreamProtocol,
+    Serialization, TraceContext, UpstreamProtocol,
 };
 
 /// How a Node.js program's channel is written.
@@ -116,6 +116,7 @@ pub(super) fn for_balancer(settings: &AppSettings) -> stead_balancer::Config {
         connections_max: from.connections_max as usize,
         held_requests_max: from.held_requests_max as usize,
         hold_timeout: from.hold_timeout,
+        queue_wait_max: from.queue_wait_max,
         in_flight_max: from.upstream_connections_max,
         upstream_idle: from.upstream_idle,
         untaken_max: from.untaken_max,
@@ -125,6 +126,11 @@ pub(super) fn for_balancer(settings: &AppSettings) -> stead_balancer::Config {
         poison_deaths_max: from.poison_deaths_max,
         replays_max: from.replays_max,
         trust_forwarded: from.trust_forwarded,
+        proxy_from: settings.proxy_protocol.clone(),
+        send_proxy: settings.send_proxy,
+        request_id: from.request_id,
+        starts_traces: from.trace_context == TraceContext::Start,
+        access: None,
         slow_start: settings.slow_start,
         policy: match from.balance {
             Balance::LeastLoaded => stead_balancer::Policy::LeastLoaded,

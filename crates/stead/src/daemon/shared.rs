@@ -14,6 +14,7 @@ use stead_supervisor::fleet::Input;
 use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinHandle;
 
+use super::access::AccessLogs;
 use super::app::{self, AppTask, Parts};
 use super::children::Children;
 use super::console::Console;
@@ -56,6 +57,7 @@ pub(super) struct Shared {
     /// It goes on when nothing runs, and has no terminal.
     pub(super) background: bool,
     pub(super) stopping: AtomicBool,
+    pub(super) access: AccessLogs,
     /// The first failure, which the instance ends with when nothing is left to run.
     pub(super) failure: Mutex<Option<Report>>,
 }
@@ -73,6 +75,7 @@ impl Shared {
         let id = self.registry.next_id();
         let settings = Arc::new(settings);
         let mut ports = Ports::new(id, (&self.lanes, &self.listeners), self.keeper.clone(), inbox.clone());
+        ports.access = self.access.open(&settings, &self.console, self.background);
         if rests {
             ports.stand_by(&settings);
         } else {

@@ -16,8 +16,9 @@ impl AppTask {
         let Some(process) = self.workers.get_mut(&worker) else { return };
         process.routed = true;
         process.draining = None;
+        let slot = process.slot;
         for (port, road) in process.roads.clone() {
-            self.ports.add(port, worker, road);
+            self.ports.add(port, (worker, slot), road);
         }
         self.close_deserted_ports();
     }

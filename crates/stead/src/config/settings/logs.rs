@@ -22,6 +22,19 @@ pub struct LogSettings {
     pub compress: bool,
     /// A longer line is cut.
     pub line_bytes_max: u64,
+    /// How a line for each request is written, if one is.
+    pub access: Option<AccessForm>,
+    /// With the query in it.
+    pub access_query: bool,
+}
+
+/// How a request stands in the access log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AccessForm {
+    /// An object.
+    Json,
+    /// The combined log format of Apache and NGINX.
+    Common,
 }
 
 /// Where what an app prints is kept.
