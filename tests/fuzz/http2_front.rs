@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use stead_balancer::http::{Body, ChunkedReader, HeaderSpace, Limits, PieceKind, parse_request};
 use stead_balancer::{
-    Address, Bound, Config, Endpoint, Front, Hand, Lanes, Policy, Pool, Road, Site, Transport,
+    Address, Affinity, Bound, Config, Ejection, Endpoint, Front, Hand, Lanes, Policy, Pool, Road, Site,
+    Terms, Transport,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -82,7 +83,7 @@ fn start() -> SocketAddr {
     let address = bound.address().expect("TCP has an address");
     let (events, _) = mpsc::unbounded_channel();
     let pool = Pool::new(config(), events);
-    pool.add(Endpoint::new(Road::Handed(Arc::new(Worker))));
+    pool.add(Endpoint::new(Road::Handed(Arc::new(Worker)), 0));
     let lanes = Lanes::start(1).expect("a thread can be started");
     let serving = lanes.serve("front", &bound, (&Front::Http(Site::alone(pool)), Transport::Plain));
     // They are wanted to the end of the process.
@@ -179,5 +180,8 @@ fn config() -> Config {
         access: None,
         slow_start: None,
         policy: Policy::LeastLoaded,
+        terms: Terms::default(),
+        affinity: Affinity::default(),
+        ejection: Ejection::default(),
     }
 }

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use stead_balancer::http::Limits;
 use stead_balancer::{
-    Address, Bound, Config, Endpoint, Front, Lanes, Policy, Pool, Road, Route, Site, Tenant, Transport,
+    Address, Affinity, Bound, Config, Ejection, Endpoint, Front, Lanes, Policy, Pool, Road, Route, Site,
+    Tenant, Terms, Transport,
 };
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -17,12 +18,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let listen = arguments.next().ok_or("usage: proxy LISTEN UPSTREAM...")?;
     let (events, mut heard) = tokio::sync::mpsc::unbounded_channel();
     let pool = Pool::new(config(), events);
-    for upstream in arguments {
+    for (upstream, slot) in arguments.zip(0..) {
         let road = match upstream.strip_prefix("unix:") {
             Some(path) => Road::Unix(path.into()),
             None => Road::Tcp(upstream.parse()?),
         };
-        pool.add(Endpoint::new(road));
+        pool.add(Endpoint::new(road, slot));
     }
     let lanes = Lanes::start(std::env::var("LANES").map_or(Ok(1), |lanes| lanes.parse())?)?;
     let bound = Bound::bind(&Address::Tcp(listen.parse()?))?;
@@ -77,5 +78,8 @@ fn config() -> Config {
         access: None,
         slow_start: None,
         policy: Policy::LeastLoaded,
+        terms: Terms::default(),
+        affinity: Affinity::default(),
+        ejection: Ejection::default(),
     }
 }

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use crate::access::AccessTo;
+use crate::affinity::Affinity;
 use crate::http::Limits;
-use crate::pick::Policy;
+use crate::outlier::Ejection;
+use crate::pick::{Policy, Terms};
 use crate::proxy_protocol::{ProxyFrom, ProxyVersion};
 
 /// Everything that bounds or steers how requests reach workers.
@@ -70,4 +72,10 @@ pub struct Config {
     pub upstream_http2: bool,
     /// How a worker is chosen.
     pub policy: Policy,
+    /// What each slot may get of it.
+    pub terms: Terms,
+    /// What ties a request to a worker before the policy is asked.
+    pub affinity: Affinity,
+    /// When a worker is taken out for what its requests have shown.
+    pub ejection: Ejection,
 }

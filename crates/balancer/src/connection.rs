@@ -24,6 +24,7 @@ use crate::lane::{Lane, Service};
 use crate::moved::{Moved, WayOut};
 use crate::pool::{Connected, Pool};
 use crate::request_body::{RequestBody, Wire};
+use crate::shards::Place;
 use crate::site::{Arrangement, Reply, Site};
 use crate::stream::Stream;
 
@@ -73,6 +74,8 @@ pub(crate) struct Request {
     pub(crate) expect_continue: bool,
     pub(crate) websocket: bool,
     pub(crate) body: RequestBody,
+    /// Where it belongs.
+    pub(crate) place: Place,
     pub(crate) began: Instant,
     pub(crate) id: Option<RequestId>,
     pub(crate) deadline: Option<Deadline>,
@@ -305,6 +308,7 @@ impl Connection<'_> {
             expect_continue: head.expect_continue,
             websocket: head.upgrade_websocket,
             body: RequestBody::new(head.body, routed.body_bytes_max(config))?,
+            place: config.affinity.place(&head, self.address, config.trust_forwarded),
             began: Instant::now(),
             id,
             deadline: None,

@@ -32,7 +32,8 @@ pub(crate) async fn hand_over(pool: &Arc<Pool>, client: Stream, address: Option<
     let bounds =
         Bounds { poison_deaths_max: pool.config.poison_deaths_max, replays_max: pool.config.replays_max };
     let mut history = History::new(bounds);
-    let mut ask = Ask::default();
+    let place = pool.config.affinity.place_of_client(address);
+    let mut ask = Ask { place, ..Ask::default() };
     loop {
         let Ok(mut lease) = pool.lease(ask).await else { break };
         let endpoint = Arc::clone(&lease.endpoint);
@@ -41,12 +42,12 @@ pub(crate) async fn hand_over(pool: &Arc<Pool>, client: Stream, address: Option<
             Road::Unix(_) | Road::Tcp(_) => carry(&client, &mut said, (pool, &mut lease), address).await,
         };
         lease.taken();
-        let Err(Refused { ending, death }) = given else { return };
-        lease.failed();
+        let Err(Refused { ending, death }) = given else { return lease.served() };
+        lease.failed(true);
         match history.judge(ending, death, KEPT) {
             // Nobody knows how long it lasts: a worker for it alone would be lost to all others.
             Verdict::Replay | Verdict::ReplayAlone => {
-                ask = Ask { avoid: Some(endpoint.id), replay: true, ..Ask::default() };
+                ask = Ask { avoid: Some(endpoint.id), replay: true, ..ask };
             }
             Verdict::Poison | Verdict::Fail | Verdict::Cut => break,
         }

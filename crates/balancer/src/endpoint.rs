@@ -66,27 +66,27 @@ impl Road {
 /// A worker as the balancer sees it.
 pub struct Endpoint {
     pub(crate) id: EndpointId,
+    /// The place that it fills in its app; the worker that follows it has the same.
+    pub(crate) slot: u32,
     pub(crate) road: Road,
     /// It is spoken to in HTTP/2.
     pub(crate) http2: bool,
     /// Tries, and those of them it failed, before this process knew it.
     pub(crate) before: (u64, u64),
-    /// For people: the place of the worker.
-    pub(crate) slot: Option<u32>,
     accepting: AtomicBool,
     death: watch::Sender<Option<Death>>,
     cut: watch::Sender<bool>,
 }
 
 impl Endpoint {
-    /// An endpoint that may be added to a pool.
-    pub fn new(road: Road) -> Self {
+    /// An endpoint that may be added to a pool: the worker that fills this slot.
+    pub fn new(road: Road, slot: u32) -> Self {
         Self {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            slot,
             road,
             http2: false,
             before: (0, 0),
-            slot: None,
             accepting: AtomicBool::new(true),
             death: watch::Sender::new(None),
             cut: watch::Sender::new(false),
@@ -102,12 +102,6 @@ impl Endpoint {
     /// A worker that speaks HTTP/2 without TLS, from the first byte on (prior knowledge).
     pub(crate) fn speaking_http2(self, http2: bool) -> Self {
         Self { http2, ..self }
-    }
-
-    /// The same, known to people by this number.
-    #[must_use]
-    pub fn in_slot(self, slot: u32) -> Self {
-        Self { slot: Some(slot), ..self }
     }
 
     /// Its name.

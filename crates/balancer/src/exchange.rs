@@ -180,7 +180,7 @@ impl Connection<'_> {
         let bounds = Bounds { poison_deaths_max: config.poison_deaths_max, replays_max: config.replays_max };
         let mut history = History::new(bounds);
         let mut deaths = Vec::new();
-        let mut ask = Ask::default();
+        let mut ask = Ask { place: request.place, ..Ask::default() };
         loop {
             let lease = match self.lease(ask, request).await {
                 Ok(lease) => lease,
@@ -202,10 +202,8 @@ impl Connection<'_> {
                 deaths.push(endpoint.id);
             }
             match verdict {
-                Verdict::Replay => {
-                    ask = Ask { avoid: Some(endpoint.id), replay: true, ..Ask::default() };
-                }
-                Verdict::ReplayAlone => ask = Ask { lone: true, replay: true, ..Ask::default() },
+                Verdict::Replay => ask = Ask { avoid: Some(endpoint.id), replay: true, lone: false, ..ask },
+                Verdict::ReplayAlone => ask = Ask { lone: true, replay: true, avoid: None, ..ask },
                 Verdict::Poison => {
                     self.pool.poisoned(self.wire.head(), request.body.bytes(), deaths);
                     let text = "this request made several workers die and is not tried again";
@@ -317,7 +315,8 @@ impl Connection<'_> {
             match self.try_once(lease, request, fresh).await {
                 Try::Moved(other) => lease = other,
                 Try::Failed(mut failure) => {
-                    failure.lease.failed();
+                    let blamed = !failure.reused || failure.ending == Ending::MaybeRead;
+                    failure.lease.failed(blamed);
                     return Try::Failed(failure);
                 }
                 settled => return settled,
@@ -329,7 +328,7 @@ impl Connection<'_> {
     async fn try_once(&mut self, lease: Lease, request: &mut Request, fresh: bool) -> Try {
         self.answer.clear();
         self.wire.rewind();
-        self.note(|record| record.tried(lease.endpoint.slot));
+        self.note(|record| record.tried(Some(lease.endpoint.slot)));
         if let Some(deadline) = request.deadline {
             let left = deadline.at.saturating_duration_since(lease.since());
             let left = left.min(self.pool.config.answer_timeout);
@@ -445,7 +444,10 @@ impl Connection<'_> {
     }
 
     fn may_move(&self, attempt: &Attempt, request: &Request) -> bool {
-        request.safe && request.body.is_done() && self.wire.is_kept() && !attempt.lease.is_alone()
+        request.safe
+            && request.body.is_done()
+            && self.wire.is_kept()
+            && !(attempt.lease.is_alone() || attempt.lease.is_bound())
     }
 
     async fn wait(&mut self, attempt: &Attempt, request: &Request, deadline: Instant) -> Woke {

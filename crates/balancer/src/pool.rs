@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::by_number::ByNumber;
 use crate::endpoint::{Death, Endpoint, EndpointId, Road};
 use crate::schedule::{Answer, Ask, Grant, Schedule, Ticket};
+use crate::shards::{Place, Shard};
 use crate::stats::{EndpointSnapshot, PoisonRecord, PoolSnapshot, Stats, Totals};
 use crate::{Config, Counters};
 
@@ -69,9 +70,9 @@ impl Pool {
     /// Requests may go to this worker from now on.
     pub fn add(self: &Arc<Self>, endpoint: Endpoint) {
         let endpoint = endpoint.speaking_http2(self.config.upstream_http2);
-        let id = endpoint.id;
+        let (id, slot) = (endpoint.id, endpoint.slot);
         self.change(|state| {
-            state.schedule.add(Instant::now(), id);
+            state.schedule.add(Instant::now(), id, slot);
             let (requests, failed) = endpoint.before;
             state.endpoints.insert(id, Arc::new(endpoint));
             let counts = EndpointSnapshot { id, requests, failed, ..EndpointSnapshot::default() };
@@ -127,6 +128,23 @@ impl Pool {
         });
     }
 
+    /// These slots will have workers; all others give their share of the keys away.
+    pub fn retain_slots(&self, slots: &[u32]) {
+        self.change(|state| state.schedule.retain_slots(slots));
+    }
+
+    /// These slots have had workers, which another process knew: what belongs to them waits for them.
+    pub fn expect_slots(&self, slots: &[u32]) {
+        self.change(|state| slots.iter().for_each(|slot| state.schedule.join(*slot)));
+    }
+
+    /// Each slot's share of the keys, and who owns this one.
+    pub fn shards(&self, key: Option<&str>) -> (Vec<Shard>, Option<u32>) {
+        let state = self.lock();
+        let hash = self.config.affinity.shard.as_ref().zip(key).map(|(shard, key)| shard.hash_of(key));
+        (state.schedule.shards(), hash.and_then(|hash| state.schedule.slot_of(Place::Key(hash))))
+    }
+
     /// Whether this worker is in the pool.
     pub fn contains(&self, id: EndpointId) -> bool {
         self.lock().endpoints.contains_key(&id)
@@ -166,9 +184,14 @@ impl Pool {
         self.lock().stats.reset();
     }
 
-    /// Reports workers that do not take their requests. To be called a few times per `wedged_after`.
-    pub fn look_for_wedged(&self) {
-        let wedged = self.lock().schedule.wedged(Instant::now());
+    /// Reports workers that do not take their requests, and lets those in whose time out is over. To be called a few times per
+    /// `wedged_after`.
+    pub fn look_at_workers(&self) {
+        let now = Instant::now();
+        let wedged = self.change(|state| {
+            state.schedule.let_in(now);
+            state.schedule.wedged(now)
+        });
         wedged.into_iter().for_each(|id| self.tell(PoolEvent::Wedged(id)));
     }
 
@@ -191,7 +214,7 @@ impl Pool {
 
     /// A worker for one try; waits in the fair queue if there is none.
     pub(crate) async fn lease(self: &Arc<Self>, ask: Ask) -> Result<Lease, NoWorker> {
-        let (ticket, grant) = {
+        let (ticket, grant, lone_or_bound) = {
             let now = Instant::now();
             let mut state = self.lock();
             if ask.replay {
@@ -200,7 +223,11 @@ impl Pool {
                 state.stats.counters.requests += 1;
             }
             match state.schedule.ask(now, ask) {
-                Answer::Granted(grant) => return Ok(self.leased(&mut state, grant)),
+                Answer::Granted(grant) => {
+                    let mut lease = self.leased(&mut state, grant);
+                    lease.bound = ask.place != Place::Any;
+                    return Ok(lease);
+                }
                 Answer::Full => return Err(NoWorker::Full),
                 Answer::Late => return Err(NoWorker::Overloaded),
                 Answer::Queued(ticket) => {
@@ -211,11 +238,11 @@ impl Pool {
                     } else {
                         state.stats.counters.queued += 1;
                     }
-                    (ticket, grant)
+                    (ticket, grant, ask.lone || state.schedule.has_bound())
                 }
             }
         };
-        if ask.lone {
+        if lone_or_bound {
             self.change(|_| ());
         }
         let waiter = Waiter { pool: self, ticket, ask, grant };
@@ -253,6 +280,7 @@ impl Pool {
             endpoint,
             grant,
             alone: false,
+            bound: false,
             taken: false,
             sent: Instant::now(),
             latency: None,
@@ -325,6 +353,7 @@ impl Waiter<'_> {
         let grant = (&mut self.grant).await.map_err(|_| NoWorker::Late)?;
         if let Some(mut lease) = self.pool.accept(grant) {
             lease.alone = self.ask.lone;
+            lease.bound = self.ask.place != Place::Any;
             return Ok(lease);
         }
         // The worker died in between.
@@ -355,6 +384,7 @@ pub(crate) struct Lease {
     pub(crate) endpoint: Arc<Endpoint>,
     grant: Grant,
     alone: bool,
+    bound: bool,
     taken: bool,
     sent: Instant,
     /// Of this try, and of the request with all its tries and waits.
@@ -369,6 +399,11 @@ impl Lease {
     /// The worker has no other request, and gets none meanwhile.
     pub(crate) fn is_alone(&self) -> bool {
         self.alone
+    }
+
+    /// The request belongs to this worker's slot, and is not moved to another.
+    pub(crate) fn is_bound(&self) -> bool {
+        self.bound
     }
 
     /// When the lease was given.
@@ -389,17 +424,28 @@ impl Lease {
         self.latency = Some((now.saturating_duration_since(self.sent), now.saturating_duration_since(began)));
     }
 
-    /// The worker failed this try.
-    pub(crate) fn failed(&mut self) {
-        self.pool.lock().stats.try_failed(self.grant.endpoint);
+    /// The worker did its part, where no answer ends what it was given.
+    pub(crate) fn served(&self) {
+        self.pool.lock().schedule.served(self.grant);
+    }
+
+    /// The worker failed this try; `blamed`: it was not just late in saying that it had closed a connection.
+    pub(crate) fn failed(&mut self, blamed: bool) {
+        self.pool.change(|state| {
+            state.stats.try_failed(self.grant.endpoint);
+            if blamed {
+                state.schedule.failed(Instant::now(), self.grant);
+            }
+        });
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
         let empty = self.pool.change(|state| {
-            if let Some((_, request)) = self.latency {
+            if let Some((this_try, request)) = self.latency {
                 state.stats.answered(request);
+                state.schedule.compare(self.sent + this_try, self.grant, this_try);
             }
             state.schedule.done(self.grant, self.latency.map(|(this_try, _)| this_try))
         });

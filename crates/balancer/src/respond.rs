@@ -72,7 +72,7 @@ impl Connection<'_> {
     ) -> Result<Attempt, Try> {
         attempt.lease.taken();
         loop {
-            match self.begin(request) {
+            match self.begin(request, attempt.lease.endpoint.slot) {
                 Ok(Some(Begin::Final(head))) => return Err(self.finish(attempt, request, head).await),
                 Ok(Some(Begin::Upgrade)) => return Err(self.upgrade(attempt, request).await),
                 Ok(Some(Begin::Informational(status))) => {
@@ -95,8 +95,8 @@ impl Connection<'_> {
         }
     }
 
-    /// Writes the head for the client if it is whole.
-    fn begin(&mut self, request: &Request) -> Result<Option<Begin>, BadResponse> {
+    /// Writes the head for the client if it is whole. `slot`: who answers.
+    fn begin(&mut self, request: &Request, slot: u32) -> Result<Option<Begin>, BadResponse> {
         let closing = self.is_closing();
         let mut space = HeaderSpace::new();
         let limits = &self.pool.config.head;
@@ -111,11 +111,16 @@ impl Connection<'_> {
             Downstream { client: request.version, keep_alive: keep_client || informational, framing };
         self.output.clear();
         head.write_downstream(&context, &mut self.output);
+        let is_last = head.upgrade || !head.informational;
         if let Some(id) = &request.id
             && !head.informational
             && !head.names_request()
         {
             insert_field("X-Request-Id", id.as_str().as_bytes(), &mut self.output);
+        }
+        let affinity = &self.pool.config.affinity;
+        if let Some(sticky) = affinity.sticky.as_ref().filter(|_| is_last && request.place.is_new_to(slot)) {
+            sticky.set(slot, self.client.scheme(), &mut self.output);
         }
         let begin = if head.upgrade {
             Begin::Upgrade
@@ -260,6 +265,7 @@ impl Connection<'_> {
     }
 
     async fn upgrade(&mut self, attempt: Attempt, request: &Request) -> Try {
+        attempt.lease.served();
         if self.flush().await.is_err() {
             return Try::Done(Next::Close);
         }

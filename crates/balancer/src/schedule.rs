@@ -2,19 +2,31 @@
 //!
 //! Pure: `pool.rs` asks and tells, this file decides; `now` is an argument. A request is given to a worker that has taken
 //! what it was given before, within a window that sets itself (`window.rs`). While no worker may be given one, requests
-//! wait here in the order they came. Lone requests (suspected poison) wait in a line of their own: one at a time, a
-//! worker is reserved for them and gets nothing else until they are done. A fresh worker beside warm ones gets fewer (`warming.rs`).
+//! wait here in the order they came (`queue.rs`). Those that belong to one slot (`shards.rs`) wait for that one, and nobody
+//! behind them waits with them. Lone requests (suspected poison) wait in a line of their own: one at a time, a worker is
+//! reserved for them and gets nothing else until they are done. A fresh worker beside warm ones gets fewer (`warming.rs`), one
+//! that fails or lags gets none for a while (`outlier.rs`).
 //!
 //! It does not know connections, bytes or why a request is asked for again.
 
 use std::collections::VecDeque;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
 use std::time::{Duration, Instant};
 
 use crate::drain::Drain;
-use crate::pick::{Candidate, PeakEwma, Picker};
+use crate::outlier::{Ejection, Standing};
+use crate::pick::{Candidate, PeakEwma, Picker, Terms};
+use crate::queue::Queue;
+use crate::shards::{Place, Shards};
 use crate::warming::Warming;
 use crate::window::Window;
 use crate::{Config, EndpointId};
+
+mod outliers;
+mod slots;
+#[cfg(test)]
+mod slots_tests;
 
 /// One try of one request.
 pub(crate) type Ticket = u64;
@@ -37,6 +49,8 @@ pub(crate) struct Ask {
     pub(crate) replay: bool,
     /// When its client stops waiting, if it has said so.
     pub(crate) until: Option<Instant>,
+    /// Where it belongs.
+    pub(crate) place: Place,
 }
 
 /// The answer to [`Schedule::ask`].
@@ -60,6 +74,7 @@ struct Untaken {
 #[derive(Debug)]
 struct Load {
     id: EndpointId,
+    slot: u32,
     accepting: bool,
     in_flight: u32,
     untaken: VecDeque<Untaken>,
@@ -68,11 +83,13 @@ struct Load {
     wedge_reported: bool,
     added: Instant,
     warming: Option<Warming>,
+    standing: Standing,
 }
 
 #[derive(Debug)]
 struct Reservation {
     ticket: Ticket,
+    place: Place,
     endpoint: EndpointId,
     granted: bool,
 }
@@ -81,20 +98,23 @@ struct Reservation {
 #[derive(Debug)]
 pub(crate) struct Schedule {
     loads: Vec<Load>,
-    waiting: VecDeque<(Ticket, Ask)>,
+    waiting: Queue,
     drain: Drain,
-    lone: VecDeque<Ticket>,
+    lone: VecDeque<(Ticket, Place)>,
     reservation: Option<Reservation>,
     picker: Picker,
+    terms: Terms,
+    shards: Shards,
     limits: Limits,
     next_ticket: Ticket,
     /// How many are warming: as a rule none, and nothing needs to be reckoned.
     warming: usize,
+    /// How many are taken out, which is the same.
+    out: usize,
 }
 
 #[derive(Debug, Clone)]
 struct Limits {
-    waiting_max: usize,
     wait_max: Duration,
     in_flight_max: u32,
     untaken_max: u32,
@@ -102,12 +122,12 @@ struct Limits {
     stalled_after: Duration,
     wedged_after: Duration,
     slow_start: Option<Duration>,
+    ejection: Ejection,
 }
 
 impl Schedule {
     pub(crate) fn new(config: &Config) -> Self {
         let limits = Limits {
-            waiting_max: config.held_requests_max,
             wait_max: config.queue_wait_max,
             in_flight_max: config.in_flight_max,
             untaken_max: config.untaken_max,
@@ -115,27 +135,32 @@ impl Schedule {
             stalled_after: config.move_after,
             wedged_after: config.wedged_after,
             slow_start: config.slow_start,
+            ejection: config.ejection,
         };
         Self {
             loads: Vec::new(),
-            waiting: VecDeque::new(),
+            waiting: Queue::new(config.held_requests_max),
             drain: Drain::default(),
             lone: VecDeque::new(),
             reservation: None,
-            picker: Picker::new(config.policy),
+            picker: Picker::new(config.policy, config.terms.clone(), seed()),
+            terms: config.terms.clone(),
+            shards: Shards::default(),
             limits,
             next_ticket: 0,
             warming: 0,
+            out: 0,
         }
     }
 
-    /// A new worker, ready for requests.
-    pub(crate) fn add(&mut self, now: Instant, id: EndpointId) {
+    /// A new worker of this slot, ready for requests.
+    pub(crate) fn add(&mut self, now: Instant, id: EndpointId, slot: u32) {
         assert!(self.load(id).is_none(), "an endpoint is added once");
         let warming = self.joins_warm_ones(now).then(|| Warming::new(now));
         self.warming += usize::from(warming.is_some());
         self.loads.push(Load {
             id,
+            slot,
             accepting: true,
             in_flight: 0,
             untaken: VecDeque::new(),
@@ -144,7 +169,9 @@ impl Schedule {
             wedge_reported: false,
             added: now,
             warming,
+            standing: Standing::default(),
         });
+        self.join(slot);
     }
 
     /// Who starts within the time of the first has nobody to be spared by.
@@ -160,7 +187,7 @@ impl Schedule {
     pub(crate) fn drain(&mut self, id: EndpointId) -> bool {
         if self.reservation.as_ref().is_some_and(|r| r.endpoint == id && !r.granted) {
             let reservation = self.reservation.take().expect("just seen");
-            self.lone.push_front(reservation.ticket);
+            self.lone.push_front((reservation.ticket, reservation.place));
         }
         let Some(load) = self.load_mut(id) else { return true };
         load.accepting = false;
@@ -176,7 +203,9 @@ impl Schedule {
             load.accepting = true;
             load.added = now;
             load.warming = warming;
-            self.count_warming();
+            let slot = load.slot;
+            self.count();
+            self.join(slot);
         }
         true
     }
@@ -185,11 +214,12 @@ impl Schedule {
     pub(crate) fn remove(&mut self, id: EndpointId) {
         self.drain(id);
         self.loads.retain(|load| load.id != id);
-        self.count_warming();
+        self.count();
     }
 
-    fn count_warming(&mut self) {
+    fn count(&mut self) {
         self.warming = self.loads.iter().filter(|load| load.warming.is_some()).count();
+        self.out = self.loads.iter().filter(|load| load.standing.is_out()).count();
     }
 
     /// Asks for a worker. The ticket must end in [`Schedule::done`] if granted, else in [`Schedule::withdraw`].
@@ -197,15 +227,16 @@ impl Schedule {
         let ticket = self.next_ticket;
         self.next_ticket += 1;
         if ask.lone {
-            self.lone.push_back(ticket);
+            self.lone.push_back((ticket, ask.place));
             return Answer::Queued(ticket);
         }
+        let slot = self.shards.slot_of(ask.place);
         if self.waiting.is_empty()
-            && let Some(index) = self.pick(now, ask.avoid)
+            && let Some(index) = self.pick(now, ask.avoid, slot)
         {
             return Answer::Granted(self.grant(now, index, ticket));
         }
-        if self.waiting.len() >= self.limits.waiting_max {
+        if !self.waiting.has_room(slot, self.shards.slots().count()) {
             return Answer::Full;
         }
         if !ask.replay && self.would_be_late(now, ask.until) {
@@ -214,7 +245,7 @@ impl Schedule {
         if self.waiting.is_empty() {
             self.drain.begin(now);
         }
-        self.waiting.push_back((ticket, ask));
+        self.waiting.push(slot, ticket, ask);
         Answer::Queued(ticket)
     }
 
@@ -244,8 +275,8 @@ impl Schedule {
 
     /// A queued request gives up.
     pub(crate) fn withdraw(&mut self, ticket: Ticket) {
-        self.waiting.retain(|(waiting, _)| *waiting != ticket);
-        self.lone.retain(|waiting| *waiting != ticket);
+        self.waiting.withdraw(ticket);
+        self.lone.retain(|(waiting, _)| *waiting != ticket);
         self.reservation.take_if(|r| r.ticket == ticket && !r.granted);
     }
 
@@ -271,6 +302,7 @@ impl Schedule {
         load.in_flight -= 1;
         if let Some(latency) = latency {
             load.latency.observe(latency);
+            load.standing.answered();
         }
         !load.accepting && load.in_flight == 0
     }
@@ -280,11 +312,20 @@ impl Schedule {
         if let Some(grant) = self.poll_lone(now) {
             return Some(grant);
         }
-        let (_, ask) = *self.waiting.front()?;
-        let index = self.pick(now, ask.avoid)?;
-        let (ticket, _) = self.waiting.pop_front().expect("just seen");
-        self.drain.leave(now);
-        Some(self.grant(now, index, ticket))
+        let bound = if self.waiting.has_bound() { self.first_bound(now) } else { None };
+        let open =
+            self.waiting.first_open().filter(|(ticket, _)| bound.is_none_or(|(_, bound, _)| *ticket < bound));
+        let open = open.map(|(ticket, ask)| (None, ticket, ask));
+        for (slot, ticket, ask) in
+            open.into_iter().chain(bound.map(|(slot, ticket, ask)| (Some(slot), ticket, ask)))
+        {
+            if let Some(index) = self.pick(now, ask.avoid, slot) {
+                self.waiting.pop(slot);
+                self.drain.leave(now);
+                return Some(self.grant(now, index, ticket));
+            }
+        }
+        None
     }
 
     /// Workers that have not taken a request for longer than the limit, each reported once.
@@ -323,17 +364,25 @@ impl Schedule {
 
     fn poll_lone(&mut self, now: Instant) -> Option<Grant> {
         if self.reservation.is_none() {
-            let load = self.loads.iter().filter(|load| load.accepting).min_by_key(|load| load.in_flight)?;
-            let (endpoint, ticket) = (load.id, self.lone.pop_front()?);
-            self.reservation = Some(Reservation { ticket, endpoint, granted: false });
+            // One whose slot has no worker keeps no other from its own.
+            let candidate = |place: Place| {
+                let serving = self.loads.iter().filter(|load| load.serves() && self.may_take(load, place));
+                serving.min_by_key(|load| load.in_flight).map(|load| load.id)
+            };
+            let mut lone = self.lone.iter().enumerate();
+            let (position, endpoint) = lone.find_map(|(at, (_, place))| Some((at, candidate(*place)?)))?;
+            let (ticket, place) = self.lone.remove(position).expect("just found");
+            self.reservation = Some(Reservation { ticket, place, endpoint, granted: false });
         }
-        let reservation = self.reservation.as_mut().expect("just made");
+        let reservation = self.reservation.as_ref().expect("just made");
         if reservation.granted {
             return None;
         }
         // Any that is empty will do: the one that was to become empty may carry a tunnel for hours.
-        let index = self.loads.iter().position(|load| load.accepting && load.in_flight == 0)?;
-        let ticket = reservation.ticket;
+        let (ticket, place) = (reservation.ticket, reservation.place);
+        let is_free = |load: &Load| load.serves() && load.in_flight == 0 && self.may_take(load, place);
+        let index = self.loads.iter().position(is_free)?;
+        let reservation = self.reservation.as_mut().expect("just made");
         reservation.endpoint = self.loads[index].id;
         reservation.granted = true;
         Some(self.grant(now, index, ticket))
@@ -347,13 +396,15 @@ impl Schedule {
         Grant { ticket, endpoint: load.id }
     }
 
-    fn pick(&mut self, now: Instant, avoid: Option<EndpointId>) -> Option<usize> {
+    /// A worker for a request, of this slot if it belongs to one.
+    fn pick(&mut self, now: Instant, avoid: Option<EndpointId>, slot: Option<u32>) -> Option<usize> {
+        let belongs = |load: &Load| slot.is_none_or(|slot| load.slot == slot);
         if let Some(avoid) = avoid
-            && let Some(index) = self.pick_where(now, |load| load.id != avoid)
+            && let Some(index) = self.pick_where(now, |load| load.id != avoid && belongs(load))
         {
             return Some(index);
         }
-        self.pick_where(now, |_| true)
+        self.pick_where(now, belongs)
     }
 
     fn pick_where(&mut self, now: Instant, allowed: impl Fn(&Load) -> bool) -> Option<usize> {
@@ -410,10 +461,14 @@ impl Schedule {
 impl Load {
     /// A worker that sits on an unread request for long gets no other until it shows life.
     fn may_get(&self, now: Instant, limits: &Limits) -> bool {
-        self.accepting
+        self.serves()
             && self.in_flight < limits.in_flight_max
             && (self.untaken.len() as u32) < self.window.size()
             && self.untaken_for(now) < limits.stalled_after
+    }
+
+    fn serves(&self) -> bool {
+        self.accepting && !self.standing.is_out()
     }
 
     fn is_held_back(&self) -> bool {
@@ -428,11 +483,17 @@ impl Load {
 fn choose(picker: &mut Picker, loads: &[Load], may_get: impl Fn(&Load) -> bool) -> Option<usize> {
     let candidate = |(index, load): (usize, &Load)| Candidate {
         index,
+        slot: load.slot,
         untaken: load.untaken.len() as u32,
         in_flight: load.in_flight,
         latency: load.latency.value(),
     };
     picker.pick(loads.iter().enumerate().filter(|(_, load)| may_get(load)).map(candidate))
+}
+
+/// Balancers beside each other shall not draw the same lots.
+fn seed() -> u64 {
+    RandomState::new().hash_one(0)
 }
 
 #[cfg(test)]

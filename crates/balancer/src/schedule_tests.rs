@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::pick::Policy;
+use crate::random::Random;
 use crate::testing::config;
 
 struct Bench {
@@ -13,7 +14,7 @@ impl Bench {
     fn new(workers: u64) -> Self {
         let mut schedule = Schedule::new(&Config { untaken_max: 4, policy: Policy::LeastLoaded, ..config() });
         let start = Instant::now();
-        (1..=workers).for_each(|id| schedule.add(start, id));
+        (1..=workers).for_each(|id| schedule.add(start, id, id as u32));
         Self { schedule, start }
     }
 
@@ -153,7 +154,7 @@ fn lone_request_survives_the_death_of_its_reserved_worker() {
     assert_eq!(bench.schedule.poll_grant(bench.at(0)), None);
     bench.schedule.remove(1);
     bench.schedule.done(busy, None);
-    bench.schedule.add(bench.at(0), 2);
+    bench.schedule.add(bench.at(0), 2, 2);
     assert_eq!(bench.schedule.poll_grant(bench.at(0)).map(|grant| grant.endpoint), Some(2));
 }
 
@@ -199,7 +200,7 @@ fn shares(policy: Policy, added: &[u64], secs: u64) -> Vec<usize> {
     let at = |secs: u64| start + Duration::from_secs(secs);
     let mut shares = vec![0; added.len()];
     for (id, added) in (0..).zip(added) {
-        schedule.add(at(*added), id);
+        schedule.add(at(*added), id, id as u32);
     }
     for _ in 0..1000 {
         let Answer::Granted(grant) = schedule.ask(at(secs), Ask::default()) else {
@@ -241,9 +242,9 @@ fn oldest_of_fresh_workers_counts_as_warm_when_the_warm_ones_are_gone() {
     let mut schedule = Schedule::new(&Config { slow_start: Some(SLOW_START), ..config() });
     let start = Instant::now();
     let at = |secs: u64| start + Duration::from_secs(secs);
-    schedule.add(at(0), 1);
-    schedule.add(at(100), 2);
-    schedule.add(at(101), 3);
+    schedule.add(at(0), 1, 1);
+    schedule.add(at(100), 2, 2);
+    schedule.add(at(101), 3, 3);
     schedule.drain(1);
     let mut got = [0; 4];
     for _ in 0..100 {
@@ -259,8 +260,8 @@ fn fresh_worker_serves_what_no_other_can() {
     let mut schedule = Schedule::new(&Config { slow_start: Some(SLOW_START), untaken_max: 1, ..config() });
     let start = Instant::now();
     let later = start + Duration::from_secs(100);
-    schedule.add(start, 1);
-    schedule.add(later, 2);
+    schedule.add(start, 1, 1);
+    schedule.add(later, 2, 2);
     let ask = |schedule: &mut Schedule| match schedule.ask(later, Ask::default()) {
         Answer::Granted(grant) => Some(grant.endpoint),
         Answer::Queued(_) | Answer::Full | Answer::Late => None,
@@ -272,22 +273,9 @@ fn fresh_worker_serves_what_no_other_can() {
 fn slow_start_that_is_off_changes_nothing() {
     let mut schedule = Schedule::new(&config());
     let start = Instant::now();
-    schedule.add(start, 1);
-    schedule.add(start + Duration::from_secs(100), 2);
+    schedule.add(start, 1, 1);
+    schedule.add(start + Duration::from_secs(100), 2, 2);
     assert_eq!(schedule.warming, 0);
-}
-
-/// A small generator (SplitMix64), so that a failure is repeated by its seed.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % bound
-    }
 }
 
 #[test]
@@ -308,7 +296,7 @@ fn simulate(seed: u64) {
         let now = bench.at(step);
         match random.below(10) {
             0 if workers.len() < 4 => {
-                bench.schedule.add(now, next_worker);
+                bench.schedule.add(now, next_worker, next_worker as u32);
                 workers.push(next_worker);
                 next_worker += 1;
             }
@@ -362,7 +350,7 @@ fn request_that_would_be_late_is_refused_unless_it_has_been_tried() {
     let mut schedule = Schedule::new(&Config { untaken_max: 1, in_flight_max: 1, ..config() });
     let start = Instant::now();
     let at = |seconds: u64| start + Duration::from_secs(seconds);
-    schedule.add(start, 1);
+    schedule.add(start, 1, 0);
     let Answer::Granted(mut grant) = schedule.ask(at(0), Ask::default()) else { panic!("it is free") };
     let join = |schedule: &mut Schedule, ask| schedule.ask(at(0), ask);
     (0..12).for_each(|_| assert!(matches!(join(&mut schedule, Ask::default()), Answer::Queued(_))));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::http::Limits;
-use crate::{Config, Policy};
+use crate::{Affinity, Config, Ejection, Policy, Terms};
 
 /// Limits that suit tests.
 pub(crate) fn config() -> Config {
@@ -38,5 +38,8 @@ pub(crate) fn config() -> Config {
         access: None,
         slow_start: None,
         policy: Policy::LeastLoaded,
+        terms: Terms::default(),
+        affinity: Affinity::default(),
+        ejection: Ejection::default(),
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::sse::Parser;
 use crate::{
-    Environment, Event, PoisonedRequest, Progress, Refusal, RenewRequest, SavedApp, StartAnswer,
+    Environment, Event, PoisonedRequest, Progress, Refusal, RenewRequest, SavedApp, ShardTable, StartAnswer,
     StartRequest, Status, StopRequest, Text,
 };
 use http_body_util::{BodyExt, Full};
@@ -187,6 +187,15 @@ impl Client {
     /// See [`ClientError`].
     pub async fn environment(&self, app: &str) -> Result<Environment, ClientError> {
         read(self.send(Method::GET, &path(Some(app), "environment"), None).await?).await
+    }
+
+    /// How the keys of an app's requests are divided among its slots, and who owns this one.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn shards(&self, app: &str, key: Option<&str>) -> Result<ShardTable, ClientError> {
+        let key = key.map(|key| format!("?key={}", escape(key))).unwrap_or_default();
+        read(self.send(Method::GET, &format!("{}{key}", path(Some(app), "shards")), None).await?).await
     }
 
     /// Sets the counters of an app to zero.

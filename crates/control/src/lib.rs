@@ -24,6 +24,7 @@ mod progress;
 mod refusal;
 mod runtime;
 mod server;
+mod shards;
 mod socket;
 mod sse;
 mod status;
@@ -42,6 +43,7 @@ pub use progress::{Death, Event, PoisonedRequest, Progress};
 pub use refusal::{Refusal, RefusalKind};
 pub use runtime::{Found, RuntimeDirectory, RuntimeDirectoryError};
 pub use server::Server;
+pub use shards::{ShardSlot, ShardTable};
 pub use socket::{SocketError, bind};
 pub use status::{
     AppState, AppStatus, Bucket, Counters, Instances, Latency, ListenStatus, Mode, ReloadStatus, Status,

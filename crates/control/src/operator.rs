@@ -1,7 +1,7 @@
 //! What the API needs of the instance it speaks for: the binary implements it, the server calls it.
 
 use crate::{
-    Environment, Event, PoisonedRequest, Progress, Refusal, RenewRequest, SavedApp, StartAnswer,
+    Environment, Event, PoisonedRequest, Progress, Refusal, RenewRequest, SavedApp, ShardTable, StartAnswer,
     StartRequest, Status,
 };
 use serde::{Deserialize, Serialize};
@@ -62,6 +62,13 @@ pub trait Operator: Send + Sync + 'static {
 
     /// The environment that a worker of the app is started with, by name. Nothing is masked.
     fn environment(&self, app: &str) -> impl Future<Output = Result<Environment, Refusal>> + Send;
+
+    /// How the keys of an app's requests are divided among its slots, and who owns this one.
+    fn shards(
+        &self,
+        app: &str,
+        key: Option<String>,
+    ) -> impl Future<Output = Result<ShardTable, Refusal>> + Send;
 
     /// Sets the counters of an app (restarts, requests, exits) to zero.
     fn reset(&self, app: &str) -> impl Future<Output = Result<(), Refusal>> + Send;

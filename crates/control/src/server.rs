@@ -13,6 +13,7 @@
 //! | `POST /v1/apps/{app}/signal` | `{"signal": 10}`, `{"signal": 10, "slot": 0}` |
 //! | `POST /v1/apps/{app}/messages`, `..?slot=0` | any JSON, sent to each of its Node.js workers or to one |
 //! | `GET /v1/apps/{app}/environment` | pairs of name and value |
+//! | `GET /v1/apps/{app}/shards`, `..?key=..` | [`ShardTable`]: who owns which part of the keys, and who owns this one |
 //! | `POST /v1/apps/{app}/reset`, `../flush` | counters to zero; logs emptied |
 //! | `GET /v1/definitions` | every app as it is to be kept, list of [`SavedApp`] |
 //! | `POST /v1/upgrade` | `{"binary": "/usr/bin/stead"}`, told in server-sent events |
@@ -26,8 +27,8 @@
 use crate::operator::{Operator, StopRequest};
 use crate::socket::SocketFile;
 use crate::{
-    Environment, Event, PoisonedRequest, Refusal, RefusalKind, RenewRequest, SavedApp, StartAnswer,
-    StartRequest, Status, Text, metrics, sse,
+    Environment, Event, PoisonedRequest, Refusal, RefusalKind, RenewRequest, SavedApp, ShardTable,
+    StartAnswer, StartRequest, Status, Text, metrics, sse,
 };
 use axum::body::Bytes;
 use axum::extract::rejection::QueryRejection;
@@ -116,6 +117,7 @@ fn router<O: Operator>(operator: Arc<O>) -> Router {
         .route("/v1/apps/{app}/signal", post(signal::<O>))
         .route("/v1/apps/{app}/messages", post(send_message::<O>))
         .route("/v1/apps/{app}/environment", get(environment::<O>))
+        .route("/v1/apps/{app}/shards", get(shards::<O>))
         .route("/v1/apps/{app}/reset", post(reset::<O>))
         .route("/v1/apps/{app}/flush", post(flush::<O>))
         .route("/v1/stop", post(stop_all::<O>))
@@ -262,6 +264,24 @@ async fn environment<O: Operator>(
     Path(app): Path<String>,
 ) -> Result<Json<Environment>, Refusal> {
     Ok(Json(operator.environment(&app).await?))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OfKey {
+    #[serde(default)]
+    key: Option<String>,
+}
+
+async fn shards<O: Operator>(
+    State(operator): To<O>,
+    Path(app): Path<String>,
+    of_key: Result<Query<OfKey>, QueryRejection>,
+) -> Result<Json<ShardTable>, Refusal> {
+    let Query(OfKey { key }) = of_key.map_err(|error| {
+        Refusal::new(RefusalKind::Invalid, format!("invalid query: {}", error.body_text()))
+    })?;
+    Ok(Json(operator.shards(&app, key).await?))
 }
 
 async fn reset<O: Operator>(State(operator): To<O>, Path(app): Path<String>) -> Result<Response, Refusal> {

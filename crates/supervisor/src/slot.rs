@@ -286,6 +286,20 @@ impl Slot {
     }
 
     /// When a worker is to be started.
+    /// Whether requests may wait for its worker.
+    pub(crate) fn returns(&self) -> bool {
+        // One that said that it is not ready is replaced soon, unless it is ready again before.
+        let is_ill = |worker: &Worker| matches!(worker.state(), worker::State::Ejected(_));
+        let is_coming = match &self.state {
+            State::Up(worker) | State::Failing(worker, _) => !is_ill(worker),
+            State::Reloading(change) => !change.old.as_ref().is_some_and(is_ill),
+            State::Restarting { .. } => true,
+            State::Down { try_at, .. } => try_at.is_some(),
+            State::Failed { .. } => false,
+        };
+        self.is_wanted() && is_coming
+    }
+
     pub(crate) const fn try_next(&self) -> Option<Moment> {
         match &self.state {
             State::Down { try_at, .. } => *try_at,

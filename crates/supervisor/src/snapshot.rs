@@ -91,6 +91,8 @@ pub struct SlotSnapshot {
     pub exit_last: Option<String>,
     /// When the next worker will be started, if there is none.
     pub try_next: Option<Instant>,
+    /// It serves, or will in a while: it is wanted, has not failed, and its worker is not ill.
+    pub returns: bool,
 }
 
 /// One more process of a slot.
@@ -207,6 +209,7 @@ impl SlotSnapshot {
             unstable: slot.record().unstable(now, main.and_then(Worker::ready_since), config),
             exit_last: slot.exit_last().map(str::to_owned),
             try_next: slot.try_next().map(|at| clock.instant(at)),
+            returns: slot.returns(),
         }
     }
 }

@@ -268,7 +268,7 @@ fn client_of_a_unix_socket_moves_too_and_what_was_counted_goes_on() {
         (pool, lanes, serving)
     };
     let (old, old_lanes, _old_serving) = start();
-    old.add(Endpoint::new(road.clone()));
+    old.add(Endpoint::new(road.clone(), 0));
     let mut client = Peer::new(UnixStream::connect(&path).expect("it listens"));
     client.send(GET).read_until("\r\n\r\n/");
     let (sender, mut moves) = tokio::sync::mpsc::unbounded_channel();
@@ -276,7 +276,7 @@ fn client_of_a_unix_socket_moves_too_and_what_was_counted_goes_on() {
     let moved = moves.blocking_recv().expect("the client is idle");
     let (new, new_lanes, _new_serving) = start();
     new.import(&old.export());
-    new.add(Endpoint::new(road).counted(&old.snapshot().endpoints[0]));
+    new.add(Endpoint::new(road, 0).counted(&old.snapshot().endpoints[0]));
     new_lanes.adopt(moved).expect("it serves the same listener");
     client.send(GET).read_until("\r\n\r\n/");
     until("it is counted", || new.snapshot().latency.count() == 2);

@@ -37,7 +37,7 @@ impl App {
         let (sender, events) = unbounded_channel();
         let pool = Pool::new(config, sender);
         let road = Road::Tcp(address);
-        let endpoint = Endpoint::new(road.clone());
+        let endpoint = Endpoint::new(road.clone(), 0);
         let id = endpoint.id();
         pool.add(endpoint);
         App { pool, endpoint: id, road, _events: events }
@@ -108,7 +108,7 @@ fn a_request_of_one_app_waits_for_its_worker_alone() {
     until("it waits", || one.pool.snapshot().waiting == 1);
     let mut client = stand.client();
     assert_eq!(ask(&mut client, "a", "/"), ("200".to_owned(), "other".to_owned()));
-    one.pool.add(Endpoint::new(one.road.clone()));
+    one.pool.add(Endpoint::new(one.road.clone(), 0));
     assert!(waiting.read_until("\r\n\r\none").starts_with("HTTP/1.1 200"));
 }
 

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use stead_balancer::http::Limits;
 use stead_balancer::{
-    Address, Bound, Config, Death, Endpoint, EndpointId, Front, Hand, Lanes, Moved, Policy, Pool, PoolEvent,
-    Road, Serving, Site, Transport,
+    Address, Affinity, Bound, Config, Death, Ejection, Endpoint, EndpointId, Front, Hand, Lanes, Moved,
+    Policy, Pool, PoolEvent, Road, Serving, Site, Terms, Transport,
 };
 use tokio::sync::oneshot;
 
@@ -53,6 +53,9 @@ pub(crate) fn config() -> Config {
         access: None,
         slow_start: None,
         policy: Policy::LeastLoaded,
+        terms: Terms::default(),
+        affinity: Affinity::default(),
+        ejection: Ejection::default(),
     }
 }
 
@@ -146,7 +149,7 @@ impl Stand {
 
     /// Adds a worker that is reached by this road.
     pub(crate) fn add_road(&self, road: &Road) -> EndpointId {
-        let endpoint = Endpoint::new(road.clone());
+        let endpoint = Endpoint::new(road.clone(), 0);
         let id = endpoint.id();
         self.pool.add(endpoint);
         id
@@ -181,7 +184,7 @@ impl Stand {
     /// One more worker.
     pub(crate) fn add(&self, worker: EndpointId) {
         let hands = Hands { worker, given: self.sender.clone() };
-        let endpoint = Endpoint::new(Road::Handed(Arc::new(hands)));
+        let endpoint = Endpoint::new(Road::Handed(Arc::new(hands)), worker as u32);
         self.endpoints.lock().expect("no test panics while it waits").insert(worker, endpoint.id());
         self.pool.add(endpoint);
     }
@@ -232,7 +235,7 @@ impl Stand {
 
     /// Workers that were reported as wedged so far.
     pub(crate) fn wedged(&self) -> usize {
-        self.pool.look_for_wedged();
+        self.pool.look_at_workers();
         let mut events = self.events.lock().expect("no test panics while it waits");
         std::iter::from_fn(|| events.try_recv().ok())
             .filter(|event| matches!(event, PoolEvent::Wedged(_)))

@@ -3,8 +3,8 @@
 use crate::{
     AppState, AppStatus, Bucket, Client, Counters, Definition, Environment, Event, ExitRecord, ExitReport,
     Instances, Latency, ListenStatus, Mode, Operator, PoisonedRequest, Progress, Refusal, RefusalKind,
-    RenewRequest, SavedApp, Server, StartAnswer, StartRequest, Status, Steps, StopRequest, Text, WorkerState,
-    WorkerStatus, bind,
+    RenewRequest, SavedApp, Server, ShardSlot, ShardTable, StartAnswer, StartRequest, Status, Steps,
+    StopRequest, Text, WorkerState, WorkerStatus, bind,
 };
 use std::path::Path;
 use std::path::PathBuf;
@@ -197,6 +197,12 @@ impl Operator for FakeOperator {
     async fn environment(&self, app: &str) -> Result<Environment, Refusal> {
         self.check(app, format!("environment {app}"))?;
         Ok(vec![(Text::from("PORT"), Text::from("8080"))])
+    }
+
+    async fn shards(&self, app: &str, key: Option<String>) -> Result<ShardTable, Refusal> {
+        self.check(app, format!("shards {app} {key:?}"))?;
+        let slots = vec![ShardSlot { slot: 0, share: 1.0, pid: Some(4711) }];
+        Ok(ShardTable { shard: "client".to_owned(), slots, owner: key.map(|_| 0) })
     }
 
     async fn reset(&self, app: &str) -> Result<(), Refusal> {

@@ -3,8 +3,8 @@
 use super::background::BackgroundArguments;
 use super::{
     ExitCode, Report, RunArguments, completions, config, doctor, env, flush, import, init, list, logs, man,
-    monit, not_offered, numbers, output, reload, reset, save, scale, send, serve, show, signal, start,
-    startup, stop, upgrade,
+    monit, not_offered, numbers, output, reload, reset, save, scale, send, serve, shards, show, signal,
+    start, startup, stop, upgrade,
 };
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser, Subcommand};
@@ -98,6 +98,8 @@ pub enum Command {
     Send(send::SendArguments),
     /// Show the environment of an app, secrets masked
     Env(env::EnvArguments),
+    /// Show which worker owns which part of the keys of requests
+    Shards(shards::ShardsArguments),
     /// Set the counters of apps to zero
     Reset(reset::ResetArguments),
     /// Keep the list of apps for `stead resurrect`, also over a reboot
@@ -250,6 +252,7 @@ pub fn execute(command: &Command) -> Option<ExitCode> {
         Command::Signal(arguments) => signal::execute(arguments),
         Command::Send(arguments) => send::execute(arguments),
         Command::Env(arguments) => env::execute(arguments),
+        Command::Shards(arguments) => shards::execute(arguments),
         Command::Reset(arguments) => reset::execute(arguments),
         Command::Save(arguments) => save::execute(arguments),
         Command::Resurrect(arguments) => save::execute_resurrect(arguments),

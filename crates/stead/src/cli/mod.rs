@@ -57,6 +57,7 @@ mod selector;
 pub mod send;
 pub mod serve;
 mod session;
+pub mod shards;
 pub mod show;
 pub mod signal;
 pub mod start;

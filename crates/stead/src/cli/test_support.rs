@@ -11,8 +11,8 @@ use std::time::{Duration, UNIX_EPOCH};
 use stead_control::{
     AppState, AppStatus, Counters, Environment, Event, ExitRecord, ExitReport, Instances, Latency,
     ListenStatus, Mode, Operator, PoisonedRequest, Progress, Refusal, ReloadStatus, RenewRequest,
-    RuntimeDirectory, SavedApp, Server, StartAnswer, StartRequest, Status, Steps, StopRequest, Text,
-    WorkerState, WorkerStatus, bind,
+    RuntimeDirectory, SavedApp, Server, ShardTable, StartAnswer, StartRequest, Status, Steps, StopRequest,
+    Text, WorkerState, WorkerStatus, bind,
 };
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -286,6 +286,12 @@ impl Operator for FakeOperator {
         self.check(app)?;
         let pair = |name: &str, value: &str| (Text::from(name), Text::from(value));
         Ok(vec![pair("DATABASE_PASSWORD", "hunter2"), pair("PORT", "8080")])
+    }
+
+    async fn shards(&self, app: &str, key: Option<String>) -> Result<ShardTable, Refusal> {
+        self.ask(format!("shards {app} {key:?}"));
+        self.check(app)?;
+        Ok(ShardTable { shard: "client".to_owned(), slots: Vec::new(), owner: None })
     }
 
     async fn reset(&self, app: &str) -> Result<(), Refusal> {

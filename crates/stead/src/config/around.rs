@@ -109,6 +109,7 @@ impl Around<'_> {
             health: care.health,
             logs: self.logs(&care.logs),
             balancer: table.balancer,
+            choosing: table.choosing,
         })
     }
 

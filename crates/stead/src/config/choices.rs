@@ -33,6 +33,7 @@ impl Choice for Balance {
         ("least-loaded", Balance::LeastLoaded),
         ("round-robin", Balance::RoundRobin),
         ("fastest", Balance::Fastest),
+        ("random-of-two", Balance::RandomOfTwo),
     ];
 }
 
@@ -154,7 +155,10 @@ mod tests {
     fn a_wrong_word_names_the_right_ones() {
         assert_eq!(choose("fastest"), Ok(Balance::Fastest));
         let error = choose::<Balance>("fastets").unwrap_err();
-        assert_eq!(error.message, "`fastets` is not one of `least-loaded`, `round-robin`, `fastest`");
+        assert_eq!(
+            error.message,
+            "`fastets` is not one of `least-loaded`, `round-robin`, `fastest`, `random-of-two`"
+        );
         assert_eq!(error.hint.as_deref(), Some("did you mean `fastest`?"));
         assert_eq!(choose::<Mode>("tunnel").unwrap_err().hint, None);
     }

@@ -7,13 +7,14 @@ use super::form::{
 };
 use super::instances::{INSTANCES_MAX, InstanceCount};
 use super::read_care::{self, CareTable};
+use super::read_choosing::choosing;
 use super::read_proxy;
 use super::read_routes::routes;
 use super::read_tls::{self, TlsTable};
 use super::reader::{Key, Reader};
 use super::settings::{
-    BalancerSettings, Mode, Ready, ReadyTimeout, RestartSettings, RouteSettings, Serialization, StopSettings,
-    Upstream,
+    BalancerSettings, ChoosingSettings, Mode, Ready, ReadyTimeout, RestartSettings, RouteSettings,
+    Serialization, StopSettings, Upstream,
 };
 use super::shell;
 use super::signal::parse_signal;
@@ -66,6 +67,7 @@ pub(super) struct AppTable {
     pub(super) reload_parallel: u32,
     pub(super) care: CareTable,
     pub(super) balancer: BalancerSettings,
+    pub(super) choosing: ChoosingSettings,
 }
 
 /// Reads a table whole, and tells which keys there are; what it does not know is an error.
@@ -108,6 +110,7 @@ pub(super) fn read_app(mut reader: Reader) -> Result<(AppTable, Vec<(Key, Shape)
         reload_parallel: reader.get("reload_parallel", count(1))?,
         care: read_care::care(&mut reader)?,
         balancer: balancer(&mut reader)?,
+        choosing: choosing(&mut reader)?,
     };
     Ok((app, reader.finish()?))
 }

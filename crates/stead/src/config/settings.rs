@@ -4,6 +4,7 @@
 //! has been checked. Nothing here is optional because "nobody set it": an `Option` means that the setting can be off.
 
 mod care;
+mod choosing;
 mod confinement;
 mod logs;
 mod program;
@@ -15,6 +16,7 @@ pub use care::{
     Dependency, DependencyCondition, Group, GroupStrategy, HealthCheck, HealthSettings, HookSettings,
     RecycleSettings, WatchSettings,
 };
+pub use choosing::ChoosingSettings;
 pub use confinement::{CgroupSettings, Identity, ResourceName};
 pub use logs::{AccessForm, LogPlace, LogSettings};
 pub use program::{Placeholder, Program};
@@ -131,6 +133,9 @@ pub struct AppSettings {
     pub logs: LogSettings,
     /// What bounds and steers its requests.
     pub balancer: BalancerSettings,
+    /// Which worker they go to, beyond the policy.
+    #[serde(default)]
+    pub choosing: ChoosingSettings,
 }
 
 impl AppSettings {
@@ -211,6 +216,8 @@ pub enum Balance {
     RoundRobin,
     /// The one that answered fastest lately.
     Fastest,
+    /// The less loaded of two drawn by lot.
+    RandomOfTwo,
 }
 
 /// What workers are spoken to in.

@@ -107,6 +107,9 @@ pub(super) async fn run(mut task: AppTask, mut messages: mpsc::UnboundedReceiver
         while let Some(action) = task.machine.poll_action() {
             task.perform(action).await;
         }
+        if task.changed {
+            task.settle_slots();
+        }
         if task.rests && task.leaving {
             break;
         }
@@ -122,7 +125,7 @@ pub(super) async fn run(mut task: AppTask, mut messages: mpsc::UnboundedReceiver
             },
             _ = beat.tick() => task.beat(),
             () = sleep_until(timeout) => task.input(Input::Timeout),
-            _ = look.tick(), if !task.ports.is_empty() => task.ports.iter().for_each(|(_, port)| port.pool.look_for_wedged()),
+            _ = look.tick(), if !task.ports.is_empty() => task.ports.iter().for_each(|(_, port)| port.pool.look_at_workers()),
         }
     }
     task.ports.forget();
@@ -279,6 +282,7 @@ impl AppTask {
             Message::Send { slot, message, answer } => drop(answer.send(self.send(slot, &message))),
             Message::Signal { slot, signal, answer } => drop(answer.send(self.pass_on(slot, signal))),
             Message::Environment { answer } => drop(answer.send(pairs(&self.settings.environment))),
+            Message::Shards { key, answer } => drop(answer.send(self.shards(key.as_deref()))),
             Message::Status { answer } => drop(answer.send(self.status())),
             Message::Poisoned { answer } => drop(answer.send(self.poisoned())),
         }
@@ -360,8 +364,9 @@ impl AppTask {
     pub(super) fn reconfigure(&mut self, settings: Arc<AppSettings>) {
         let old = &self.settings;
         let of_ports = |settings: &AppSettings| {
-            let AppSettings { listen, tls, redirect_https, mode, ports, balancer, .. } = settings.clone();
-            (listen, tls, redirect_https, mode, ports, balancer)
+            let AppSettings { listen, tls, redirect_https, mode, ports, balancer, choosing, .. } =
+                settings.clone();
+            (listen, tls, redirect_https, mode, ports, balancer, choosing)
         };
         if of_ports(old) != of_ports(&settings) {
             self.say("changes of addresses, modes and limits of requests take effect with the next start");

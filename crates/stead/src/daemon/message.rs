@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use stead_balancer::PoolEvent;
-use stead_control::{AppStatus, Definition, Environment, PoisonedRequest, Progress};
+use stead_control::{AppStatus, Definition, Environment, PoisonedRequest, Progress, Refusal, ShardTable};
 use stead_process::keeper::{Exit, Signal};
 use stead_process::node::Received;
 use stead_supervisor::WorkerId;
@@ -65,6 +65,8 @@ pub(super) enum Message {
     Signal { slot: Option<u32>, signal: Signal, answer: oneshot::Sender<u32> },
     /// The environment workers are started with.
     Environment { answer: oneshot::Sender<Environment> },
+    /// How keys are divided among slots, and who owns this one.
+    Shards { key: Option<String>, answer: oneshot::Sender<Result<ShardTable, Refusal>> },
     /// How it looks.
     Status { answer: oneshot::Sender<AppStatus> },
     /// The poison requests kept.
@@ -87,6 +89,7 @@ impl Message {
         !matches!(
             self,
             Message::Status { .. }
+                | Message::Shards { .. }
                 | Message::Poisoned { .. }
                 | Message::Send { .. }
                 | Message::Alive { .. }

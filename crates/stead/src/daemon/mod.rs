@@ -24,6 +24,7 @@
 //! | `health.rs`, `hooks.rs`, `errand.rs` | health checks, and the commands the user wants to be run |
 //! | `children.rs` | which app an ended process belonged to |
 //! | `operator.rs`, `status.rs`, `report.rs` | the control API's questions, and what happens |
+//! | `shards.rs` | which worker owns which part of the keys |
 //! | `folder.rs` | private files: sockets, the preload |
 //! | `bypass.rs` | finds a program that listens by itself |
 
@@ -63,6 +64,7 @@ mod report;
 mod resume;
 mod sample;
 mod settings;
+mod shards;
 mod shared;
 mod signals;
 mod start;

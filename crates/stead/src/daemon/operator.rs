@@ -8,7 +8,8 @@ use std::sync::Arc;
 use serde_json::Value;
 use stead_control::{
     AppState, AppStatus, Definition, Environment, Event, Operator, PoisonedRequest, Progress, Refusal,
-    RefusalKind, RenewRequest, SavedApp, StartAnswer, StartRequest, Status, Steps, StopRequest, Text,
+    RefusalKind, RenewRequest, SavedApp, ShardTable, StartAnswer, StartRequest, Status, Steps, StopRequest,
+    Text,
 };
 use stead_process::keeper::Signal;
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -187,6 +188,10 @@ impl Operator for Desk {
 
     async fn environment(&self, app: &str) -> Result<Environment, Refusal> {
         self.ask(app, |answer| Message::Environment { answer }).await
+    }
+
+    async fn shards(&self, app: &str, key: Option<String>) -> Result<ShardTable, Refusal> {
+        self.ask(app, |answer| Message::Shards { key, answer }).await?
     }
 
     async fn reset(&self, app: &str) -> Result<(), Refusal> {

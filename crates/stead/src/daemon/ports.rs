@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use stead_balancer::{
-    AccessTo, Address, Config, Death, Endpoint, EndpointId, Lanes, Pool, PoolEvent, Road, Route,
+    AccessTo, Address, Config, Death, Endpoint, EndpointId, Lanes, Pool, PoolEvent, Road, Route, StickyKey,
 };
 use stead_process::keeper::Keeper;
 use stead_supervisor::WorkerId;
@@ -63,6 +63,8 @@ pub(super) struct Ports {
     pub(super) certificates: Certificates,
     /// Who is told about requests.
     pub(super) access: Option<AccessTo>,
+    /// Signs the cookies of sticky clients; goes from one daemon to the next.
+    pub(super) sticky_key: StickyKey,
     next_port: PortId,
 }
 
@@ -93,6 +95,7 @@ impl Ports {
             udp: HashMap::new(),
             certificates: Certificates::default(),
             access: None,
+            sticky_key: StickyKey::generate(),
             next_port: 0,
         }
     }
@@ -261,6 +264,7 @@ impl Ports {
         let places = saved.held_as.iter().zip(&saved.schemes).map(adopt).collect::<io::Result<_>>()?;
         let pool = self.new_pool(saved.id, settings);
         pool.import(&saved.totals);
+        pool.expect_slots(&saved.slots);
         let port = Port {
             key: saved.key,
             places,
@@ -295,6 +299,7 @@ impl Ports {
             data: port.data.clone(),
             held_as: port.places.iter().map(|place| place.held_as.clone()).collect(),
             totals: port.pool.export(),
+            slots: port.pool.shards(None).0.iter().map(|shard| shard.slot).collect(),
         };
         self.ports.iter().map(save).collect()
     }
@@ -309,7 +314,7 @@ impl Ports {
     }
 
     fn new_pool(&self, id: PortId, settings: &AppSettings) -> Arc<Pool> {
-        let config = super::settings::for_balancer(settings);
+        let config = super::settings::for_balancer(settings, &self.sticky_key);
         Pool::new(Config { access: self.access.clone(), ..config }, self.pool_events(id))
     }
 
@@ -347,9 +352,14 @@ impl Ports {
         if port.endpoint_of(worker).is_some_and(|known| port.pool.restore(known, &road)) {
             return;
         }
-        let endpoint = Endpoint::new(road).in_slot(slot);
+        let endpoint = Endpoint::new(road, slot);
         port.endpoints.entry(worker).or_default().push(endpoint.id());
         port.pool.add(endpoint);
+    }
+
+    /// Only these slots will have workers that requests can belong to.
+    pub(super) fn retain_slots(&self, slots: &[u32]) {
+        self.ports.values().for_each(|port| port.pool.retain_slots(slots));
     }
 
     /// The worker gets no more requests of this port.

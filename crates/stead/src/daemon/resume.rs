@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use stead_balancer::Road;
+use stead_balancer::{Road, StickyKey};
 use stead_control::Definition;
 use stead_process::keeper::{ChildId, Exit, Inherited, Keeper, Signal};
 use stead_process::node::{Continuation, Released};
@@ -121,6 +121,9 @@ impl Shared {
         let settings = Arc::new(saved.settings);
         let mut ports =
             Ports::new(saved.id, (&self.lanes, &self.listeners), self.keeper.clone(), inbox.clone());
+        if let Some(key) = saved.sticky_key.as_deref().and_then(StickyKey::from_hex) {
+            ports.sticky_key = key;
+        }
         ports.access = self.access.open(&settings, &self.console, self.background);
         ports.prepare(&settings);
         self.console.know(&settings.name);
@@ -297,6 +300,7 @@ impl AppTask {
             ends: self.ends.clone(),
             workers: self.workers.iter().map(|(id, worker)| saved_worker(*id, worker, now)).collect(),
             ports: self.ports.saved(),
+            sticky_key: Some(self.ports.sticky_key.to_hex()),
         }
     }
 }

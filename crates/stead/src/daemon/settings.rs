@@ -1,6 +1,7 @@
 //! Settings in the words of the rooms they are for.
 
 use serde::{Deserialize, Serialize};
+use stead_balancer::{Affinity, Ejection, Sticky, StickyKey};
 use stead_process::cgroup::Limits;
 use stead_process::node;
 
@@ -94,8 +95,10 @@ pub(super) fn for_supervisor(settings: &AppSettings, shown: Shown) -> stead_supe
 }
 
 /// What the balancer has to know of an app.
-pub(super) fn for_balancer(settings: &AppSettings) -> stead_balancer::Config {
-    let from = &settings.balancer;
+///
+/// `key` signs the cookies of sticky clients.
+pub(super) fn for_balancer(settings: &AppSettings, key: &StickyKey) -> stead_balancer::Config {
+    let (from, choosing) = (&settings.balancer, &settings.choosing);
     let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
     let head_bytes_max = bytes(from.head_bytes_max);
     stead_balancer::Config {
@@ -136,6 +139,16 @@ pub(super) fn for_balancer(settings: &AppSettings) -> stead_balancer::Config {
             Balance::LeastLoaded => stead_balancer::Policy::LeastLoaded,
             Balance::RoundRobin => stead_balancer::Policy::RoundRobin,
             Balance::Fastest => stead_balancer::Policy::Fastest,
+            Balance::RandomOfTwo => stead_balancer::Policy::RandomOfTwo,
         },
+        terms: stead_balancer::Terms {
+            weights: choosing.weights.clone(),
+            priorities: choosing.priorities.clone(),
+        },
+        affinity: Affinity {
+            shard: choosing.shard.clone(),
+            sticky: choosing.sticky.then(|| Sticky::new(&settings.name, key)),
+        },
+        ejection: Ejection { failures: choosing.eject_failures, slower: choosing.eject_slower },
     }
 }

@@ -50,6 +50,9 @@ pub(super) struct SavedApp {
     pub(super) ends: history::Exits,
     pub(super) workers: Vec<SavedWorker>,
     pub(super) ports: Vec<SavedPort>,
+    /// In hexadecimal digits; missing in the states of versions that signed nothing.
+    #[serde(default)]
+    pub(super) sticky_key: Option<String>,
 }
 
 /// One of its processes.
@@ -114,6 +117,9 @@ pub(super) struct SavedPort {
     pub(super) data: Option<Value>,
     pub(super) held_as: Vec<String>,
     pub(super) totals: stead_balancer::Totals,
+    /// Those that requests can belong to.
+    #[serde(default)]
+    pub(super) slots: Vec<u32>,
 }
 
 /// Why a state cannot be taken over.

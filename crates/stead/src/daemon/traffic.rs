@@ -1,6 +1,7 @@
 //! Which workers get requests, and how one that is to leave gets rid of those it has.
 
 use std::collections::HashSet;
+use std::time::Instant;
 
 use stead_balancer::PoolEvent;
 use stead_process::keeper::Signal;
@@ -40,6 +41,15 @@ impl AppTask {
         if let Some(process) = self.workers.get_mut(&worker) {
             process.routed = false;
             self.ports.iter().for_each(|(port, _)| self.ports.drain(port, worker));
+        }
+    }
+
+    /// Requests that belong to a slot wait for it as long as it will have a worker again.
+    pub(super) fn settle_slots(&self) {
+        if self.settings.choosing.binds() && !self.ports.is_empty() {
+            let slots = self.machine.snapshot(Instant::now()).slots.into_iter();
+            let returning: Vec<u32> = slots.filter(|slot| slot.returns).map(|slot| slot.slot).collect();
+            self.ports.retain_slots(&returning);
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::cli::ExitCode::{self, Address, Failure, NotRunning, Ok, Program, Reload, Usage};
 
 /// Pages that belong together; each names the others.
-const FAMILIES: [&[&str]; 10] = [
+const FAMILIES: [&[&str]; 11] = [
     &[
         "stead-run",
         "stead-start",
@@ -25,6 +25,7 @@ const FAMILIES: [&[&str]; 10] = [
     &["stead-logs", "stead-flush"],
     &["stead-list", "stead-pid", "stead-id", "stead-jlist", "stead-prettylist", "stead-ping"],
     &["stead-signal", "stead-send", "stead-env", "stead-show"],
+    &["stead-shards", "stead-scale", "stead-show"],
     &["stead-save", "stead-resurrect", "stead-startup", "stead-unstartup"],
     &["stead-upgrade", "stead-kill", "stead-ping", "stead-doctor"],
     &["stead-init", "stead-import", "stead-config", "stead-start"],
@@ -75,6 +76,9 @@ pub(super) fn more(page: &str) -> &'static [&'static str] {
             "The files are read, so it does not matter whether the app runs. Following goes on over rotation.",
         ],
         "stead-env" => &["Values that look like secrets are shown as asterisks unless they are asked for."],
+        "stead-shards" => {
+            &["When workers come or go, no key moves that need not. A replaced worker keeps its keys."]
+        }
         "stead-upgrade" => &[
             "The new daemon starts beside the old one and takes over workers, listeners and connections; no worker is restarted and \
              no request fails. If it does not come up, the old one goes on.",

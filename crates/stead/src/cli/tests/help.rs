@@ -33,6 +33,7 @@ fn every_verb_explains_itself() {
         "signal",
         "send",
         "env",
+        "shards",
         "save",
         "upgrade",
         "kill",

@@ -1,6 +1,7 @@
 //! What `stead run` makes of files, options and commands, and every error text on the way.
 
 mod care;
+mod choosing;
 mod edge;
 mod errors;
 mod foreign;
