@@ -50,7 +50,7 @@ pub struct AccessEntry<'a> {
     /// The host that was asked for.
     pub host: Option<&'a [u8]>,
     /// What the client speaks.
-    pub version: Option<Version>,
+    pub protocol: Option<Protocol>,
     /// `User-Agent`.
     pub user_agent: Option<&'a [u8]>,
     /// `Referer`.
@@ -77,6 +77,15 @@ pub struct AccessEntry<'a> {
     pub aborted: Option<Aborted>,
 }
 
+/// What a client speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.0 or HTTP/1.1.
+    Http1(Version),
+    /// HTTP/2, in which each request is a stream.
+    Http2,
+}
+
 /// Texts of a request that outlive its head.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Part {
@@ -98,7 +107,7 @@ pub(crate) struct Record {
     text: Vec<u8>,
     parts: [Option<Range<usize>>; PARTS],
     began: Instant,
-    version: Option<Version>,
+    protocol: Option<Protocol>,
     status: Option<u16>,
     /// Of the answer.
     head_bytes: u64,
@@ -116,7 +125,7 @@ impl Record {
             text: Vec::new(),
             parts: [const { None }; PARTS],
             began: Instant::now(),
-            version: None,
+            protocol: None,
             status: None,
             head_bytes: 0,
             bytes_in: 0,
@@ -147,9 +156,9 @@ impl Record {
     }
 
     /// What stands in a head. `trusts`: the last address of `X-Forwarded-For` is the client's.
-    pub(crate) fn take_head(&mut self, head: &http::Request<'_, '_>, trusts: bool) {
+    pub(crate) fn take_head(&mut self, head: &http::Request<'_, '_>, protocol: Protocol, trusts: bool) {
         self.began = Instant::now();
-        self.version = Some(head.version);
+        self.protocol = Some(protocol);
         self.put(Part::Method, |text| text.extend_from_slice(head.method.as_str().as_bytes()));
         self.put(Part::Target, |text| head.target.write_origin(head.method, text));
         if let Some(host) = head.host {
@@ -198,12 +207,12 @@ impl Record {
 
     /// Whether there was a request, or something that was answered as one.
     pub(crate) fn is_of_a_request(&self) -> bool {
-        self.version.is_some() || self.status.is_some()
+        self.protocol.is_some() || self.status.is_some()
     }
 
     /// It is refused, perhaps before it was known to be a request.
     pub(crate) fn refused(&mut self) {
-        if self.version.is_none() {
+        if self.protocol.is_none() {
             self.began = Instant::now();
         }
     }
@@ -225,7 +234,7 @@ impl Record {
             method: part(Part::Method),
             target: part(Part::Target),
             host: part(Part::Host),
-            version: self.version,
+            protocol: self.protocol,
             user_agent: part(Part::UserAgent),
             referer: part(Part::Referer),
             status: self.status,

@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use crate::access::{Aborted, Part, Record};
+use crate::access::{Aborted, Part, Protocol, Record};
 use crate::alarm::Alarm;
 use crate::buffer::Buffer;
 use crate::http::{
@@ -294,7 +294,9 @@ impl Connection<'_> {
         let config = &pool.config;
         let (trust, ids) = (config.trust_forwarded, &self.lane.ids);
         if config.access.is_some() {
-            self.record.get_or_insert_with(|| Box::new(Record::new())).take_head(&head, trust);
+            let protocol =
+                if self.client.is_http2() { Protocol::Http2 } else { Protocol::Http1(head.version) };
+            self.record.get_or_insert_with(|| Box::new(Record::new())).take_head(&head, protocol, trust);
         }
         let id = config.request_id.then(|| RequestId::of(&head, trust, || ids.next_pair()));
         let begins = config.starts_traces && head.trace_id.is_none();

@@ -58,7 +58,7 @@ mod upstream;
 mod warming;
 mod window;
 
-pub use access::{Aborted, AccessEntry, AccessLog, AccessTo};
+pub use access::{Aborted, AccessEntry, AccessLog, AccessTo, Protocol};
 pub use affinity::{Affinity, NoShardKey, ShardKey};
 pub use config::Config;
 pub use endpoint::{Death, Endpoint, EndpointId, Hand, Road};

@@ -48,7 +48,7 @@ fn worker_is_told_what_is_left_after_the_wait() {
     stand.add(1);
     let (_, mut worker) = stand.given();
     let left = told(&worker.read_until(HEAD_END));
-    assert!((1.0..=7.7).contains(&left), "{left}");
+    assert!((1.0..7.9).contains(&left), "{left}");
     drop(worker);
     stand.die(1);
     stand.add(2);

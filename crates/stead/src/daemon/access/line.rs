@@ -45,7 +45,7 @@ impl Lines {
             ("host", entry.host),
             ("path", path),
             ("query", query),
-            ("protocol", entry.version.map(protocol)),
+            ("protocol", entry.protocol.map(protocol)),
         ] {
             put_text(name, value, out);
         }
@@ -74,13 +74,13 @@ impl Lines {
         let time = Timestamp::try_from(entry.at).unwrap_or_default();
         put(format_args!("{}", time.strftime("%d/%b/%Y:%H:%M:%S +0000")), out);
         out.extend_from_slice(b"] \"");
-        match (entry.method, entry.target, entry.version) {
-            (Some(method), Some(target), Some(version)) => {
+        match (entry.method, entry.target, entry.protocol) {
+            (Some(method), Some(target), Some(spoken)) => {
                 put_escaped(method, out);
                 out.push(b' ');
                 put_escaped(self.whole(target), out);
                 out.push(b' ');
-                out.extend_from_slice(protocol(version));
+                out.extend_from_slice(protocol(spoken));
             }
             _ => out.push(b'-'),
         }
@@ -118,10 +118,11 @@ fn scheme(scheme: Scheme) -> &'static str {
     }
 }
 
-fn protocol(version: Version) -> &'static [u8] {
-    match version {
-        Version::Http10 => b"HTTP/1.0",
-        Version::Http11 => b"HTTP/1.1",
+fn protocol(spoken: Protocol) -> &'static [u8] {
+    match spoken {
+        Protocol::Http1(Version::Http10) => b"HTTP/1.0",
+        Protocol::Http1(Version::Http11) => b"HTTP/1.1",
+        Protocol::Http2 => b"HTTP/2.0",
     }
 }
 
@@ -204,7 +205,7 @@ mod tests {
             method: Some(b"GET"),
             target: Some(b"/a/b?token=secret"),
             host: Some(b"shop.example"),
-            version: Some(Version::Http11),
+            protocol: Some(Protocol::Http1(Version::Http11)),
             user_agent: Some(b"curl/8"),
             referer: Some(b"https://a/?q=1"),
             status: Some(200),
@@ -258,7 +259,7 @@ mod tests {
             method: None,
             target: None,
             host: None,
-            version: None,
+            protocol: None,
             user_agent: None,
             referer: None,
             status: None,
