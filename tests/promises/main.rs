@@ -6,6 +6,7 @@
 mod support;
 
 mod access_log;
+mod acme;
 mod after_a_reboot;
 mod all_workers_dead;
 mod background;
@@ -27,6 +28,7 @@ mod first_steps;
 mod grpc;
 mod health;
 mod hooks;
+mod hostile_clients;
 mod http2;
 mod http2_floods;
 mod http2_rules;
@@ -50,6 +52,7 @@ mod route_options;
 mod routes;
 mod shards;
 mod shared_socket;
+mod smuggling;
 mod static_files;
 mod sticky_sessions;
 mod tls;

@@ -1,6 +1,21 @@
 """What is measured, in the order of the report. `base.py` says what a scenario is."""
 
-from . import cpu, crashes, flat, hello, logs, many, memory, proxied, reload, replacement, routes, start, upgrade
+from . import (
+    cpu,
+    crashes,
+    flat,
+    hello,
+    idle,
+    logs,
+    many,
+    memory,
+    proxied,
+    reload,
+    replacement,
+    routes,
+    start,
+    upgrade,
+)
 
 SCENARIOS = (
     cpu.SCENARIO,
@@ -16,4 +31,5 @@ SCENARIOS = (
     logs.SCENARIO,
     flat.SCENARIO,
     routes.SCENARIO,
+    idle.SCENARIO,
 )

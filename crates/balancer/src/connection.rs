@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use crate::access::{Aborted, Part, Protocol, Record};
 use crate::alarm::Alarm;
 use crate::buffer::Buffer;
+use crate::challenge;
 use crate::http::{
     Answer, AnswerTo, ClientText, Forward, HeaderSpace, Reject, RequestId, RequestMethodKind, TraceStart,
     Version, insert_field, parse_request,
@@ -131,6 +132,8 @@ pub(crate) struct Connection<'s> {
     first: bool,
     /// Of the present request, if anybody wants to know.
     pub(crate) record: Option<Box<Record>>,
+    /// The answer to an ACME server's question, if that is what was asked.
+    challenge: Option<String>,
 }
 
 /// Serves a client until one side ends the connection, or until it goes on elsewhere.
@@ -159,6 +162,7 @@ pub(crate) async fn serve(lane: Rc<Lane>, service: &Service, site: &Site, arriva
         text: arrival.address.map(ClientText::new),
         first: !arrival.moved,
         record,
+        challenge: None,
     };
     loop {
         let next = connection.serve_request(wait).await;
@@ -180,6 +184,7 @@ pub(crate) async fn serve(lane: Rc<Lane>, service: &Service, site: &Site, arriva
 impl Connection<'_> {
     async fn serve_request(&mut self, wait: Duration) -> Next {
         match self.read_head(wait).await {
+            Ok(_) if self.challenge.is_some() => self.meet_challenge().await,
             Ok(mut request) => {
                 let next = match request.reply {
                     None => self.exchange(&mut request).await,
@@ -289,6 +294,7 @@ impl Connection<'_> {
         let Some(head) = parse_request(self.input.unused(), &front.config.head, &mut space)? else {
             return Ok(None);
         };
+        self.challenge = challenge::http(head.target.path());
         let routed = self.arrangement.route(&head, self.address)?;
         let pool = routed.pool.unwrap_or(front);
         let config = &pool.config;
@@ -489,6 +495,15 @@ impl Connection<'_> {
             self.pool.count(|counters| counters.refused += 1);
         }
         self.say(answer, request).await
+    }
+
+    async fn meet_challenge(&mut self) -> Next {
+        let text = self.challenge.take().unwrap_or_default();
+        self.output.clear();
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nCache-Control: no-store\r\n";
+        let length = format!("Content-Length: {}\r\nConnection: close\r\n\r\n", text.len());
+        self.output.extend_from_slice([head, &length, &text].concat().as_bytes());
+        self.close_after_flush().await
     }
 
     pub(crate) async fn say_and_close(&mut self, answer: Answer<'_>) -> Next {

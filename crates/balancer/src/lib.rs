@@ -18,6 +18,7 @@ mod alarm;
 mod buffer;
 mod by_number;
 mod carried;
+mod challenge;
 mod config;
 mod connection;
 mod direct;
@@ -60,6 +61,7 @@ mod window;
 
 pub use access::{Aborted, AccessEntry, AccessLog, AccessTo, Protocol};
 pub use affinity::{Affinity, NoShardKey, ShardKey};
+pub use challenge::PostedChallenge;
 pub use config::Config;
 pub use endpoint::{Death, Endpoint, EndpointId, Hand, Road};
 pub use histogram::Histogram;

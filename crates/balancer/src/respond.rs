@@ -44,6 +44,7 @@ enum Read {
     Some,
     End,
     Broken,
+    /// Or it sends no more of a body that it has begun, while the answer streams.
     ClientGone,
     /// The rest of the request broke a rule.
     Refused(Reject),
@@ -284,7 +285,7 @@ impl Connection<'_> {
     }
 
     /// Reads more from the worker, and meanwhile passes on what is left of the request: the worker may want that first. While a
-    /// stream passes, the client's end is heard, and the end of the worker's grace.
+    /// stream passes, the client's end is heard, the pauses of its body are measured, and so is the worker's grace.
     async fn read_worker(
         &mut self,
         attempt: &mut Attempt,
@@ -314,7 +315,9 @@ impl Connection<'_> {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => (),
                 Err(_) => return Read::Broken,
             }
-            let mut deadline = Instant::now() + request.answer_timeout;
+            let body_awaited = streaming && !request.body.is_done() && self.wire.wants_more();
+            let patience = if body_awaited { self.pool.config.body_timeout } else { request.answer_timeout };
+            let mut deadline = Instant::now() + patience;
             if let Some(client) = request.deadline
                 && !streaming
             {
@@ -334,10 +337,14 @@ impl Connection<'_> {
                 {
                     return Poll::Ready(None);
                 }
-                if streaming {
-                    return cut.as_mut().poll(context).map(|()| Some(Read::Cut));
+                if streaming && cut.as_mut().poll(context).is_ready() {
+                    return Poll::Ready(Some(Read::Cut));
                 }
-                alarm.poll(context, deadline).map(|()| Some(Read::Late))
+                match (streaming, body_awaited) {
+                    (true, false) => Poll::Pending,
+                    (true, true) => alarm.poll(context, deadline).map(|()| Some(Read::ClientGone)),
+                    (false, _) => alarm.poll(context, deadline).map(|()| Some(Read::Late)),
+                }
             })
             .await;
             if let Some(read) = stopped {

@@ -30,6 +30,8 @@ pub struct CertificateFiles {
     pub certificate: PathBuf,
     /// Not encrypted.
     pub key: PathBuf,
+    /// Somebody gets it and keeps it good, and speaks of it: as long as it is not there, the others do without.
+    pub awaited: bool,
 }
 
 /// Whose certificates clients may show.
@@ -138,7 +140,7 @@ impl Tls {
         }
     }
 
-    /// How long what is loaded is good.
+    /// How long what is loaded is good, without what is awaited.
     #[must_use]
     pub fn validities(&self) -> Vec<Validity> {
         self.read(|loaded| loaded.validities.clone()).unwrap_or_default()
@@ -164,6 +166,12 @@ impl Tls {
             Some((metadata.ino(), metadata.size(), metadata.mtime(), metadata.mtime_nsec()))
         };
         self.files.all().map(stamp).collect()
+    }
+}
+
+impl CertificateFiles {
+    fn are_there(&self) -> bool {
+        !self.awaited || self.certificate.exists()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Clients over https, half of them with a connection for each request, under which a server is changed: Node's own client,
 //! run from the fixtures.
 
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -38,12 +39,17 @@ impl Outcome {
 
 impl HttpsLoad {
     pub(crate) fn start(port: u16, authority: &Authority, connections: u32) -> HttpsLoad {
+        Self::of("https-load.js", port, Path::new(&authority.path("ca.pem")), connections)
+    }
+
+    /// The same, with the certificate of another authority.
+    pub(crate) fn trusting(port: u16, authority: &Path, connections: u32) -> HttpsLoad {
         Self::of("https-load.js", port, authority, connections)
     }
 
     /// Over HTTP/2, with several requests at a time on each connection.
     pub(crate) fn start_http2(port: u16, authority: &Authority, connections: u32) -> HttpsLoad {
-        Self::of("http2-load.js", port, authority, connections)
+        Self::of("http2-load.js", port, Path::new(&authority.path("ca.pem")), connections)
     }
 
     /// Calls of gRPC without TLS, many at a time on one connection.
@@ -53,10 +59,9 @@ impl HttpsLoad {
         HttpsLoad(Verb::start(&mut command))
     }
 
-    fn of(program: &str, port: u16, authority: &Authority, connections: u32) -> HttpsLoad {
+    fn of(program: &str, port: u16, authority: &Path, connections: u32) -> HttpsLoad {
         let mut command = Command::new("node");
-        command.arg(node(program)).arg(port.to_string());
-        command.arg(authority.path("ca.pem")).arg(connections.to_string());
+        command.arg(node(program)).arg(port.to_string()).arg(authority).arg(connections.to_string());
         HttpsLoad(Verb::start(&mut command))
     }
 

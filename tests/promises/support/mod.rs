@@ -16,6 +16,7 @@
 //! | `executions.rs` | what workers wrote down about the requests they executed |
 //! | `certificates.rs` | certificates and keys, and who vouches for them |
 //! | `https_load.rs` | clients over https under which a server is changed |
+//! | `pebble.rs` | an ACME server |
 //! | `fixtures.rs` | where the programs are, and which Node.js there is |
 //! | `waiting.rs` | waiting for a fact, bounded in time; whose turn it is |
 //! | `ports.rs` | ports that nobody else takes meanwhile |
@@ -29,6 +30,7 @@ pub(crate) mod http2;
 pub(crate) mod https_load;
 pub(crate) mod load;
 pub(crate) mod output;
+pub(crate) mod pebble;
 pub(crate) mod ports;
 pub(crate) mod processes;
 pub(crate) mod sharing;

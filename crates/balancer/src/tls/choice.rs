@@ -6,6 +6,8 @@ use std::sync::Arc;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
+use crate::challenge;
+
 /// Certificates by the names in them.
 #[derive(Debug, Default)]
 pub(super) struct Choice {
@@ -44,6 +46,9 @@ pub(super) fn wildcard(name: &str) -> Option<String> {
 
 impl ResolvesServerCert for Choice {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        if let Some(challenged) = challenge::tls(&hello) {
+            return challenged;
+        }
         let named = hello.server_name().and_then(|name| self.named(name));
         // A client that asks for a name nobody knows is told by a certificate that does not fit, which people understand.
         let candidates = named.unwrap_or(&self.all);

@@ -15,6 +15,8 @@ use rustls::{CertificateError, Error, InconsistentKeys, RootCertStore, ServerCon
 use webpki::EndEntityCert;
 
 use super::choice::Choice;
+use crate::challenge;
+
 use super::{CertificateFiles, ClientAuthority, Loaded, TlsError, TlsFiles, Validity, der};
 
 /// What is spoken inside, as clients ask for it (ALPN, RFC 7301), the best first.
@@ -25,12 +27,13 @@ pub(super) fn load(files: &TlsFiles) -> Result<Loaded, TlsError> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let mut choice = Choice::default();
     let mut validities = Vec::new();
-    for files in &files.certificates {
+    for files in files.certificates.iter().filter(|files| files.are_there()) {
         let key = certified_key(files, &provider)?;
         let own = key.cert.first().expect("a chain that was read has a certificate").clone();
         let parsed = EndEntityCert::try_from(&own).map_err(|error| unusable(&files.certificate, &error))?;
         choice.add(key, parsed.valid_dns_names());
-        validities.extend(der::certificate(&own).map(|certificate| Validity {
+        let told = der::certificate(&own).filter(|_| !files.awaited);
+        validities.extend(told.map(|certificate| Validity {
             file: files.certificate.clone(),
             not_before: certificate.not_before,
             not_after: certificate.not_after,
@@ -46,6 +49,7 @@ pub(super) fn load(files: &TlsFiles) -> Result<Loaded, TlsError> {
     let choice = Arc::new(choice);
     let mut config = builder.with_cert_resolver(Arc::<Choice>::clone(&choice));
     config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
+    config.alpn_protocols.push(challenge::PROTOCOL.to_vec());
     // With what is loaded anew, earlier sessions end: whoever is no longer trusted does not come in by an old ticket.
     config.ticketer = Ticketer::new().map_err(|error| TlsError::Tickets(error.to_string()))?;
     let mut without_http2 = config.clone();
@@ -54,7 +58,7 @@ pub(super) fn load(files: &TlsFiles) -> Result<Loaded, TlsError> {
 }
 
 fn certified_key(files: &CertificateFiles, provider: &CryptoProvider) -> Result<CertifiedKey, TlsError> {
-    let CertificateFiles { certificate, key } = files;
+    let CertificateFiles { certificate, key, .. } = files;
     let chain = certificates(certificate)?;
     let private_key = private_key(key)?;
     let private_key = provider
@@ -183,7 +187,7 @@ mod tests {
             }
             path
         });
-        let files = CertificateFiles { certificate: cert_path, key: key_path };
+        let files = CertificateFiles { certificate: cert_path, key: key_path, awaited: false };
         let loaded = Tls::load(TlsFiles { certificates: vec![files], client_authority: None });
         let said = match loaded {
             Ok(_) => "good".to_owned(),

@@ -12,6 +12,7 @@ use rustls::{ServerConfig, ServerConnection};
 
 use super::subject;
 use crate::buffer::Buffer;
+use crate::challenge;
 use crate::socket::Socket;
 
 /// Bytes of an answer that are sealed at once.
@@ -135,6 +136,8 @@ impl State {
             Ok(piece) => piece,
             // A connection that ends without a word. What was cut off shows by the framing of HTTP.
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(0),
+            // Nothing is expected of a client that came for the handshake alone.
+            Err(error) if error.kind() == ErrorKind::WouldBlock && self.ended => return Ok(0),
             Err(error) => return Err(error),
         };
         let count = piece.len();
@@ -150,7 +153,7 @@ impl State {
         match self.connection.process_new_packets() {
             Ok(state) => {
                 self.opened = state.plaintext_bytes_to_read();
-                self.ended = read == 0 || state.peer_has_closed();
+                self.ended = read == 0 || state.peer_has_closed() || self.is_challenge();
                 Ok(())
             }
             // What an HTTP client sends first is a letter, which no TLS record begins with.
@@ -165,6 +168,11 @@ impl State {
                 Err(io::Error::new(ErrorKind::ConnectionAborted, error))
             }
         }
+    }
+
+    /// The handshake was all that this client came for (RFC 8737 §3).
+    fn is_challenge(&self) -> bool {
+        !self.connection.is_handshaking() && self.connection.alpn_protocol() == Some(challenge::PROTOCOL)
     }
 
     fn flush(&mut self, socket: &Socket) -> io::Result<()> {

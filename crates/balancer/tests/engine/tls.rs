@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned};
 use stead_balancer::{
-    CertificateFiles, ClientAuthority, Config, Refreshed, Tenant, Tls, TlsFiles, TlsSet, Transport,
+    CertificateFiles, ClientAuthority, Config, PostedChallenge, Refreshed, Tenant, Tls, TlsFiles, TlsSet,
+    Transport,
 };
 
 use crate::stand::{Peer, Stand, config, until};
@@ -57,6 +58,7 @@ impl Office {
         CertificateFiles {
             certificate: self.folder.path().join(format!("{file}.cert.pem")),
             key: self.folder.path().join(format!("{file}.key.pem")),
+            awaited: false,
         }
     }
 
@@ -83,7 +85,7 @@ impl Office {
         let builder = ClientConfig::builder().with_root_certificates(roots);
         match own {
             None => builder.with_no_client_auth(),
-            Some(CertificateFiles { certificate, key }) => {
+            Some(CertificateFiles { certificate, key, .. }) => {
                 let chain = vec![CertificateDer::from_pem_file(certificate).expect("it was written")];
                 let key = PrivateKeyDer::from_pem_file(key).expect("it was written");
                 builder.with_client_auth_cert(chain, key).expect("they fit")
@@ -106,6 +108,10 @@ fn served(config: Config) -> (Office, Stand, Client) {
     let stand = Stand::spoken_to(config, Transport::Tls(TlsSet::new(vec![tls])));
     let client = client(&stand, office.client_config(None), "localhost");
     (office, stand, client)
+}
+
+fn handshake(client: &mut Client) -> std::io::Result<(usize, usize)> {
+    client.stream.conn.complete_io(&mut client.stream.sock)
 }
 
 /// The client's first request is answered; what the worker was told.
@@ -396,7 +402,8 @@ fn changed_files_are_for_clients_that_come_from_then_on() {
 fn clients_wait_until_there_is_a_certificate() {
     let office = Office::new();
     let files = |name: &str| office.folder.path().join(Path::new(name));
-    let certificate = CertificateFiles { certificate: files("late.cert.pem"), key: files("late.key.pem") };
+    let certificate =
+        CertificateFiles { certificate: files("late.cert.pem"), key: files("late.key.pem"), awaited: false };
     let tls = Arc::new(Tls::new(TlsFiles { certificates: vec![certificate], client_authority: None }));
     assert!(matches!(tls.refresh(), Refreshed::Failed(_)));
     let stand = Stand::spoken_to(config(), Transport::Tls(TlsSet::new(vec![Arc::clone(&tls)])));
@@ -404,4 +411,41 @@ fn clients_wait_until_there_is_a_certificate() {
     office.issue("late", &["late.example"]);
     until("they are loaded", || matches!(tls.refresh(), Refreshed::Loaded));
     exchange(&stand, &mut client, GET);
+}
+
+#[test]
+fn awaited_certificates_are_done_without_and_challenges_are_met_meanwhile() {
+    let office = Office::new();
+    let there = office.issue("there", &["there.example"]);
+    let path = office.folder.path().join("awaited.pem");
+    let awaited = CertificateFiles { certificate: path.clone(), key: path.clone(), awaited: true };
+    let files = TlsFiles { certificates: vec![awaited, there], client_authority: None };
+    let tls = Arc::new(Tls::load(files).expect("the other one is good"));
+    let stand = Stand::spoken_to(config(), Transport::Tls(TlsSet::new(vec![Arc::clone(&tls)])));
+    exchange(&stand, &mut client(&stand, office.client_config(None), "there.example"), GET);
+    // Nobody has posted an answer.
+    let mut asks = office.client_config(None);
+    asks.alpn_protocols = vec![b"acme-tls/1".to_vec()];
+    let mut refused = client(&stand, asks.clone(), "awaited.example");
+    assert!(handshake(&mut refused).is_err());
+    let answer = office.issue("answer", &["awaited.example"]);
+    let der = |path: &PathBuf| CertificateDer::from_pem_file(path).expect("it was written").to_vec();
+    let key = PrivateKeyDer::from_pem_file(&answer.key).expect("it was written").secret_der().to_vec();
+    let posted = PostedChallenge::tls("awaited.example", der(&answer.certificate), key).expect("a key");
+    let mut asking = client(&stand, asks.clone(), "awaited.example");
+    handshake(&mut asking).expect("it is answered");
+    let shown = asking.stream.conn.peer_certificates().expect("one is shown");
+    assert_eq!(shown[0].to_vec(), der(&answer.certificate));
+    drop(posted);
+    assert!(handshake(&mut client(&stand, asks, "awaited.example")).is_err());
+    // It has come.
+    let [certificate, key] =
+        [&answer.certificate, &answer.key].map(|path| std::fs::read(path).expect("it is there"));
+    std::fs::write(&path, [key, certificate].concat()).expect("there is room");
+    until("it is loaded", || matches!(tls.refresh(), Refreshed::Loaded));
+    let mut late = client(&stand, office.client_config(None), "awaited.example");
+    handshake(&mut late).expect("it is good");
+    // The one that was shown the answer is let go, and holds nobody up.
+    let mut rest = Vec::new();
+    assert_eq!(asking.stream.read_to_end(&mut rest).map(|count| (count, rest)).ok(), Some((0, Vec::new())));
 }

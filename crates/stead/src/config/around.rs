@@ -82,7 +82,7 @@ impl Around<'_> {
             routes: read_routes::settle(table.routes, self.base),
             has_companion: false,
             redirect_https: table.tls.redirect,
-            tls: table.tls.settings(self.base),
+            tls: table.tls.settings(self.base, self.environment),
             mode: arguments.mode.unwrap_or(table.mode),
             ports: table.ports,
             proxy_protocol: table.proxy_protocol,

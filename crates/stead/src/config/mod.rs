@@ -10,7 +10,7 @@
 //! | `reference.rs`, `schema.rs`, `sample.rs` | the same for people and editors: every key explained, the JSON schema, a first file |
 //! | `discover.rs` | what a directory looks like it wants to run |
 //! | `form.rs`, `tagged.rs`, `choices.rs` | the forms that values have |
-//! | `read_app.rs`, `read_care.rs`, `read_choosing.rs`, `read_proxy.rs`, `read_routes.rs`, `read_tls.rs` | the keys of an app |
+//! | `read_app.rs`, `read_care.rs`, `read_choosing.rs`, `read_proxy.rs`, `read_routes.rs`, `read_tls.rs`, `read_acme.rs` | the keys of an app |
 //! | `sharing.rs`, `static_files.rs` | which apps can share an address; apps that serve files for others |
 //! | `foreign/` | files that others have written: PM2's, `package.json`, Procfiles |
 //! | `program.rs`, `package.rs`, `interpreter.rs`, `search.rs`, `shell.rs` | what a command runs |
@@ -34,6 +34,7 @@ mod package;
 mod program;
 mod program_error;
 mod quantity;
+mod read_acme;
 mod read_app;
 mod read_care;
 mod read_choosing;
@@ -70,7 +71,7 @@ pub use read_tls::warning as certificate_warning;
 pub use sample::sample;
 pub use schema::schema;
 pub use settings::{
-    AccessForm, AppSettings, Balance, BalancerSettings, Certificate, CgroupSettings, ChoosingSettings,
+    AccessForm, Acme, AppSettings, Balance, BalancerSettings, Certificate, CgroupSettings, ChoosingSettings,
     ClientCa, Dependency, DependencyCondition, Group, GroupStrategy, HealthCheck, HealthSettings,
     HookSettings, Identity, LogPlace, LogSettings, Mode, Placeholder, Program, RateLimit, Ready,
     ReadyTimeout, RecycleSettings, ResourceName, RestartPolicy, RestartSettings, RouteSettings,

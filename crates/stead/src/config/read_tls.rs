@@ -5,9 +5,12 @@ use super::document::{Entry, Problem, Value};
 use super::error::ConfigError;
 use super::form::{Form, Shape, boolean, expected, string, table};
 use super::program::tidy;
+use super::read_acme::{self, AcmeTable};
 use super::reader::{Reader, unknown_key};
 use super::settings::{AppSettings, Certificate, ClientCa, TlsSettings};
 use super::tagged::tagged;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 use stead_balancer::{Tls, Validity};
@@ -16,10 +19,17 @@ use stead_balancer::{Tls, Validity};
 /// whoever renews it has done so.
 const SOON: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
+/// A certificate, as it is written.
+#[derive(Debug, Clone)]
+enum CertificateTable {
+    Files { certificate: PathBuf, key: PathBuf },
+    Acme(AcmeTable),
+}
+
 /// What these keys say; paths are not put in their places yet.
 #[derive(Debug)]
 pub(super) struct TlsTable {
-    certificates: Option<Vec<Certificate>>,
+    certificates: Option<Vec<CertificateTable>>,
     client_ca: Option<ClientCa>,
     pub(super) redirect: bool,
 }
@@ -32,8 +42,9 @@ pub(super) fn tls(reader: &mut Reader) -> Result<TlsTable, Problem> {
     })
 }
 
-fn certificates() -> Form<Vec<Certificate>> {
-    let one = Shape::Keys(vec!["certificate", "key"], Box::new(Shape::Text));
+fn certificates() -> Form<Vec<CertificateTable>> {
+    let files = Shape::Keys(vec!["certificate", "key"], Box::new(Shape::Text));
+    let one = Shape::Any(vec![files, read_acme::shape()]);
     let shape = Shape::Any(vec![one.clone(), Shape::List(Box::new(one))]);
     Form::new(shape, |entry| match &entry.value {
         Value::Array(entries) if entries.is_empty() => {
@@ -44,22 +55,32 @@ fn certificates() -> Form<Vec<Certificate>> {
     })
 }
 
-fn certificate(entry: &Entry) -> Result<Certificate, Problem> {
+fn certificate(entry: &Entry) -> Result<CertificateTable, Problem> {
     const EXAMPLE: &str = "{ certificate = \"cert.pem\", key = \"key.pem\" }";
     let Value::Table(_) = &entry.value else { return Err(expected(entry, EXAMPLE)) };
+    if table(entry)?.iter().any(|member| member.key == "acme") {
+        return read_acme::acme(entry).map(CertificateTable::Acme);
+    }
     let (mut certificate, mut key) = (None, None);
     for member in table(entry)? {
         let place = match member.key.as_str() {
             "certificate" => &mut certificate,
             "key" => &mut key,
-            _ => return Err(unknown_key(&member.key, &member.key_place, "`tls`", &["certificate", "key"])),
+            _ => {
+                return Err(unknown_key(
+                    &member.key,
+                    &member.key_place,
+                    "`tls`",
+                    &["certificate", "key", "acme"],
+                ));
+            }
         };
         *place = Some(PathBuf::from(string().read(&member.entry)?));
     }
     let (Some(certificate), Some(key)) = (certificate, key) else {
         return Err(Problem::new(&entry.place, format!("expected {EXAMPLE}")));
     };
-    Ok(Certificate { certificate, key })
+    Ok(CertificateTable::Files { certificate, key })
 }
 
 fn client_ca() -> Form<Option<ClientCa>> {
@@ -70,11 +91,18 @@ fn client_ca() -> Form<Option<ClientCa>> {
 
 impl TlsTable {
     /// With paths from the directory of the file that it stands in.
-    pub(super) fn settings(self, base: &Path) -> Option<TlsSettings> {
+    pub(super) fn settings(
+        self,
+        base: &Path,
+        environment: &BTreeMap<OsString, OsString>,
+    ) -> Option<TlsSettings> {
         let at = |path: &Path| tidy(&base.join(path));
-        let certificates = self.certificates?.into_iter();
-        let certificates = certificates
-            .map(|files| Certificate { certificate: at(&files.certificate), key: at(&files.key) });
+        let certificates = self.certificates?.into_iter().map(|table| match table {
+            CertificateTable::Files { certificate, key } => {
+                Certificate { certificate: at(&certificate), key: at(&key), acme: None }
+            }
+            CertificateTable::Acme(acme) => acme.certificate(base, environment),
+        });
         let client_ca = self.client_ca.map(|ca| ClientCa { file: at(&ca.file), ..ca });
         Some(TlsSettings { certificates: certificates.collect(), client_ca })
     }

@@ -21,7 +21,7 @@ pub use confinement::{CgroupSettings, Identity, ResourceName};
 pub use logs::{AccessForm, LogPlace, LogSettings};
 pub use program::{Placeholder, Program};
 pub use routes::{RateLimit, RouteSettings};
-pub use tls::{Certificate, ClientCa, TlsSettings};
+pub use tls::{Acme, Certificate, ClientCa, TlsSettings};
 
 use super::address::{Listen, Scheme};
 use serde::{Deserialize, Serialize};

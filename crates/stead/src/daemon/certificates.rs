@@ -5,9 +5,10 @@ use std::time::SystemTime;
 
 use stead_balancer::{Refreshed, Tls};
 
+use super::acme::Acme;
 use super::app::AppTask;
 use crate::cli;
-use crate::config::{AppSettings, certificate_warning};
+use crate::config::{AppSettings, Scheme, certificate_warning};
 
 /// What its public addresses share; nothing for an app without TLS.
 #[derive(Default)]
@@ -17,14 +18,22 @@ pub(super) struct Certificates {
     told: Vec<String>,
     /// What the first look has found, for the next.
     news: Vec<String>,
+    /// Those that are got.
+    acme: Vec<Acme>,
 }
 
 impl Certificates {
     /// Of an app that begins or goes on, loaded: it may come to an address where clients are already. What is wrong with them is for
     /// people to be told with the next look; until it is repaired, clients wait.
     pub(super) fn of(settings: &AppSettings) -> Self {
-        let tls = settings.tls.as_ref().map(|tls| Arc::new(Tls::new(tls.files())));
-        let mut certificates = Self { tls, ..Self::default() };
+        let plain = settings.listen.iter().any(|listen| settings.scheme_of(listen) == Scheme::Http);
+        let all = settings.tls.iter().flat_map(|tls| &tls.certificates);
+        let awaited = all.filter_map(|files| Some((files.acme.as_ref()?, files.certificate.clone())));
+        let mut certificates = Self {
+            tls: settings.tls.as_ref().map(|tls| Arc::new(Tls::new(tls.files()))),
+            acme: awaited.map(|(acme, file)| Acme::start(acme, file, plain)).collect(),
+            ..Self::default()
+        };
         certificates.news = certificates.look(SystemTime::now());
         certificates
     }
@@ -45,6 +54,7 @@ impl Certificates {
         });
         let warnings: Vec<String> =
             tls.validities().iter().filter_map(|validity| certificate_warning(validity, now)).collect();
+        news.extend(self.acme.iter_mut().flat_map(Acme::news));
         news.extend(warnings.iter().filter(|warning| !self.told.contains(warning)).cloned());
         self.told = warnings;
         news

@@ -29,6 +29,7 @@
 //! | `bypass.rs` | finds a program that listens by itself |
 
 mod access;
+mod acme;
 mod adoption;
 mod app;
 mod bypass;

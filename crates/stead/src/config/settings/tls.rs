@@ -22,6 +22,24 @@ pub struct Certificate {
     /// In PEM, not encrypted.
     #[serde(with = "text")]
     pub key: PathBuf,
+    /// How it is got, if that is ours to do. Both files are then one.
+    #[serde(default)]
+    pub acme: Option<Acme>,
+}
+
+/// How a certificate is got by ACME (RFC 8555).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acme {
+    /// Hosts, at least one, in lower case.
+    pub names: Vec<String>,
+    /// Where the authority writes to.
+    pub email: Option<String>,
+    /// The `https` address of the server's directory.
+    pub directory: String,
+    /// Who vouches for that server, in PEM; nothing: whom the system trusts.
+    pub directory_ca: Option<PathBuf>,
+    /// What is kept of this server: the account, certificates.
+    pub folder: PathBuf,
 }
 
 /// Whose certificates clients may show.
@@ -40,6 +58,7 @@ impl TlsSettings {
         let certificates = self.certificates.iter().map(|files| stead_balancer::CertificateFiles {
             certificate: files.certificate.clone(),
             key: files.key.clone(),
+            awaited: files.acme.is_some(),
         });
         stead_balancer::TlsFiles {
             certificates: certificates.collect(),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use stead_balancer::http::{Scheme, Version};
-use stead_balancer::{Aborted, AccessEntry};
+use stead_balancer::{Aborted, AccessEntry, Protocol};
 
 use crate::config::AccessForm;
 
