@@ -178,6 +178,15 @@ impl Record {
         }
     }
 
+    /// What it is called, and the trace that it belongs to.
+    pub(crate) fn take_names(&mut self, id: Option<&str>, trace_id: Option<&str>) {
+        for (part, name) in [(Part::RequestId, id), (Part::TraceId, trace_id)] {
+            if let Some(name) = name {
+                self.put(part, |text| text.extend_from_slice(name.as_bytes()));
+            }
+        }
+    }
+
     /// The head of an answer of so many bytes is about to be sent.
     pub(crate) fn answered(&mut self, status: u16, head_bytes: usize) {
         self.status = Some(status);

@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use crate::access::{Aborted, Part, Protocol, Record};
+use crate::access::{Aborted, Protocol, Record};
 use crate::alarm::Alarm;
 use crate::buffer::Buffer;
 use crate::challenge;
@@ -325,12 +325,7 @@ impl Connection<'_> {
         };
         let id = request.id.as_ref().map(RequestId::as_str);
         if let Some(record) = &mut self.record {
-            if let Some(id) = id {
-                record.put(Part::RequestId, |text| text.extend_from_slice(id.as_bytes()));
-            }
-            if let Some(trace) = head.trace_id.or(trace.as_ref().map(TraceStart::trace_id)) {
-                record.put(Part::TraceId, |text| text.extend_from_slice(trace.as_bytes()));
-            }
+            record.take_names(id, head.trace_id.or(trace.as_ref().map(TraceStart::trace_id)));
         }
         let forward = Forward {
             client: self.text.as_ref(),

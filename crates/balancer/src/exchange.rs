@@ -57,7 +57,8 @@ pub(crate) struct Failure {
     lease: Lease,
 }
 
-/// A try under way.
+/// A try under way. In a box, because it goes from hand to hand, and each hand would have room for it in every connection, the
+/// idle ones too.
 pub(crate) struct Attempt {
     pub(crate) lease: Lease,
     pub(crate) upstream: Upstream,
@@ -351,12 +352,12 @@ impl Connection<'_> {
                 }
             },
         };
-        let attempt = Attempt::new(lease, upstream, self.pool.config.move_after);
+        let attempt = Box::new(Attempt::new(lease, upstream, self.pool.config.move_after));
         self.go_on(attempt, request).await
     }
 
     /// Sends what there is to send until the worker answers.
-    pub(crate) async fn go_on(&mut self, mut attempt: Attempt, request: &mut Request) -> Try {
+    pub(crate) async fn go_on(&mut self, mut attempt: Box<Attempt>, request: &mut Request) -> Try {
         loop {
             if let Err(reject) = request.body.advance(&mut self.input, &mut self.wire) {
                 return Try::Refused(reject);
@@ -424,7 +425,11 @@ impl Connection<'_> {
     }
 
     /// Waits for something to happen, and does what follows from it.
-    async fn wait_for_answer(&mut self, mut attempt: Attempt, request: &mut Request) -> Result<Attempt, Try> {
+    async fn wait_for_answer(
+        &mut self,
+        mut attempt: Box<Attempt>,
+        request: &mut Request,
+    ) -> Result<Box<Attempt>, Try> {
         let deadline = self.deadline(&attempt, request);
         let next_look = if attempt.lease.is_taken() { deadline } else { deadline.min(attempt.look_at) };
         match self.wait(&attempt, request, next_look).await {
@@ -495,7 +500,7 @@ impl Connection<'_> {
         Ok(())
     }
 
-    fn pass_deadline(&mut self, mut attempt: Attempt, request: &Request) -> Result<Attempt, Try> {
+    fn pass_deadline(&mut self, mut attempt: Box<Attempt>, request: &Request) -> Result<Box<Attempt>, Try> {
         let now = Instant::now();
         if now >= self.deadline(&attempt, request) {
             let is_clients_turn = !request.body.is_done() && self.wire.wants_more();
@@ -518,7 +523,7 @@ impl Connection<'_> {
 
 /// Stays with a request that was moved away until the worker takes it or ends, so that the schedule knows how long this
 /// worker has been taking nothing.
-async fn outlast(mut attempt: Attempt) {
+async fn outlast(mut attempt: Box<Attempt>) {
     let endpoint = Arc::clone(&attempt.lease.endpoint);
     tokio::select! {
         biased;

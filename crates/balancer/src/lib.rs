@@ -1,14 +1,15 @@
 //! A worker's crash is not the client's problem.
 //!
-//! The map: [`http`] is HTTP/1.1 as pure functions over bytes. [`Pool`] holds the workers behind one listener; who gets the
-//! next request is decided in `schedule.rs` with `queue.rs`, `pick/`, `shards.rs`, `window.rs`, `warming.rs`, `outlier.rs` and
-//! `drain.rs`, what becomes of a failed one in `replay.rs` (all pure). What there is to tell about a request is collected by
-//! `access.rs`, named by `ids.rs`. [`Lanes`] are the threads that carry the traffic: `listener.rs` accepts, `connection.rs` serves one client,
-//! `exchange.rs` one request, `upstream.rs` keeps connections to workers, `tunnel.rs` carries what was upgraded, `direct.rs`
-//! hands whole connections over. What they read and write is a `stream.rs`: a socket, a session of `tls.rs` on one, or a
-//! stream of `http2.rs` on either. What another proxy says about its client is taken by `proxy_protocol`. When another process takes
-//! over, clients leave through `moved.rs`, and `carried.rs` knows when
-//! none is left.
+//! The map: [`http`] is HTTP/1.1 as pure functions over bytes. [`Pool`] holds the workers of one app's port; who gets the next
+//! request is decided in `schedule.rs` with `queue.rs`, `pick/`, `shards.rs`, `window.rs`, `warming.rs`, `outlier.rs` and
+//! `drain.rs`, what becomes of a failed one in `replay.rs` (all pure). A [`Site`] is what is behind a listener: the apps that
+//! share it, told apart by `routes.rs`. What there is to tell about a request is collected by `access.rs`, named by `ids.rs`.
+//!
+//! [`Lanes`] are the threads that carry the traffic: `listener.rs` accepts, `connection.rs` serves one client, `exchange.rs` one
+//! request, `upstream.rs` keeps connections to workers, `tunnel.rs` carries what was upgraded, `direct.rs` hands whole
+//! connections over. What they read and write is a `stream.rs`: a socket, a session of `tls.rs` on one, or a stream of
+//! `http2.rs` on either. What another proxy says about its client is taken by `proxy_protocol`. When another process takes
+//! over, clients leave through `moved.rs`, and `carried.rs` knows when none is left.
 //!
 //! This room knows no processes, restart policies or configuration files: it is told which endpoints there are.
 

@@ -68,14 +68,17 @@ impl Connection<'_> {
     /// The worker has begun to answer. Gives the attempt back if that was not the answer yet.
     pub(crate) async fn respond(
         &mut self,
-        mut attempt: Attempt,
+        mut attempt: Box<Attempt>,
         request: &mut Request,
-    ) -> Result<Attempt, Try> {
+    ) -> Result<Box<Attempt>, Try> {
         attempt.lease.taken();
         loop {
             match self.begin(request, attempt.lease.endpoint.slot) {
                 Ok(Some(Begin::Final(head))) => return Err(self.finish(attempt, request, head).await),
-                Ok(Some(Begin::Upgrade)) => return Err(self.upgrade(attempt, request).await),
+                Ok(Some(Begin::Upgrade)) => {
+                    // In a box, because other connections need not have the room.
+                    return Err(Box::pin(self.upgrade(attempt, request)).await);
+                }
                 Ok(Some(Begin::Informational(status))) => {
                     let wanted = status != 100 || request.expect_continue;
                     if wanted && request.version == Version::Http11 && self.flush().await.is_err() {
@@ -89,7 +92,7 @@ impl Connection<'_> {
                 }
                 Ok(None) => match self.read_worker(&mut attempt, request, None).await {
                     Read::Some => (),
-                    other => return Err(other.before_the_answer(attempt)),
+                    other => return Err(other.before_the_answer(*attempt)),
                 },
                 Err(_) => return Err(self.bad_answer(request).await),
             }
@@ -146,7 +149,7 @@ impl Connection<'_> {
         Ok(Some(begin))
     }
 
-    async fn finish(&mut self, attempt: Attempt, request: &mut Request, head: Head) -> Try {
+    async fn finish(&mut self, attempt: Box<Attempt>, request: &mut Request, head: Head) -> Try {
         let length = match head.body {
             ResponseBody::None => Some(0),
             ResponseBody::Length(length) => usize::try_from(length).ok(),
@@ -162,24 +165,24 @@ impl Connection<'_> {
 
     async fn finish_small(
         &mut self,
-        mut attempt: Attempt,
+        mut attempt: Box<Attempt>,
         request: &mut Request,
         (head, length): (Head, usize),
     ) -> Try {
         while self.answer.len() < length {
             match self.read_worker(&mut attempt, request, None).await {
                 Read::Some => (),
-                other => return other.before_the_answer(attempt),
+                other => return other.before_the_answer(*attempt),
             }
         }
         self.output.extend_from_slice(&self.answer.unused()[..length]);
         self.answer.consume(length);
-        self.release(attempt, request, &head);
+        self.release(*attempt, request, &head);
         Try::Done(self.end(request, &head).await)
     }
 
     /// Passes a long or endless body on as it comes.
-    async fn stream(&mut self, mut attempt: Attempt, request: &mut Request, head: Head) -> Try {
+    async fn stream(&mut self, mut attempt: Box<Attempt>, request: &mut Request, head: Head) -> Try {
         let mut body = Streamed::new(head.body, head.framing);
         loop {
             if self.drain(&mut body).await.is_err() {
@@ -188,7 +191,7 @@ impl Connection<'_> {
             match body.advance(&mut self.answer, &mut self.output) {
                 Ok(done) => {
                     if done {
-                        self.release(attempt, request, &head);
+                        self.release(*attempt, request, &head);
                         return Try::Done(self.end(request, &head).await);
                     }
                 }
@@ -265,7 +268,7 @@ impl Connection<'_> {
         Try::Done(next)
     }
 
-    async fn upgrade(&mut self, attempt: Attempt, request: &Request) -> Try {
+    async fn upgrade(&mut self, attempt: Box<Attempt>, request: &Request) -> Try {
         attempt.lease.served();
         if self.flush().await.is_err() {
             return Try::Done(Next::Close);

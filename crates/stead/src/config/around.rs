@@ -47,10 +47,6 @@ impl Around<'_> {
         if let Some(name) = &name {
             check_name(name.clone()).map_err(|message| ConfigError::Option { message, hint: None })?;
         }
-        let directory = match &arguments.cwd {
-            Some(directory) => self.directory.join(directory),
-            None => self.base.join(&table.cwd),
-        };
         let words = table.command.as_deref().unwrap_or(&arguments.command);
         let what = || name.as_ref().map_or_else(|| command(words), |name| format!("app `{name}`"));
         let identity = identity(&table.care, self.caller)
@@ -63,7 +59,7 @@ impl Around<'_> {
             interpreter: table.interpreter.as_deref(),
             interpreter_arguments: &table.interpreter_args,
             shell: table.shell || arguments.shell,
-            directory: &tidy(&directory),
+            directory: &tidy(&self.place(&table)),
         };
         let resolved = resolve(request, &mut environment)
             .map_err(|source| ConfigError::Program { what: what(), source })?;
@@ -111,6 +107,14 @@ impl Around<'_> {
             balancer: table.balancer,
             choosing: table.choosing,
         })
+    }
+
+    /// Where it runs, unless its program says otherwise.
+    fn place(&self, table: &AppTable) -> PathBuf {
+        match &self.arguments.cwd {
+            Some(directory) => self.directory.join(directory),
+            None => self.base.join(&table.cwd),
+        }
     }
 
     /// From the weakest to the strongest: what Stead was called with, the user's, the table's, the profile's, the options'.
