@@ -39,12 +39,7 @@ pub(super) async fn env(
     output: &mut Output,
 ) -> Result<ExitCode, Report> {
     let fleet = Fleet::running(&arguments.target, directory, output).await?;
-    let aims = fleet.aims(std::slice::from_ref(&arguments.app))?;
-    let [aim] = aims.as_slice() else {
-        let names: Vec<&str> = aims.iter().map(|aim| aim.app.name.as_str()).collect();
-        return Err(Report::new(ExitCode::Usage, format!("`{}` means several apps", arguments.app))
-            .hint(format!("name one of them: {}", names.join(", "))));
-    };
+    let aim = fleet.one_app(&arguments.app)?;
     let variables = aim.client.environment(&aim.app.name).await?;
     let show = |(name, value): (Text, Text)| {
         let (name, value) = (name.to_string(), value.to_string());

@@ -134,6 +134,19 @@ impl Fleet {
         }
     }
 
+    /// The one app that a word means, or one of its workers.
+    pub(super) fn one_app(&self, word: &str) -> Result<Aim, Report> {
+        let mut aims = self.aims_of(word)?;
+        match (aims.len(), aims.pop()) {
+            (1, Some(aim)) => Ok(aim),
+            (_, last) => {
+                let names: Vec<&str> = aims.iter().chain(&last).map(|aim| aim.app.name.as_str()).collect();
+                Err(Report::new(ExitCode::Usage, format!("`{word}` means several apps"))
+                    .hint(format!("name one of them: {}", names.join(", "))))
+            }
+        }
+    }
+
     fn aims_of(&self, word: &str) -> Result<Vec<Aim>, Report> {
         if word == "all" {
             let member = self.only()?;

@@ -38,12 +38,7 @@ pub(super) async fn shards(
     output: &mut Output,
 ) -> Result<ExitCode, Report> {
     let fleet = Fleet::running(&arguments.target, directory, output).await?;
-    let aims = fleet.aims(std::slice::from_ref(&arguments.app))?;
-    let [aim] = aims.as_slice() else {
-        let names: Vec<&str> = aims.iter().map(|aim| aim.app.name.as_str()).collect();
-        return Err(Report::new(ExitCode::Usage, format!("`{}` means several apps", arguments.app))
-            .hint(format!("name one of them: {}", names.join(", "))));
-    };
+    let aim = fleet.one_app(&arguments.app)?;
     let table = aim.client.shards(&aim.app.name, arguments.key.as_deref()).await?;
     if arguments.json {
         let text = serde_json::to_string_pretty(&table).expect("numbers and text can be written");
