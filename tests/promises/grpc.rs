@@ -23,6 +23,12 @@ fn on_a_port() -> Plan {
     Stead::plan(["env", "node", &node("grpc-server.js")]).set("upstream_protocol", "\"http2\"").listen()
 }
 
+/// The same on a Unix socket, in gRPC's own form of its path.
+fn on_a_socket() -> Plan {
+    let command = format!("env node {} unix:{{socket}}", node("grpc-server.js"));
+    Stead::plan([command]).set("upstream_protocol", "\"http2\"").listen()
+}
+
 /// What the client says about one deed.
 #[track_caller]
 fn client(address: &str, authority: &str, deed: &str) -> Value {
@@ -48,7 +54,7 @@ fn check_calls(address: &str, authority: &str) {
 #[test]
 fn calls_of_every_kind_reach_node_programs_and_others() {
     let _turn = beside();
-    for plan in [handed(), on_a_port()] {
+    for plan in [handed(), on_a_port(), on_a_socket()] {
         let stead = plan.instances(2).start();
         check_calls(&format!("127.0.0.1:{}", stead.port), "-");
         let told = "cancelled";

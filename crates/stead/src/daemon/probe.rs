@@ -76,8 +76,11 @@ async fn accepts(mut stream: UnixStream) -> io::Result<bool> {
         _ => Err(io::ErrorKind::WouldBlock.into()),
     };
     stream.async_io(tokio::io::Interest::WRITABLE, unread).await?;
-    // A program that died with its socket has not read it either.
-    Ok(matches!(stream.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock))
+    // A program that died with its socket has not read it either. One that speaks first is alive (HTTP/2, SMTP).
+    Ok(match stream.try_read(&mut [0]) {
+        Ok(count) => count > 0,
+        Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+    })
 }
 
 async fn answers(mut stream: impl AsyncRead + AsyncWrite + Unpin, path: &str) -> io::Result<bool> {
