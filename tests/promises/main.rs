@@ -56,6 +56,7 @@ mod smuggling;
 mod static_files;
 mod sticky_sessions;
 mod tls;
+mod udp;
 mod upgrade;
 mod websocket_and_sse;
 mod wedged;

@@ -69,7 +69,7 @@ fn check(arguments: &CheckArguments, output: &mut Output) -> Result<ExitCode, Re
 fn line(app: &AppSettings) -> String {
     let workers = app.instances as usize;
     let mut line = format!("{}: {}, {workers} worker{}", app.name, app.program.display, plural(workers));
-    for address in &app.listen {
+    for address in app.listen.iter().chain(&app.datagrams) {
         line.push_str(&format!(", on {address}"));
     }
     line.push_str(&format!(", in {}", app.directory.display()));

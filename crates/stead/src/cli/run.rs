@@ -275,6 +275,8 @@ mod tests {
                 "unix:/a b",
                 "--listen",
                 "localhost:1",
+                "--listen",
+                "udp://53",
                 "x",
             ],
             &["-c", "a.toml", "--only", "shop,blog", "--env", "production", "--env", "A=b=c", "--env", "E="],

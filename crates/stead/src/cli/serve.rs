@@ -78,7 +78,7 @@ fn as_start(arguments: &ServeArguments) -> Result<StartArguments, Report> {
     let listen = match arguments.listen.as_slice() {
         [] => {
             let address = ListenAddress::Port(arguments.port.unwrap_or(PORT));
-            vec![Listen { scheme: None, address }]
+            vec![Listen { scheme: None, datagrams: false, address }]
         }
         listen => listen.to_vec(),
     };

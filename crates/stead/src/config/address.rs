@@ -7,6 +7,7 @@
 //! | `localhost:8080` | what the name resolves to |
 //! | `unix:/run/app.sock` | a Unix socket |
 //! | `https://` or `http://` before any of these | with TLS, or without |
+//! | `udp://` before one that is not a Unix socket | UDP |
 
 use super::settings::text;
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,9 @@ use std::io;
 use std::net::{Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::str::FromStr;
+
+/// What stands before an address of datagrams.
+const UDP: &str = "udp://";
 
 /// One address to listen on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -48,6 +52,9 @@ pub enum Scheme {
 pub struct Listen {
     /// Nothing if it was not written.
     pub scheme: Option<Scheme>,
+    /// UDP: there is nothing to balance, the workers share the socket.
+    #[serde(default)]
+    pub datagrams: bool,
     /// Where.
     pub address: ListenAddress,
 }
@@ -67,6 +74,9 @@ pub enum AddressError {
     /// `unix:` without a path.
     #[error("`unix:` needs a path")]
     NoPath,
+    /// A path after `udp://`.
+    #[error("`{0}` is no UDP address: it has a host and a port, or a port")]
+    Datagrams(String),
     /// Nothing, or a name with characters that no host name has.
     #[error("`{0}` is neither a port, a host and port, nor `unix:/path`")]
     Unknown(String),
@@ -101,6 +111,12 @@ impl FromStr for Listen {
     type Err = AddressError;
 
     fn from_str(text: &str) -> Result<Listen, AddressError> {
+        if let Some(rest) = text.strip_prefix(UDP) {
+            return match rest.parse()? {
+                ListenAddress::Unix(_) => Err(AddressError::Datagrams(text.to_owned())),
+                address => Ok(Listen { scheme: None, datagrams: true, address }),
+            };
+        }
         let schemes = [("http://", Scheme::Http), ("https://", Scheme::Https)];
         let written = schemes.iter().find_map(|(prefix, scheme)| Some((*scheme, text.strip_prefix(prefix)?)));
         let (scheme, rest) = match written {
@@ -108,7 +124,7 @@ impl FromStr for Listen {
             Some((scheme, rest)) => (Some(scheme), rest.strip_suffix('/').unwrap_or(rest)),
             None => (None, text),
         };
-        Ok(Listen { scheme, address: rest.parse()? })
+        Ok(Listen { scheme, datagrams: false, address: rest.parse()? })
     }
 }
 
@@ -123,6 +139,7 @@ impl Listen {
     /// What stands before the address.
     pub fn prefix(&self) -> &'static str {
         match self.scheme {
+            None if self.datagrams => UDP,
             None => "",
             Some(Scheme::Http) => "http://",
             Some(Scheme::Https) => "https://",
@@ -208,6 +225,8 @@ mod tests {
         check("https://:8443", "https://*:8443");
         check("http://localhost:80/", "http://localhost:80");
         check("https://unix:/run/app.sock", "https://unix:/run/app.sock");
+        check("udp://5353", "udp://*:5353");
+        check("udp://[::1]:5353", "udp://[::1]:5353");
     }
 
     #[test]
@@ -221,6 +240,11 @@ mod tests {
         check("1.2.3:80", "error: `1.2.3:80` is neither a port, a host and port, nor `unix:/path`");
         check("unix:", "error: `unix:` needs a path");
         check("https://localhost", "error: `localhost` has no port");
+        check("udp://localhost", "error: `localhost` has no port");
+        check(
+            "udp://unix:/a",
+            "error: `udp://unix:/a` is no UDP address: it has a host and a port, or a port",
+        );
         check("ftp://a:80", "error: `ftp://a:80` is neither a port, a host and port, nor `unix:/path`");
     }
 

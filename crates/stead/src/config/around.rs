@@ -64,6 +64,7 @@ impl Around<'_> {
         let resolved = resolve(request, &mut environment)
             .map_err(|source| ConfigError::Program { what: what(), source })?;
         let listen = if arguments.listen.is_empty() { table.listen } else { arguments.listen.clone() };
+        let (datagrams, listen) = listen.into_iter().partition(|listen| listen.datagrams);
         let care = table.care;
         Ok(AppSettings {
             name: name.unwrap_or(resolved.name),
@@ -75,6 +76,7 @@ impl Around<'_> {
             environment,
             instances: arguments.instances.unwrap_or(table.instances).here().min(INSTANCES_MAX),
             listen,
+            datagrams,
             routes: read_routes::settle(table.routes, self.base),
             has_companion: false,
             redirect_https: table.tls.redirect,

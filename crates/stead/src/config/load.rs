@@ -11,7 +11,7 @@ use super::search::nearest_file;
 use super::settings::Settings;
 use super::suggest::nearest;
 use super::users::Caller;
-use super::{sharing, static_files};
+use super::{datagrams, sharing, static_files};
 use crate::cli::RunArguments;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -96,6 +96,7 @@ pub fn load_from(
     }
     let apps = static_files::set_apart(apps)?;
     sharing::check(&apps)?;
+    datagrams::check(&apps)?;
     let file = file.map(|file| directory.join(&file.path));
     Ok(Settings { apps, groups: layered.groups, file, notes, json: arguments.json, lanes: layered.lanes })
 }

@@ -11,7 +11,7 @@
 //! | `discover.rs` | what a directory looks like it wants to run |
 //! | `form.rs`, `tagged.rs`, `choices.rs` | the forms that values have |
 //! | `read_app.rs`, `read_care.rs`, `read_choosing.rs`, `read_proxy.rs`, `read_routes.rs`, `read_tls.rs`, `read_acme.rs` | the keys of an app |
-//! | `sharing.rs`, `static_files.rs` | which apps can share an address; apps that serve files for others |
+//! | `sharing.rs`, `datagrams.rs`, `static_files.rs` | which apps can share an address; addresses of UDP; apps that serve files for others |
 //! | `foreign/` | files that others have written: PM2's, `package.json`, Procfiles |
 //! | `program.rs`, `package.rs`, `interpreter.rs`, `search.rs`, `shell.rs` | what a command runs |
 //! | `address.rs`, `cron.rs`, `instances.rs`, `quantity.rs`, `signal.rs`, `users.rs` | the small languages values are written in |
@@ -21,6 +21,7 @@ mod address;
 mod around;
 mod choices;
 mod cron;
+mod datagrams;
 mod discover;
 mod document;
 mod error;

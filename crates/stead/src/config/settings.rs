@@ -71,6 +71,9 @@ pub struct AppSettings {
     pub instances: u32,
     /// Public addresses from configuration. Node.js apps add theirs by `listen()`.
     pub listen: Vec<Listen>,
+    /// Public addresses of UDP, from configuration too: the workers share their sockets.
+    #[serde(default)]
+    pub datagrams: Vec<Listen>,
     /// Which requests of its addresses are for it, where it shares them; without, those that are for no other app.
     pub routes: Vec<RouteSettings>,
     /// Another app, its companion, serves the files of its routes with `static`.

@@ -88,6 +88,7 @@ fn file_server(app: &AppSettings, files: Vec<RouteSettings>) -> Result<AppSettin
         recycle: RecycleSettings { memory_bytes: None, age: None, requests: None },
         watch: None,
         cron_restart: None,
+        datagrams: Vec::new(),
         hooks: HookSettings { before_start: None, after_ready: None, ..app.hooks.clone() },
         health: HealthSettings { check: None, ..app.health.clone() },
         ..app.clone()

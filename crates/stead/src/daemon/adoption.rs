@@ -36,8 +36,17 @@ impl AppTask {
             Some(port) if port.mode == Mode::Shared => port.sockets(),
             _ => Ok(Vec::new()),
         };
+        let datagrams = self.ports.datagrams.sockets(&settings.datagrams);
+        let sockets = shared.and_then(|shared| Ok((shared, datagrams?)));
         let folder = &self.shared.folder;
-        let launch = shared.map(|shared| Launch { settings: &settings, folder, worker, slot, shared });
+        let launch = sockets.map(|(shared, datagrams)| Launch {
+            settings: &settings,
+            folder,
+            worker,
+            slot,
+            shared,
+            datagrams,
+        });
         let launched = match self.shared.cgroups.make(&self.cgroup(worker), &for_kernel(settings.cgroup)) {
             Ok(cgroup) => match launch {
                 Ok(launch) => launch.start(&self.shared.keeper, self.shared.open_files_max, cgroup).await,

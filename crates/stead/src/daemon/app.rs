@@ -364,9 +364,10 @@ impl AppTask {
     pub(super) fn reconfigure(&mut self, settings: Arc<AppSettings>) {
         let old = &self.settings;
         let of_ports = |settings: &AppSettings| {
-            let AppSettings { listen, tls, redirect_https, mode, ports, balancer, choosing, .. } =
-                settings.clone();
-            (listen, tls, redirect_https, mode, ports, balancer, choosing)
+            let AppSettings {
+                listen, datagrams, tls, redirect_https, mode, ports, balancer, choosing, ..
+            } = settings.clone();
+            (listen, datagrams, tls, redirect_https, mode, ports, balancer, choosing)
         };
         if of_ports(old) != of_ports(&settings) {
             self.say("changes of addresses, modes and limits of requests take effect with the next start");

@@ -91,6 +91,13 @@ impl Held {
         self.0.extract_if(|name, _| name.starts_with("listen ")).collect()
     }
 
+    /// The UDP sockets of this app, by their keys.
+    pub(super) fn take_udp(&mut self, app: u32) -> Vec<(String, OwnedFd)> {
+        let prefix = udp(app, "");
+        let taken = self.0.extract_if(|name, _| name.starts_with(&prefix));
+        taken.map(|(name, socket)| (name[prefix.len()..].to_owned(), socket)).collect()
+    }
+
     /// What belongs to this app.
     pub(super) fn take_app(&mut self, app: u32) -> Self {
         let prefixes = ["udp", "worker"].map(|kind| format!("{kind} {app} "));

@@ -22,6 +22,10 @@ use crate::config::{AppSettings, HealthCheck, Placeholder, Serialization, Upstre
 
 /// The first descriptor after the standard streams: the channel of a Node.js program, or a listening socket (`LISTEN_FDS`).
 const FIRST_DESCRIPTOR: i32 = 3;
+/// In `LISTEN_FDNAMES`: a socket that listens.
+const STREAM: &str = "stead";
+/// In `LISTEN_FDNAMES`: a socket of UDP.
+const DATAGRAMS: &str = "udp";
 
 /// What is started, and as which worker.
 pub(super) struct Launch<'a> {
@@ -31,6 +35,8 @@ pub(super) struct Launch<'a> {
     pub(super) slot: u32,
     /// The public sockets, if workers accept from them by themselves.
     pub(super) shared: Vec<OwnedFd>,
+    /// The public sockets of UDP, which they read themselves in any case.
+    pub(super) datagrams: Vec<OwnedFd>,
 }
 
 /// A process that was started, and our ends of what it was given.
@@ -89,6 +95,8 @@ struct Parts {
     values: Vec<(Placeholder, OsString)>,
     numbers: Vec<i32>,
     descriptors: Vec<OwnedFd>,
+    /// What it is to accept from or to read, and by which name it finds each.
+    sockets: Vec<(OwnedFd, &'static str)>,
     listen_pid: bool,
     road: Option<Road>,
     belongings: Belongings,
@@ -107,6 +115,7 @@ impl Launch<'_> {
             values: Vec::new(),
             numbers: Vec::new(),
             descriptors: Vec::new(),
+            sockets: Vec::new(),
             listen_pid: false,
             road: None,
             belongings: Belongings::default(),
@@ -117,13 +126,15 @@ impl Launch<'_> {
             let channel = self.add_channel(&mut parts)?;
             ends.channel = Some((channel, self.settings.serialization, Continuation::default()));
         } else {
-            if self.settings.listen.is_empty() {
-                ends.join = Some(self.add_join(&mut parts)?);
-            } else if self.shared.is_empty() {
+            if !self.shared.is_empty() {
+                parts.sockets.extend(named(&self.shared, STREAM)?);
+            } else if !self.settings.listen.is_empty() {
                 self.add_road(&mut parts)?;
-            } else {
-                self.add_shared(&mut parts)?;
+            } else if self.datagrams.is_empty() {
+                ends.join = Some(self.add_join(&mut parts)?);
             }
+            parts.sockets.extend(named(&self.datagrams, DATAGRAMS)?);
+            self.give_sockets(&mut parts);
             ends.notify = Some(self.add_notify(&mut parts)?);
         }
         let spec = SpawnSpec { cgroup, ..self.spec(&parts, open_files_max) };
@@ -202,7 +213,7 @@ impl Launch<'_> {
             }
             Upstream::ListenFds => {
                 // Blocking, as systemd passes it: simple programs wait in accept().
-                self.add_listeners(parts, vec![UnixListener::bind(&path)?.into()]);
+                parts.sockets.push((UnixListener::bind(&path)?.into(), STREAM));
                 parts.belongings.files.push(path.clone());
                 parts.road = Some(Road::Unix(path));
             }
@@ -210,23 +221,21 @@ impl Launch<'_> {
         Ok(())
     }
 
-    /// A program that accepts from the public sockets by itself.
-    fn add_shared(&self, parts: &mut Parts) -> io::Result<()> {
-        let sockets = self.shared.iter().map(OwnedFd::try_clone).collect::<io::Result<_>>()?;
-        self.add_listeners(parts, sockets);
-        Ok(())
-    }
-
-    /// Sockets that listen, as sd_listen_fds(3) has them.
-    fn add_listeners(&self, parts: &mut Parts, sockets: Vec<OwnedFd>) {
+    /// Passes them as sd_listen_fds(3) has it.
+    fn give_sockets(&self, parts: &mut Parts) {
+        let sockets = std::mem::take(&mut parts.sockets);
+        if sockets.is_empty() {
+            return;
+        }
         if !self.settings.program.uses(Placeholder::Fd) {
             // One that is told the number must not find the socket a second time.
-            parts.set("LISTEN_FDS", sockets.len().to_string());
-            parts.set("LISTEN_FDNAMES", vec!["stead"; sockets.len()].join(":"));
+            let names: Vec<&str> = sockets.iter().map(|(_, name)| *name).collect();
+            parts.set("LISTEN_FDS", names.len().to_string());
+            parts.set("LISTEN_FDNAMES", names.join(":"));
             parts.listen_pid = true;
         }
         parts.values.push((Placeholder::Fd, FIRST_DESCRIPTOR.to_string().into()));
-        for (number, socket) in (FIRST_DESCRIPTOR..).zip(sockets) {
+        for (number, (socket, _)) in (FIRST_DESCRIPTOR..).zip(sockets) {
             parts.give(number, socket);
         }
     }
@@ -286,6 +295,10 @@ pub(super) fn environment(settings: &AppSettings, own: &[(&str, String)]) -> env
     all.retain(|(name, _)| !own().any(|(own, _)| name == own) && !foreign.iter().any(|own| name == own));
     all.extend(own().map(|(name, value)| (name.into(), value.into())));
     all
+}
+
+fn named(sockets: &[OwnedFd], name: &'static str) -> io::Result<Vec<(OwnedFd, &'static str)>> {
+    sockets.iter().map(|socket| Ok((socket.try_clone()?, name))).collect()
 }
 
 /// A loopback port that is free now. Somebody else could take it before the worker does; then the worker fails to start

@@ -15,6 +15,7 @@
 //! | `launch.rs`, `adoption.rs`, `worker.rs` | one process: how it is started, heard, what is kept of it |
 //! | `node.rs` | what a Node.js worker asks of its parent |
 //! | `ports.rs` | the ports of an app, the pool behind each, and which worker serves which |
+//! | `datagrams.rs` | the UDP sockets of an app, which its workers share |
 //! | `listeners.rs` | the public listeners of the instance, and which apps are behind each |
 //! | `probe.rs`, `notify.rs` | finds out when a program that does not speak Node's protocol is ready |
 //! | `outlet.rs`, `console.rs` | what workers print, and what Stead says about them |
@@ -39,6 +40,7 @@ mod children;
 mod companion;
 mod console;
 mod cron;
+mod datagrams;
 mod definition;
 mod errand;
 mod fleet;

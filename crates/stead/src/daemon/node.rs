@@ -99,7 +99,7 @@ impl AppTask {
             _ => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         };
         let address = tcp_address(query, unspecified)?;
-        let socket = self.ports.udp(&query.key(), address).map_err(|error| errno(&error))?;
+        let socket = self.ports.datagrams.ask(&query.key(), address).map_err(|error| errno(&error))?;
         Ok(Answer { data: query.data.clone(), sockname: None, descriptor: Some(socket) })
     }
 

@@ -15,7 +15,7 @@ use stead_supervisor::WorkerId;
 use tokio::sync::mpsc;
 
 use super::certificates::Certificates;
-use super::held;
+use super::datagrams::Datagrams;
 use super::listeners::{Entry, Leave, Listeners, Place};
 use super::message::Message;
 use super::state::SavedPort;
@@ -54,12 +54,11 @@ pub(super) struct Ports {
     app: u32,
     lanes: Arc<Lanes>,
     listeners: Arc<Listeners>,
-    keeper: Keeper,
     inbox: mpsc::UnboundedSender<Message>,
     /// As they are written, and as they are used: what clients have asked for is counted in them.
     routes: Vec<(RouteSettings, Arc<Route>)>,
     ports: BTreeMap<PortId, Port>,
-    udp: HashMap<String, OwnedFd>,
+    pub(super) datagrams: Datagrams,
     pub(super) certificates: Certificates,
     /// Who is told about requests.
     pub(super) access: Option<AccessTo>,
@@ -88,11 +87,10 @@ impl Ports {
             app,
             lanes: Arc::clone(lanes),
             listeners: Arc::clone(listeners),
-            keeper,
             inbox,
             routes: Vec::new(),
             ports: BTreeMap::new(),
-            udp: HashMap::new(),
+            datagrams: Datagrams::new(app, keeper),
             certificates: Certificates::default(),
             access: None,
             sticky_key: StickyKey::generate(),
@@ -133,9 +131,20 @@ impl Ports {
             let scheme = settings.scheme_of(listen);
             addresses.extend(addresses_of(listen, settings)?.into_iter().map(|address| (address, scheme)));
         }
+        self.bind_datagrams(settings)?;
         if !addresses.is_empty() {
-            let mode = settings.mode_of(settings.listen.first().and_then(|listen| listen.address.port()));
-            self.bind(None, &addresses, (mode, settings))?;
+            let bound = self.bind(None, &addresses, (settings.listen_mode(), settings));
+            bound.inspect_err(|_| self.datagrams.close())?;
+        }
+        Ok(())
+    }
+
+    fn bind_datagrams(&mut self, settings: &AppSettings) -> Result<(), ListenError> {
+        for listen in &settings.datagrams {
+            if let Err(source) = self.datagrams.bind(listen) {
+                self.datagrams.close();
+                return Err(ListenError { address: listen.to_string(), source });
+            }
         }
         Ok(())
     }
@@ -410,26 +419,13 @@ impl Ports {
     pub(super) fn close_all(&mut self) {
         let all: Vec<PortId> = self.ports.keys().copied().collect();
         all.into_iter().for_each(|port| self.leave(port, Leave::Stopped));
-        for (key, _) in self.udp.drain() {
-            self.keeper.release(&held::udp(self.app, &key));
-        }
+        self.datagrams.close();
     }
 
     /// The app is no more.
     pub(super) fn forget(&mut self) {
         self.close_all();
         self.listeners.forget(self.app);
-    }
-
-    /// The UDP socket that all workers share.
-    pub(super) fn udp(&mut self, key: &str, address: SocketAddr) -> io::Result<OwnedFd> {
-        if !self.udp.contains_key(key) {
-            let socket = std::net::UdpSocket::bind(address)?;
-            socket.set_nonblocking(true)?;
-            self.keeper.hold(&held::udp(self.app, key), socket.as_fd())?;
-            self.udp.insert(key.to_owned(), socket.into());
-        }
-        self.udp[key].try_clone()
     }
 
     fn endpoint(&self, id: PortId, worker: WorkerId) -> Option<(&Port, EndpointId)> {

@@ -137,6 +137,7 @@ impl Shared {
             }
         }
         ports.skip_to(saved.next_port);
+        ports.datagrams.resume(held.take_udp(saved.id));
         let config = for_supervisor(&settings, saved.shown);
         let machine = App::resume(config, self.seed(), saved.machine, at);
         let mut task = AppTask::new(

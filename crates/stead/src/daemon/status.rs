@@ -32,6 +32,9 @@ impl AppTask {
                 move |(address, tls): (&String, bool)| ListenStatus { address: address.clone(), mode, tls };
             port.addresses().map(status)
         });
+        let datagrams = self.ports.datagrams.names();
+        let mode = stead_control::Mode::Shared;
+        let listens = listens.chain(datagrams.map(|address| ListenStatus { address, mode, tls: false }));
         let restarts = snapshot.slots.iter().map(|slot| u64::from(slot.restarts)).sum();
         AppStatus {
             id: self.id,
