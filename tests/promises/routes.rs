@@ -207,6 +207,23 @@ fn unix_sockets_are_shared_as_ports_are() {
 }
 
 #[test]
+fn the_next_daemon_knows_where_a_stopped_program_listened_by_itself() {
+    let _turn = beside();
+    let port = free_port();
+    let env = format!("env = {{ PORT = {port} }}");
+    let user = user(&[("a", &format!("{env}\nroutes = \"/a\"")), ("b", &format!("{env}\nroutes = \"/b\""))]);
+    user.done(&["start"]);
+    user.done(&["stop", "a"]);
+    assert_eq!(who(port, "any.test", "/a").0, 503);
+    for round in 1..3 {
+        kill(user.try_status().expect("it runs").daemon_pid());
+        user.wait_status("the next daemon serves", |status| status.daemon_starts() > round);
+        assert_eq!(who(port, "any.test", "/a").0, 503);
+        check(port, "any.test", "/b", "b");
+    }
+}
+
+#[test]
 fn apps_that_cannot_share_an_address_are_refused_by_name() {
     let _turn = beside();
     let port = free_port();

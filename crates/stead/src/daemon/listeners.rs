@@ -233,6 +233,11 @@ impl Listeners {
         }
     }
 
+    /// The addresses of an app that is stopped.
+    pub(super) fn was_at(&self, app: u32) -> Vec<String> {
+        self.lock().stopped.get(&app).map(|stopped| stopped.addresses.clone()).unwrap_or_default()
+    }
+
     /// The app is no more.
     pub(super) fn forget(&self, app: u32) {
         self.lock().forget(app);

@@ -255,14 +255,20 @@ impl Ports {
         Ok(())
     }
 
-    /// The app is known and stopped: whoever asks for it where others are is told so.
-    pub(super) fn stand_by(&mut self, settings: &AppSettings) {
+    /// The app is known and stopped: whoever asks for it where others are, or where it was itself, is told so.
+    pub(super) fn stand_by(&mut self, settings: &AppSettings, was_at: Vec<String>) {
         self.routes = self.routes_of(settings);
         let routes: Vec<_> = self.routes.iter().map(|(_, route)| Arc::clone(route)).collect();
         // A name that nobody knows has no address either.
         let addresses =
             settings.listen.iter().flat_map(|listen| addresses_of(listen, settings).unwrap_or_default());
-        self.listeners.stopped(self.app, &routes, addresses.map(|address| address.to_string()).collect());
+        let addresses = addresses.map(|address| address.to_string()).chain(was_at);
+        self.listeners.stopped(self.app, &routes, addresses.collect());
+    }
+
+    /// Where it was before it was stopped, as it told itself or the configuration does.
+    pub(super) fn was_at(&self) -> Vec<String> {
+        self.listeners.was_at(self.app)
     }
 
     /// Takes over a port of the daemon before this one, with the clients that wait there.

@@ -128,7 +128,7 @@ impl Shared {
         ports.prepare(&settings);
         self.console.know(&settings.name);
         if saved.rests {
-            ports.stand_by(&settings);
+            ports.stand_by(&settings, saved.was_at);
         }
         for port in saved.ports {
             let name = port.names.join(", ");
@@ -301,6 +301,7 @@ impl AppTask {
             ends: self.ends.clone(),
             workers: self.workers.iter().map(|(id, worker)| saved_worker(*id, worker, now)).collect(),
             ports: self.ports.saved(),
+            was_at: self.ports.was_at(),
             sticky_key: Some(self.ports.sticky_key.to_hex()),
         }
     }

@@ -77,7 +77,7 @@ impl Shared {
         let mut ports = Ports::new(id, (&self.lanes, &self.listeners), self.keeper.clone(), inbox.clone());
         ports.access = self.access.open(&settings, &self.console, self.background);
         if rests {
-            ports.stand_by(&settings);
+            ports.stand_by(&settings, Vec::new());
         } else {
             ports.bind_configured(&settings)?;
         }

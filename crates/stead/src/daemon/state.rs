@@ -50,6 +50,9 @@ pub(super) struct SavedApp {
     pub(super) ends: history::Exits,
     pub(super) workers: Vec<SavedWorker>,
     pub(super) ports: Vec<SavedPort>,
+    /// Where it was before it was stopped, as people write it.
+    #[serde(default)]
+    pub(super) was_at: Vec<String>,
     /// In hexadecimal digits; missing in the states of versions that signed nothing.
     #[serde(default)]
     pub(super) sticky_key: Option<String>,
