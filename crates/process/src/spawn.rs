@@ -4,11 +4,13 @@
 //! `child.rs` is what happens in the new process before it becomes the program. A failure keeps the step and the `errno`
 //! it happened with, so that "program not found" is never confused with "directory missing".
 
-#[expect(unsafe_code, reason = "between fork and exec only raw system calls are allowed")]
+#[expect(unsafe_code, reason = "a process that is not a program yet may only make raw system calls")]
 mod child;
 mod identity;
 mod launch;
 mod plan;
+#[expect(unsafe_code, reason = "memory for the stack of another process")]
+mod stack;
 mod wire;
 
 use std::ffi::OsString;
@@ -17,8 +19,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use child::with_signals_blocked;
 pub use identity::{Identity, ResourceName};
-pub(crate) use launch::{Kind, Launch, start};
+pub(crate) use launch::{Group, Kind, Launch, Started, start, start_time};
 
 /// The highest number a child may ask to have a descriptor at.
 pub const DESCRIPTOR_NUMBER_MAX: i32 = 1023;

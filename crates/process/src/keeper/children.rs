@@ -19,7 +19,7 @@ use super::protocol::{ChildId, ChildRecord};
 use super::reap::{kill_group, peek, reap};
 use super::renewal::reclaim;
 use super::signal::Signal;
-use crate::spawn::{Launch, SpawnFailure, start};
+use crate::spawn::{Launch, SpawnFailure, start, start_time};
 
 /// How long children may take to end by themselves when the keeper ends.
 const TERMINATE_WAIT: Duration = Duration::from_secs(2);
@@ -157,10 +157,11 @@ impl Children {
         let id = ChildId(self.next);
         self.next += 1;
         let pidfd = Arc::new(started.pidfd);
+        let start_time = start_time(started.pid);
         let child = Child {
             pid: started.pid,
             pidfd: Arc::clone(&pidfd),
-            start_time: started.start_time,
+            start_time,
             tag: launch.spec.tag.clone(),
             cgroup,
             kill_at: None,
@@ -170,7 +171,7 @@ impl Children {
             told: false,
         };
         self.known.insert(id, child);
-        Ok(Spawned { id, pid: started.pid, pidfd, start_time: started.start_time })
+        Ok(Spawned { id, pid: started.pid, pidfd, start_time })
     }
 
     /// To the whole group. One that is gone is no error: its exit is on its way to the daemon.

@@ -1,20 +1,23 @@
-//! What the new process does between `fork` and `exec`.
+//! What the new process does before it becomes the program.
 //!
-//! The memory it sees is a copy that may be in any state (another thread may have been allocating), so nothing here
-//! allocates, locks or panics; everything was laid out in the [`Plan`]. A step that fails is written to the pipe and the
-//! process ends.
+//! It runs in its parent's memory, on a stack of its own, while the thread that made it stands still; other threads go on
+//! and may be allocating. So nothing here allocates, locks or panics; everything was laid out in the [`Plan`]. A step that
+//! fails is written beside the stack and the process ends.
+//!
+//! A child that takes on another user gets a copy of the memory in the place of the memory itself: the new user may
+//! signal and trace it before it becomes the program, and must not hold or see its parent by that. Memory that is not
+//! copied is what makes the start fast, and as fast for a large parent as for a small one.
 
-use std::ffi::CStr;
-use std::os::fd::RawFd;
-use std::{io, mem, ptr};
+use std::ffi::{CStr, c_void};
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::{io, ptr};
 
 use rustix::process::Pid;
 
+use super::launch::Group;
 use super::plan::Plan;
+use super::stack::{Report, Stack};
 use super::{DESCRIPTOR_NUMBER_MAX, SpawnFailure, Step};
-
-/// One byte for the step, four for `errno`.
-pub(super) const REPORT_BYTES: usize = 5;
 
 /// The kernel's structure begins with the handler and has at most this size; all else is zero here.
 const KERNEL_SIGACTION_WORDS: usize = 8;
@@ -23,41 +26,60 @@ const SIGNAL_SET_BYTES: usize = 8;
 /// Highest signal number on Linux.
 const SIGNAL_MAX: i32 = 64;
 
-/// Never seen by anybody but the kernel: the parent reads the pipe and reaps.
+/// Never seen by anybody but the kernel: the parent reads the report and reaps.
 const EXIT_CODE: i32 = 127;
 
-/// Creates the process. Returns in the parent only.
-pub(super) fn fork_into(plan: &mut Plan, report: RawFd) -> io::Result<Pid> {
-    // A signal that reached the child before its handlers are reset would run the parent's handlers there.
-    let mask = set_signal_mask(&filled_signal_set());
-    // SAFETY: the child only runs `become_program`, which keeps to async-signal-safe calls and does not return.
-    let forked = unsafe { libc::fork() };
-    if forked == 0 {
-        become_program(plan, report);
-    }
-    let result = if forked < 0 { Err(io::Error::last_os_error()) } else { Ok(Pid::from_raw(forked)) };
-    set_signal_mask(&mask);
-    result.map(|pid| pid.expect("fork returned a process"))
+/// What the new process is given.
+struct Task<'a> {
+    plan: &'a mut Plan,
+    report: Report,
 }
 
-fn become_program(plan: &mut Plan, mut report: RawFd) -> ! {
-    let failure = prepare(plan, &mut report).map_or_else(|failure| failure, |()| execute(plan));
-    let mut bytes = [0; REPORT_BYTES];
-    bytes[0] = failure.step as u8;
-    bytes[1..].copy_from_slice(&failure.errno.to_ne_bytes());
-    // SAFETY: writes 5 bytes we own; _exit runs no destructors, which belong to the parent.
-    unsafe {
-        libc::write(report, bytes.as_ptr().cast(), bytes.len());
-        libc::_exit(EXIT_CODE)
-    }
+/// Creates the process and waits until it has become the program, or has failed and is dead.
+pub(super) fn start(plan: &mut Plan) -> io::Result<(Pid, OwnedFd, Option<SpawnFailure>)> {
+    let stack = Stack::take()?;
+    let memory = if plan.changes_user() { 0 } else { libc::CLONE_VM };
+    let flags = memory | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
+    let mut task = Task { plan, report: stack.report() };
+    let mut pidfd: RawFd = -1;
+    // A signal that reached the child before its handlers are reset would run the parent's handlers there, in the
+    // parent's memory.
+    let (pid, error) = with_signals_blocked(|| {
+        let task = ptr::from_mut(&mut task).cast();
+        // SAFETY: the child only runs `become_program`, which keeps to system calls and does not return. The stack is
+        // used by nobody else, and all that `task` points to outlives the child's use of it, because CLONE_VFORK
+        // holds this thread until the child has left this memory.
+        let pid = unsafe { libc::clone(become_program, stack.top(), flags, task, &raw mut pidfd) };
+        (pid, io::Error::last_os_error())
+    });
+    let Some(pid) = Pid::from_raw(pid.max(0)) else { return Err(error) };
+    // SAFETY: the kernel has just made it for us.
+    let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+    Ok((pid, pidfd, stack.report().read()))
 }
 
-fn prepare(plan: &mut Plan, report: &mut RawFd) -> Result<(), SpawnFailure> {
+/// Runs `work` on this thread without any signal coming in between. Threads begun in it never get one.
+pub(crate) fn with_signals_blocked<T>(work: impl FnOnce() -> T) -> T {
+    let before = set_signal_mask(u64::MAX);
+    let result = work();
+    set_signal_mask(before);
+    result
+}
+
+extern "C" fn become_program(task: *mut c_void) -> i32 {
+    // SAFETY: `start` passed it, and waits.
+    let task = unsafe { &mut *task.cast::<Task<'_>>() };
+    let failure = prepare(task.plan).map_or_else(|failure| failure, |()| execute(task.plan));
+    task.report.write(failure);
+    // SAFETY: _exit runs no destructors, which belong to the parent.
+    unsafe { libc::_exit(EXIT_CODE) }
+}
+
+fn prepare(plan: &mut Plan) -> Result<(), SpawnFailure> {
     reset_signals(plan.ignored_signals);
-    // SAFETY: plain numbers.
-    check(unsafe { libc::setpgid(0, 0) }).map_err(at(Step::Attributes))?;
+    enter_group(plan.group).map_err(at(Step::Attributes))?;
     enter_cgroup(plan).map_err(at(Step::Cgroup))?;
-    place_descriptors(plan, report).map_err(at(Step::Descriptors))?;
+    place_descriptors(plan).map_err(at(Step::Descriptors))?;
     // Before the user, because only root may raise a limit.
     set_limits(plan).map_err(at(Step::Attributes))?;
     set_user(plan).map_err(at(Step::Identity))?;
@@ -79,7 +101,7 @@ fn prepare(plan: &mut Plan, report: &mut RawFd) -> Result<(), SpawnFailure> {
 
 /// Tries each candidate as `execvp` would, except that a script is not given to a shell, and that the reason is told apart.
 fn execute(plan: &Plan) -> SpawnFailure {
-    set_signal_mask(&empty_signal_set());
+    set_signal_mask(0);
     let (mut denied, mut without_interpreter) = (false, false);
     for candidate in &plan.candidates {
         // SAFETY: null-terminated lists of C strings, all owned by the plan.
@@ -122,6 +144,17 @@ fn reset_signals(ignored: &[i32]) {
             libc::syscall(libc::SYS_rt_sigaction, signal, action.as_ptr(), nothing, SIGNAL_SET_BYTES)
         };
     }
+}
+
+fn enter_group(group: Group) -> Result<(), i32> {
+    let result = match group {
+        Group::Inherited => 0,
+        // SAFETY: plain numbers.
+        Group::Own => unsafe { libc::setpgid(0, 0) },
+        // SAFETY: takes nothing.
+        Group::Session => unsafe { libc::setsid() },
+    };
+    check(result).map(drop)
 }
 
 fn enter_cgroup(plan: &Plan) -> Result<(), i32> {
@@ -178,9 +211,8 @@ fn die_with_parent(plan: &Plan) -> Result<(), i32> {
 }
 
 /// Sources may have the numbers of targets, so all of them go out of the way before any is put in its place.
-fn place_descriptors(plan: &mut Plan, report: &mut RawFd) -> Result<(), i32> {
+fn place_descriptors(plan: &mut Plan) -> Result<(), i32> {
     mark_all_close_on_exec();
-    *report = above(*report, plan.free_from)?;
     for (source, _) in &mut plan.moves {
         *source = above(*source, plan.free_from)?;
     }
@@ -225,23 +257,12 @@ fn last_errno() -> i32 {
     io::Error::last_os_error().raw_os_error().unwrap_or(libc::EINVAL)
 }
 
-fn filled_signal_set() -> libc::sigset_t {
-    // SAFETY: a plain bit set for which all zeros is valid.
-    let mut set = unsafe { mem::zeroed() };
-    // SAFETY: writes to a set we own.
-    unsafe { libc::sigfillset(&raw mut set) };
-    set
-}
-
-fn empty_signal_set() -> libc::sigset_t {
-    // SAFETY: a plain bit set for which all zeros is valid, and is the empty set.
-    unsafe { mem::zeroed() }
-}
-
-/// Returns the mask there was.
-fn set_signal_mask(mask: &libc::sigset_t) -> libc::sigset_t {
-    let mut before = empty_signal_set();
-    // SAFETY: reads and writes sets we own; fails only for a first argument that does not exist.
-    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, ptr::from_ref(mask), &raw mut before) };
+/// Returns the mask there was. Not through the C library, which never blocks the signals it uses itself.
+fn set_signal_mask(mask: u64) -> u64 {
+    let mut before = 0_u64;
+    let how = libc::SIG_SETMASK;
+    let (new, old) = (ptr::from_ref(&mask), &raw mut before);
+    // SAFETY: reads and writes sets we own, of the kernel's own size.
+    unsafe { libc::syscall(libc::SYS_rt_sigprocmask, how, new, old, SIGNAL_SET_BYTES) };
     before
 }

@@ -1,17 +1,16 @@
 //! Creates the process and learns whether it became the program.
 //!
 //! `std::process::Command` is not used: its own error pipe may have the very number a child wants a descriptor at, it
-//! cannot tell a missing directory from a missing program, and it cannot set `LISTEN_PID`. Instead the child writes what
-//! failed into a pipe that closes on exec, so an empty pipe means that the program runs.
+//! cannot tell a missing directory from a missing program, and it cannot set `LISTEN_PID`. Instead the child leaves what
+//! failed in memory that both see, and this thread stands still until the child executes the program or ends.
 
 use std::ffi::OsStr;
-use std::io::{self, PipeReader, Read};
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 
-use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, kill_process_group, pidfd_open, waitpid};
+use rustix::process::{Pid, WaitOptions, waitpid};
 
 use super::plan::Plan;
-use super::{SpawnFailure, SpawnSpec, Step, child};
+use super::{SpawnFailure, SpawnSpec, child};
 
 /// One child to start.
 pub(crate) struct Launch<'a> {
@@ -35,13 +34,46 @@ pub(crate) enum Kind {
     /// Outlives the parent, to clean up after it. It is a background process of a terminal it may write to and must not
     /// read from, and is stopped for neither.
     Daemon,
+    /// Any program's child.
+    Child {
+        /// Whom signals from the terminal and to groups reach along with it.
+        group: Group,
+        /// Killed by the kernel when the thread that started it ends.
+        dies_with_parent: bool,
+    },
+}
+
+/// Which process group a child is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Group {
+    /// Its parent's.
+    Inherited,
+    /// A new one that it leads.
+    Own,
+    /// A new one in a new session that it leads, without a terminal.
+    Session,
 }
 
 impl Kind {
     pub(super) fn ignored_signals(self) -> &'static [i32] {
         match self {
-            Self::Worker => &[],
+            Self::Worker | Self::Child { .. } => &[],
             Self::Daemon => &[libc::SIGTTIN, libc::SIGTTOU],
+        }
+    }
+
+    pub(super) fn group(self) -> Group {
+        match self {
+            Self::Worker | Self::Daemon => Group::Own,
+            Self::Child { group, .. } => group,
+        }
+    }
+
+    pub(super) fn dies_with_parent(self) -> bool {
+        match self {
+            Self::Worker => true,
+            Self::Daemon => false,
+            Self::Child { dies_with_parent, .. } => dies_with_parent,
         }
     }
 }
@@ -50,49 +82,32 @@ impl Kind {
 #[derive(Debug)]
 pub(crate) struct Started {
     pub(crate) pid: Pid,
-    /// Opened before anybody could reap the process, so it can only mean this one.
+    /// Made together with the process, so it can only mean this one.
     pub(crate) pidfd: OwnedFd,
-    /// In clock ticks since the machine was started.
-    pub(crate) start_time: u64,
 }
 
 /// Starts a child and returns once its program runs, or once nothing is left of it.
 ///
-/// The calling thread is the parent whose death kills a [`Kind::Worker`], and nobody else in this process may reap
-/// children it does not know.
+/// The calling thread is the parent whose end kills a child that dies with its parent, and nobody else in this process
+/// may reap children it does not know.
 pub(crate) fn start(launch: &Launch<'_>) -> Result<Started, SpawnFailure> {
     let mut plan = Plan::new(launch)?;
-    let (failures, report) = io::pipe().map_err(|error| SpawnFailure::preparing(&error))?;
-    let forked = child::fork_into(&mut plan, report.as_raw_fd());
-    // Also makes room for the pidfd: a free number is certain even when this process is at its limit.
-    drop(report);
-    let pid = forked.map_err(|error| SpawnFailure::preparing(&error))?;
-    let pidfd = pidfd_open(pid, PidfdFlags::empty());
-    let failure = read_failure(failures).or_else(|| {
-        pidfd.as_ref().err().map(|error| SpawnFailure { step: Step::Preparing, errno: error.raw_os_error() })
-    });
-    match (pidfd, failure) {
-        (Ok(pidfd), None) => Ok(Started { pid, pidfd, start_time: start_time(pid) }),
-        (_, Some(failure)) => {
-            abandon(pid);
+    match child::start(&mut plan) {
+        Ok((pid, pidfd, None)) => Ok(Started { pid, pidfd }),
+        Ok((pid, _, Some(failure))) => {
+            // It is dead already. ECHILD only: somebody ignores SIGCHLD, and then there is nothing to reap.
+            let _ = rustix::io::retry_on_intr(|| waitpid(Some(pid), WaitOptions::empty()));
             Err(failure)
         }
-        (Err(_), None) => unreachable!("a pidfd that could not be opened is a failure"),
+        Err(error) => Err(SpawnFailure::preparing(&error)),
     }
 }
 
-/// Waits until the pipe is closed, by exec or by the child's end.
-fn read_failure(mut failures: PipeReader) -> Option<SpawnFailure> {
-    let mut report = [0; child::REPORT_BYTES];
-    failures.read_exact(&mut report).ok()?;
-    let [step, errno @ ..] = report;
-    let step = Step::from_byte(step).unwrap_or(Step::Preparing);
-    Some(SpawnFailure { step, errno: i32::from_ne_bytes(errno) })
-}
-
+/// When a process was started, in clock ticks since the machine was.
+///
 /// Cannot fail in a way that matters: a child that is not reaped has its place in procfs, and without procfs everybody
 /// finds 0 alike.
-fn start_time(pid: Pid) -> u64 {
+pub(crate) fn start_time(pid: Pid) -> u64 {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_pid())).unwrap_or_default();
     parse_start_time(&stat).unwrap_or(0)
 }
@@ -103,18 +118,11 @@ fn parse_start_time(stat: &str) -> Option<u64> {
     behind_name.split(' ').nth(19)?.parse().ok()
 }
 
-/// Ends and reaps a child nobody will hear of.
-fn abandon(pid: Pid) {
-    // Harmless if it fails: the child has no group of its own yet and is exiting by itself.
-    let _ = kill_process_group(pid, Signal::KILL);
-    // ECHILD only: somebody ignores SIGCHLD, and then there is nothing to reap.
-    let _ = rustix::io::retry_on_intr(|| waitpid(Some(pid), WaitOptions::empty()));
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs::File;
-    use std::os::fd::AsFd;
+    use std::io::{self, Read};
+    use std::os::fd::{AsFd, AsRawFd};
 
     use super::*;
 

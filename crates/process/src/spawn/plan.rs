@@ -1,6 +1,6 @@
 //! Everything a new process needs, laid out before it exists.
 //!
-//! After `fork` nothing may be allocated, so all strings, pointers and lists are made here, and requests that make no
+//! In the new process nothing may be allocated, so all strings, pointers and lists are made here, and requests that make no
 //! sense are refused here.
 
 use std::ffi::{CString, OsStr, OsString, c_char};
@@ -11,7 +11,8 @@ use std::ptr;
 
 use rustix::process::{Resource, getrlimit};
 
-use super::{DESCRIPTOR_NUMBER_MAX, Identity, Kind, Launch, SpawnFailure, SpawnSpec, Step};
+use super::launch::Group;
+use super::{DESCRIPTOR_NUMBER_MAX, Identity, Launch, SpawnFailure, SpawnSpec, Step};
 
 /// Used when the environment has no `PATH`, as a shell would.
 const PATH_DEFAULT: &[u8] = b"/usr/local/bin:/usr/bin:/bin";
@@ -22,6 +23,8 @@ const LISTEN_PID: &[u8] = b"LISTEN_PID=";
 pub(super) struct Plan {
     /// Signals the program starts with ignored; all others get their default.
     pub(super) ignored_signals: &'static [i32],
+    /// Which process group it is in.
+    pub(super) group: Group,
     /// The parent whose death kills the child, if it does.
     pub(super) dies_with: Option<i32>,
     /// Descriptors and the numbers they go to.
@@ -87,7 +90,10 @@ impl Plan {
         let listen_pid = spec.listen_pid.then(|| ListenPid::new(environment.pointers.len() - 2));
         Ok(Self {
             ignored_signals: launch.kind.ignored_signals(),
-            dies_with: (launch.kind == Kind::Worker)
+            group: launch.kind.group(),
+            dies_with: launch
+                .kind
+                .dies_with_parent()
                 .then(|| rustix::process::getpid().as_raw_nonzero().get()),
             moves,
             free_from,
@@ -103,6 +109,11 @@ impl Plan {
             arguments,
             environment,
         })
+    }
+
+    /// The program runs as another user than its parent, or with other groups.
+    pub(super) fn changes_user(&self) -> bool {
+        self.user.groups.is_some() || self.user.gid.is_some() || self.user.uid.is_some()
     }
 }
 
