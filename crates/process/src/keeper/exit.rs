@@ -33,6 +33,14 @@ pub struct ResourceUse {
     pub system: Duration,
 }
 
+impl Exit {
+    /// Exit code 0.
+    #[must_use]
+    pub fn success(&self) -> bool {
+        self.code == Some(0)
+    }
+}
+
 impl fmt::Display for Exit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.code, self.signal.and_then(Signal::from_number)) {

@@ -50,6 +50,7 @@ pub use formats::{FORMATS_VERB, Formats, UpgradeError};
 pub use inheritance::{Inheritance, Inherited};
 pub use peer::{PeerReceiver, PeerSender, peer};
 pub use protocol::{ChildId, FD_VARIABLE, HELD_MAX, NAME_BYTES_MAX, Role, VERSION, VERSION_VARIABLE};
+pub(crate) use reap::{Fate, fate, is_dead, kill_group, signal_pidfd};
 pub use renewal::is_renewed;
 pub use server::run;
 pub use signal::Signal;

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::mem;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::ptr;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use super::signal::Signal;
 
 /// Signals a whole process group.
 #[expect(unsafe_code, reason = "rustix does not send real-time signals")]
-pub(super) fn kill_group(pid: Pid, signal: Signal) {
+pub(crate) fn kill_group(pid: Pid, signal: Signal) {
     // ESRCH and EPERM are no errors here: the group is gone, or all of it became another user's.
     // SAFETY: plain numbers.
     unsafe { libc::kill(-pid.as_raw_pid(), signal.number()) };
@@ -29,9 +30,49 @@ pub(super) fn reap(pid: Pid) -> Exit {
     wait(libc::P_PID, pid.as_raw_pid().unsigned_abs(), 0).map(|(_, exit)| exit).unwrap_or_default()
 }
 
+/// What has become of a child.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Alive,
+    /// And is reaped now.
+    Ended(Exit),
+    /// Somebody else has reaped it, or nobody had to.
+    ReapedElsewhere,
+}
+
+/// Reaps the child if it is dead.
+pub(crate) fn fate(pidfd: &OwnedFd) -> Fate {
+    match try_wait(libc::P_PIDFD, pidfd.as_raw_fd().unsigned_abs(), libc::WNOHANG) {
+        Ok(Some((_, exit))) => Fate::Ended(exit),
+        Ok(None) => Fate::Alive,
+        Err(_) => Fate::ReapedElsewhere,
+    }
+}
+
+/// Whether the child is dead and waits to be reaped.
+pub(crate) fn is_dead(pidfd: &OwnedFd) -> bool {
+    let options = libc::WNOHANG | libc::WNOWAIT;
+    wait(libc::P_PIDFD, pidfd.as_raw_fd().unsigned_abs(), options).is_some()
+}
+
+/// Signals the very process that a pidfd means.
+#[expect(unsafe_code, reason = "rustix does not send real-time signals")]
+pub(crate) fn signal_pidfd(pidfd: &OwnedFd, signal: Signal) -> io::Result<()> {
+    let (pidfd, nothing) = (pidfd.as_raw_fd(), ptr::null::<libc::siginfo_t>());
+    // SAFETY: plain numbers and no structure.
+    match unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd, signal.number(), nothing, 0) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+fn wait(kind: libc::idtype_t, id: libc::id_t, options: i32) -> Option<(Pid, Exit)> {
+    try_wait(kind, id, options).ok().flatten()
+}
+
 /// The system call itself, because the C library's form does not tell the resources.
 #[expect(unsafe_code, reason = "no library tells pid and resources at once")]
-fn wait(kind: libc::idtype_t, id: libc::id_t, options: i32) -> Option<(Pid, Exit)> {
+fn try_wait(kind: libc::idtype_t, id: libc::id_t, options: i32) -> io::Result<Option<(Pid, Exit)>> {
     loop {
         // SAFETY: plain structures for which all zeros is valid; pid 0 then means that nobody is dead.
         let (mut info, mut usage): (libc::siginfo_t, libc::rusage) = unsafe { mem::zeroed() };
@@ -42,10 +83,11 @@ fn wait(kind: libc::idtype_t, id: libc::id_t, options: i32) -> Option<(Pid, Exit
         if result == 0 {
             // SAFETY: waitid fills in the fields of SIGCHLD.
             let (pid, status) = unsafe { (info.si_pid(), info.si_status()) };
-            return Pid::from_raw(pid).map(|pid| (pid, exit(info.si_code, status, &usage)));
+            return Ok(Pid::from_raw(pid).map(|pid| (pid, exit(info.si_code, status, &usage))));
         }
-        if io::Error::last_os_error().kind() != io::ErrorKind::Interrupted {
-            return None;
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
         }
     }
 }

@@ -1,0 +1,37 @@
+//! What happens to a child is told in order, once, and however late one asks.
+
+use std::time::Duration;
+
+use stead_process::child::{CancelToken, Cause, Command, Event, Signal, Stdio};
+
+async fn all(child: &stead_process::child::Child) -> Vec<Event> {
+    let (mut events, mut all) = (child.events(), Vec::new());
+    while let Some(event) = events.next().await.unwrap() {
+        all.push(event);
+    }
+    all
+}
+
+#[tokio::test]
+async fn events_come_in_order_even_if_nobody_listened() {
+    let mut child = Command::shell("exit 3").stdout(Stdio::Piped).spawn().unwrap();
+    let exit = child.wait().await.unwrap();
+    assert_eq!(exit.code, Some(3));
+    child.stdout = None;
+    for _ in 0..2 {
+        assert_eq!(all(&child).await, [Event::Spawn, Event::Exit(exit), Event::Close(exit)]);
+    }
+}
+
+#[tokio::test]
+async fn a_cancelled_child_and_one_out_of_time_say_why_they_end() {
+    let token = CancelToken::new();
+    let child = Command::new("sleep").arg("1000").cancel_token(&token).spawn().unwrap();
+    token.cancel();
+    let events = all(&child).await;
+    assert_eq!(events[1], Event::Error(Cause::Cancelled));
+    assert!(matches!(events[2], Event::Exit(exit) if exit.signal == Some(Signal::TERM.number())));
+
+    let child = Command::new("sleep").arg("1000").timeout(Duration::from_millis(1)).spawn().unwrap();
+    assert_eq!(all(&child).await[1], Event::Error(Cause::Timeout));
+}
