@@ -11,11 +11,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The only arrows that are drawn between rooms; ARCHITECTURE.md says why.
-const ARROWS: [(&str, &[&str]); 6] = [
-    ("stead", &["control", "supervisor", "balancer", "logs", "process", "load"]),
+const ARROWS: [(&str, &[&str]); 7] = [
+    ("stead", &["control", "supervisor", "balancer", "jobs", "logs", "process", "load"]),
     ("control", &[]),
     ("supervisor", &["process"]),
     ("balancer", &["process"]),
+    ("jobs", &[]),
     ("logs", &[]),
     ("process", &[]),
 ];

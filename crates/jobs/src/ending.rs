@@ -1,0 +1,208 @@
+//! What becomes of a task after an answer, a failure, the death of its worker, a time-out or a cancellation.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::backoff::delay;
+use crate::event::{Action, Death, Fault, Finish, Outcome, Retry, TaskId, WorkerId};
+use crate::pool::Pool;
+use crate::task::{Ending, Given, State};
+
+impl Pool {
+    pub(crate) fn done(&mut self, worker: WorkerId, id: TaskId, result: Bytes) {
+        match self.let_go(worker, id) {
+            // What came in time, or in the grace after it, is as good as any result.
+            Some(Given { ending: None | Some(Ending::Timeout), .. }) => {
+                self.finish(id, Outcome::Done(result))
+            }
+            Some(Given { ending: Some(Ending::Cancel), .. }) => self.finish(id, Outcome::Cancelled),
+            None => (),
+        }
+    }
+
+    pub(crate) fn failed(&mut self, worker: WorkerId, id: TaskId, error: Bytes, retry: bool) {
+        match self.let_go(worker, id) {
+            Some(Given { ending: None, .. }) => self.fail(id, Fault::Told(error), retry),
+            Some(Given { ending: Some(Ending::Timeout), .. }) => self.fail(id, Fault::Timeout, true),
+            Some(Given { ending: Some(Ending::Cancel), .. }) => self.finish(id, Outcome::Cancelled),
+            None => (),
+        }
+    }
+
+    pub(crate) fn gone(&mut self, worker: WorkerId, death: Death) {
+        let Some(at) = self.position(worker) else { return };
+        self.workers[at].draining = true;
+        self.leave_lines(at);
+        let gone = self.workers.remove(at);
+        let suspected = death == Death::Own && !gone.killed;
+        for id in gone.hand {
+            let State::Given(given) = self.task(id).state else { unreachable!("a task in a hand is given") };
+            self.counts.given -= 1;
+            self.wait_again(id);
+            match given {
+                Given { ending: Some(Ending::Cancel), .. } => self.finish(id, Outcome::Cancelled),
+                Given { ending: Some(Ending::Timeout), .. } => self.fail(id, Fault::Timeout, true),
+                Given { begun: true, ending: None, .. } if suspected => self.blame(id),
+                Given { ending: None, .. } => self.enqueue(id),
+            }
+        }
+    }
+
+    pub(crate) fn cancel(&mut self, id: TaskId) {
+        let Some(task) = self.tasks.get_mut(&id) else { return };
+        match &mut task.state {
+            State::Waiting => {
+                self.dequeue(id);
+                self.finish(id, Outcome::Cancelled);
+            }
+            State::Delayed => {
+                self.counts.delayed -= 1;
+                self.wait_again(id);
+                self.finish(id, Outcome::Cancelled);
+            }
+            State::Given(given) => {
+                let before = given.ending.replace(Ending::Cancel);
+                let given = *given;
+                if before.is_none() {
+                    self.stop(id, given);
+                }
+            }
+            State::Kept(_) | State::SetAside(_) => (),
+        }
+    }
+
+    pub(crate) fn meet_deadline(&mut self, id: TaskId) {
+        self.set_deadline(id, None);
+        let task = self.task(id);
+        match &mut task.state {
+            State::Delayed => {
+                self.counts.delayed -= 1;
+                self.wait_again(id);
+                self.enqueue(id);
+            }
+            State::Given(given) if given.ending.is_some() => {
+                let worker = given.worker;
+                self.kill(worker);
+            }
+            State::Given(given) => {
+                given.ending = Some(Ending::Timeout);
+                let given = *given;
+                self.stop(id, given);
+            }
+            State::Waiting | State::Kept(_) | State::SetAside(_) => {
+                unreachable!("a task has a deadline only while it is delayed or given")
+            }
+        }
+    }
+
+    /// A worker is to let go of a task: it is asked if it listens, and killed if it does not; but not for a task that it has only ahead.
+    fn stop(&mut self, id: TaskId, given: Given) {
+        let Some(at) = self.position(given.worker).filter(|at| !self.workers[*at].killed) else { return };
+        if self.workers[at].ready.abortable {
+            self.actions.push_back(Action::Abort { worker: given.worker, task: id });
+        }
+        if given.begun {
+            let deadline = self.now.checked_add(self.grace(at));
+            self.set_deadline(id, deadline);
+        }
+    }
+
+    pub(crate) fn grace(&self, at: usize) -> Duration {
+        if self.workers[at].ready.abortable { self.config.abort_grace } else { Duration::ZERO }
+    }
+
+    fn kill(&mut self, worker: WorkerId) {
+        let Some(at) = self.position(worker) else { return };
+        if !std::mem::replace(&mut self.workers[at].killed, true) {
+            self.leave_lines(at);
+            self.actions.push_back(Action::Kill { worker });
+        }
+    }
+
+    /// A worker has answered. Nothing if it does not have the task.
+    fn let_go(&mut self, worker: WorkerId, id: TaskId) -> Option<Given> {
+        let State::Given(given) = self.tasks.get(&id)?.state else { return None };
+        let at = self.position(worker).filter(|_| given.worker == worker)?;
+        let held = self.workers[at].take_back(self.now, id);
+        assert!(held, "a given task is in its worker's hand");
+        self.counts.given -= 1;
+        self.wait_again(id);
+        self.begin_what_it_can(worker);
+        self.tell_if_drained(at);
+        Some(given)
+    }
+
+    /// A task that was delayed or given waits, until it is said what becomes of it.
+    fn wait_again(&mut self, id: TaskId) {
+        self.task(id).state = State::Waiting;
+        self.counts.waiting += 1;
+        if self.tasks[&id].deadline.is_some() {
+            self.set_deadline(id, None);
+        }
+    }
+
+    fn fail(&mut self, id: TaskId, fault: Fault, retry: bool) {
+        let otherwise = self.config.retries;
+        let task = self.task(id);
+        task.failures += 1;
+        let failures = task.failures;
+        if !retry || failures > task.given.retries.unwrap_or(otherwise) {
+            return self.finish(id, Outcome::Failed(fault));
+        }
+        task.state = State::Delayed;
+        self.counts.waiting -= 1;
+        self.counts.delayed += 1;
+        let until = self.now.checked_add(delay(failures, &self.config, &mut self.jitter));
+        self.set_deadline(id, until);
+        self.tell_retry(id);
+    }
+
+    fn blame(&mut self, id: TaskId) {
+        let deaths_max = self.config.deaths_max.max(1);
+        let task = self.task(id);
+        task.deaths += 1;
+        if task.deaths >= deaths_max {
+            return self.finish(id, Outcome::Poison);
+        }
+        self.enqueue(id);
+        self.tell_retry(id);
+    }
+
+    fn tell_retry(&mut self, id: TaskId) {
+        let task = &self.tasks[&id];
+        self.actions.push_back(Action::Retry(Retry {
+            task: id,
+            attempts: task.attempts,
+            failures: task.failures,
+            deaths: task.deaths,
+            durable: task.given.durable,
+        }));
+    }
+
+    /// A waiting task that stands in no line has ended.
+    fn finish(&mut self, id: TaskId, outcome: Outcome) {
+        let set_aside = match outcome {
+            Outcome::Poison => true,
+            Outcome::Failed(_) => self.config.set_aside_failed,
+            Outcome::Done(_) | Outcome::Cancelled => false,
+        };
+        let task = self.tasks.get_mut(&id).expect("a task that ends is known");
+        let key = task.given.key;
+        self.counts.waiting -= 1;
+        self.counts.input_bytes -= task.given.input.len();
+        self.counts.ended(&outcome);
+        self.actions.push_back(Action::Finish(Finish {
+            task: id,
+            outcome: outcome.clone(),
+            attempts: task.attempts,
+            set_aside,
+            durable: task.given.durable,
+            input: task.given.input.clone(),
+        }));
+        if let Some(next) = key.and_then(|key| self.keys.leave(key, id)) {
+            self.enqueue(next);
+        }
+        self.keep(id, outcome, set_aside);
+    }
+}
