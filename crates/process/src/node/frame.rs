@@ -5,8 +5,13 @@
 //! it; half a frame at the end of the stream is nothing, because a program that ends while its parent is slow
 //! leaves one.
 
+use std::ops::Range;
+
+use memchr::memchr;
+use serde::Serialize;
 use serde_json::Value;
 
+use super::channel::SendError;
 use super::v8;
 
 /// The largest frame that is read, in bytes. A larger one is skipped. Node.js itself knows no limit; this one
@@ -17,7 +22,7 @@ const BUFFER_KEPT_BYTES: usize = 256 * 1024;
 /// Bytes of the length in front of an `advanced` frame.
 const PREFIX_BYTES: usize = 4;
 /// Bun marks its internal messages with this byte in front of the JSON.
-const BUN_MARK: u8 = 0x02;
+pub(super) const BUN_MARK: u8 = 0x02;
 
 /// How messages are written, fixed when the child is started.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -83,14 +88,57 @@ pub fn encode(value: &Value, serialization: Serialization, out: &mut Vec<u8>) {
     }
 }
 
+/// Appends anything that can be serialized as one frame to `out`.
+pub(crate) fn encode_typed<T: Serialize + ?Sized>(
+    message: &T,
+    serialization: Serialization,
+    out: &mut Vec<u8>,
+) -> Result<(), SendError> {
+    match serialization {
+        Serialization::Json => {
+            let start = out.len();
+            serde_json::to_writer(&mut *out, message).map_err(SendError::Message)?;
+            // JSON that was encoded before (`RawValue`) may have been made for people.
+            if memchr(b'\n', &out[start..]).is_some() {
+                return Err(SendError::Line);
+            }
+            out.push(b'\n');
+        }
+        Serialization::Advanced => {
+            encode(&serde_json::to_value(message).map_err(SendError::Message)?, serialization, out);
+        }
+    }
+    Ok(())
+}
+
+/// Appends a message that is encoded already as one frame to `out`. False, and nothing appended, if it is none: in JSON a
+/// line end would make it two, and an empty line is no message.
+#[must_use]
+pub fn encode_raw(message: &[u8], serialization: Serialization, out: &mut Vec<u8>) -> bool {
+    match serialization {
+        Serialization::Json if message.is_empty() || memchr(b'\n', message).is_some() => return false,
+        Serialization::Json => {
+            out.reserve(message.len() + 1);
+            out.extend_from_slice(message);
+            out.push(b'\n');
+        }
+        Serialization::Advanced => {
+            out.extend_from_slice(&u32::try_from(message.len()).unwrap_or(u32::MAX).to_be_bytes());
+            out.extend_from_slice(message);
+        }
+    }
+    true
+}
+
 /// Collects bytes and gives out messages.
 #[derive(Debug)]
 pub struct Decoder {
     serialization: Serialization,
     limit: usize,
+    /// Bytes from `used` to `filled` were read and not given out; those behind are room to read into.
     buffer: Vec<u8>,
-    /// Bytes at the front of `buffer` that were given out already.
     used: usize,
+    filled: usize,
     /// Bytes behind `used` in which no line end was found.
     searched: usize,
     /// What is left to skip of a frame that is too large.
@@ -114,26 +162,47 @@ impl Decoder {
     /// A decoder for frames of up to `limit` bytes, which is also about the most memory it holds.
     #[must_use]
     pub const fn with_limit(serialization: Serialization, limit: usize) -> Self {
-        Self { serialization, limit, buffer: Vec::new(), used: 0, searched: 0, skip: Skip::Nothing }
+        let skip = Skip::Nothing;
+        Self { serialization, limit, buffer: Vec::new(), used: 0, filled: 0, searched: 0, skip }
     }
 
     /// What is buffered and was not given out.
     #[must_use]
-    pub fn into_rest(mut self) -> Vec<u8> {
-        self.buffer.split_off(self.used)
+    pub fn into_rest(self) -> Vec<u8> {
+        self.buffer[self.used..self.filled].to_vec()
     }
 
     /// Adds what was read. Take all messages with [`Self::next_message`] before the next call.
     pub fn push(&mut self, bytes: &[u8]) {
-        let bytes = self.skipped(bytes);
-        if self.used > 0 {
-            self.buffer.drain(..self.used);
-            self.used = 0;
+        self.room(bytes.len())[..bytes.len()].copy_from_slice(bytes);
+        self.advance(bytes.len());
+    }
+
+    /// Room for at least `count` bytes, to read into; say with [`Self::advance`] how many came.
+    pub(super) fn room(&mut self, count: usize) -> &mut [u8] {
+        if self.used == self.filled {
+            (self.used, self.filled) = (0, 0);
+            if self.buffer.len() > BUFFER_KEPT_BYTES {
+                self.buffer = Vec::new();
+            }
+        } else if self.buffer.len() - self.filled < count && self.used > 0 {
+            self.buffer.copy_within(self.used..self.filled, 0);
+            (self.used, self.filled) = (0, self.filled - self.used);
         }
-        if self.buffer.is_empty() {
-            self.buffer.shrink_to(BUFFER_KEPT_BYTES);
+        if self.buffer.len() - self.filled < count {
+            self.buffer.resize(self.filled + count, 0);
         }
-        self.buffer.extend_from_slice(bytes);
+        &mut self.buffer[self.filled..]
+    }
+
+    /// So many bytes were written into the [`Self::room`].
+    pub(super) fn advance(&mut self, count: usize) {
+        let came = self.filled..self.filled + count;
+        let dropped = self.skipped(came.clone());
+        if dropped > 0 {
+            self.buffer.copy_within(came.start + dropped..came.end, came.start);
+        }
+        self.filled += count - dropped;
     }
 
     /// The next whole message; `None` if more bytes are needed.
@@ -141,68 +210,83 @@ impl Decoder {
     /// # Errors
     /// A frame was skipped. The next call goes on behind it.
     pub fn next_message(&mut self) -> Option<Result<Value, FrameError>> {
-        match self.serialization {
+        let serialization = self.serialization;
+        Some(self.next_frame()?.and_then(|frame| parse(frame, serialization)))
+    }
+
+    /// The next whole frame as it came, without its line end or length; `None` if more bytes are needed. Whether it is a
+    /// message at all was not looked at.
+    ///
+    /// # Errors
+    /// It was too large, and skipped. The next call goes on behind it.
+    pub fn next_frame(&mut self) -> Option<Result<&[u8], FrameError>> {
+        let frame = match self.serialization {
             Serialization::Json => self.next_line(),
             Serialization::Advanced => self.next_block(),
-        }
+        };
+        Some(frame?.map(|frame| &self.buffer[frame]))
     }
 
-    fn next_line(&mut self) -> Option<Result<Value, FrameError>> {
-        let rest = &self.buffer[self.used..];
-        let Some(end) = rest[self.searched..].iter().position(|&byte| byte == b'\n') else {
+    fn next_line(&mut self) -> Option<Result<Range<usize>, FrameError>> {
+        let rest = &self.buffer[self.used..self.filled];
+        let Some(end) = memchr(b'\n', &rest[self.searched..]) else {
             self.searched = rest.len();
-            return (rest.len() > self.limit).then(|| Err(self.give_up(Skip::Line)));
+            return (rest.len() > self.limit).then(|| Err(self.give_up(self.filled, Skip::Line)));
         };
-        let line = &rest[..self.searched + end];
-        let result = if line.len() > self.limit {
-            Err(FrameError::TooLarge { limit: self.limit })
-        } else {
-            parse_line(line)
-        };
-        self.used += line.len() + 1;
+        let line = self.used..self.used + self.searched + end;
+        self.used = line.end + 1;
         self.searched = 0;
-        Some(result)
+        Some(if line.len() > self.limit { Err(FrameError::TooLarge { limit: self.limit }) } else { Ok(line) })
     }
 
-    fn next_block(&mut self) -> Option<Result<Value, FrameError>> {
-        let (prefix, rest) = self.buffer[self.used..].split_first_chunk::<PREFIX_BYTES>()?;
+    fn next_block(&mut self) -> Option<Result<Range<usize>, FrameError>> {
+        let (prefix, rest) = self.buffer[self.used..self.filled].split_first_chunk::<PREFIX_BYTES>()?;
         let length = u32::from_be_bytes(*prefix) as usize;
+        let start = self.used + PREFIX_BYTES;
         if length > self.limit {
             let missing = length.saturating_sub(rest.len());
-            self.used += PREFIX_BYTES + length.min(rest.len());
-            return Some(Err(self.give_up_from(self.used, Skip::Bytes(missing))));
+            return Some(Err(self.give_up(start + length.min(rest.len()), Skip::Bytes(missing))));
         }
-        let body = rest.get(..length)?;
-        let result = v8::decode(body).map_err(FrameError::Advanced);
-        self.used += PREFIX_BYTES + length;
-        Some(result)
+        if rest.len() < length {
+            return None;
+        }
+        self.used = start + length;
+        Some(Ok(start..self.used))
     }
 
     /// Forgets all that is buffered of the frame.
-    fn give_up(&mut self, skip: Skip) -> FrameError {
-        self.give_up_from(self.buffer.len(), skip)
-    }
-
-    fn give_up_from(&mut self, used: usize, skip: Skip) -> FrameError {
+    fn give_up(&mut self, used: usize, skip: Skip) -> FrameError {
         self.used = used;
         self.searched = 0;
         self.skip = if skip == Skip::Bytes(0) { Skip::Nothing } else { skip };
         FrameError::TooLarge { limit: self.limit }
     }
 
-    /// What of `bytes` is behind the frame that is being skipped.
-    fn skipped<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
-        let (skip, rest) = match self.skip {
-            Skip::Nothing => (Skip::Nothing, bytes),
-            Skip::Line => match bytes.iter().position(|&byte| byte == b'\n') {
-                Some(end) => (Skip::Nothing, &bytes[end + 1..]),
-                None => (Skip::Line, &[][..]),
+    /// How many of the bytes that came belong to the frame that is being skipped.
+    fn skipped(&mut self, came: Range<usize>) -> usize {
+        let bytes = &self.buffer[came];
+        let (skip, dropped) = match self.skip {
+            Skip::Nothing => (Skip::Nothing, 0),
+            Skip::Line => match memchr(b'\n', bytes) {
+                Some(end) => (Skip::Nothing, end + 1),
+                None => (Skip::Line, bytes.len()),
             },
-            Skip::Bytes(count) if count > bytes.len() => (Skip::Bytes(count - bytes.len()), &[][..]),
-            Skip::Bytes(count) => (Skip::Nothing, &bytes[count..]),
+            Skip::Bytes(count) if count > bytes.len() => (Skip::Bytes(count - bytes.len()), bytes.len()),
+            Skip::Bytes(count) => (Skip::Nothing, count),
         };
         self.skip = skip;
-        rest
+        dropped
+    }
+}
+
+/// Reads what is in one frame.
+///
+/// # Errors
+/// It is no message.
+pub fn parse(frame: &[u8], serialization: Serialization) -> Result<Value, FrameError> {
+    match serialization {
+        Serialization::Json => parse_line(frame),
+        Serialization::Advanced => v8::decode(frame).map_err(FrameError::Advanced),
     }
 }
 
@@ -218,7 +302,7 @@ fn parse_line(line: &[u8]) -> Result<Value, FrameError> {
 
 /// The line with escapes of lone surrogates (`\ud800` to `\udfff`) replaced by U+FFFD; `None` if there are
 /// none.
-fn without_lone_surrogates(line: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn without_lone_surrogates(line: &[u8]) -> Option<Vec<u8>> {
     let unit = |at: usize| -> Option<u16> {
         let escape = line.get(at..at + 6)?.strip_prefix(b"\\u")?;
         u16::from_str_radix(std::str::from_utf8(escape).ok()?, 16).ok()

@@ -23,7 +23,7 @@ pub(super) fn native(message: Value, descriptor: impl AsFd, listening: bool) -> 
 
 /// The frame for a handle that the program gets in its `message` event: a `net.Server`, a `net.Socket` or a
 /// `dgram.Socket`.
-pub(super) fn program(message: Value, descriptor: impl AsFd) -> io::Result<Value> {
+pub(crate) fn program(message: Value, descriptor: impl AsFd) -> io::Result<Value> {
     let descriptor = descriptor.as_fd();
     set_non_blocking(descriptor)?;
     let mut frame = json!({ "cmd": super::HANDLE });

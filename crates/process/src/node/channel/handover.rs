@@ -8,9 +8,9 @@ use std::os::fd::OwnedFd;
 
 use serde_json::Value;
 
+use super::incoming::Incoming;
 use super::outgoing::{Frame, Outgoing};
-use super::{Incoming, Serialization};
-use crate::node::frame::Decoder;
+use crate::node::frame::{Decoder, Serialization};
 
 /// Where a channel goes on.
 #[derive(Debug, Default)]
@@ -62,23 +62,30 @@ impl Released {
             descriptors: incoming.descriptors.into_iter().flatten().collect(),
             unwritten: remains.unwritten,
         };
-        let unsent = remains.unsent.into_iter().map(|frame| Unsent::new(frame, serialization)).collect();
+        let unsent = remains.unsent.into_iter().flat_map(|frame| Unsent::of(frame, serialization)).collect();
         Self { continuation, unsent }
     }
 }
 
 impl Unsent {
-    fn new(frame: Frame, serialization: Serialization) -> Self {
-        let message = message_of(&frame, serialization);
+    /// A frame without a descriptor may hold several messages.
+    fn of(frame: Frame, serialization: Serialization) -> Vec<Self> {
+        let messages = messages_of(&frame, serialization);
         let connection = frame.handle.as_ref().and_then(|handle| handle.connection);
-        Self { message, descriptor: frame.handle.map(|handle| handle.descriptor), connection }
+        let mut descriptor = frame.handle.map(|handle| handle.descriptor);
+        let unsent = |message| Self { message, descriptor: descriptor.take(), connection };
+        messages.into_iter().map(unsent).collect()
     }
 }
 
 /// What a frame says, without what wraps a descriptor's message.
-pub(super) fn message_of(frame: &Frame, serialization: Serialization) -> Value {
+pub(super) fn messages_of(frame: &Frame, serialization: Serialization) -> Vec<Value> {
     let mut decoder = Decoder::new(serialization);
     decoder.push(&frame.bytes);
-    let mut message = decoder.next_message().and_then(Result::ok).unwrap_or_default();
-    if frame.handle.is_some() { message["msg"].take() } else { message }
+    let messages = std::iter::from_fn(|| decoder.next_message()).map(Result::unwrap_or_default);
+    let unwrapped = |mut message: Value| match frame.handle {
+        Some(_) => message["msg"].take(),
+        None => message,
+    };
+    messages.map(unwrapped).collect()
 }

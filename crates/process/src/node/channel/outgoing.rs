@@ -15,14 +15,16 @@ use rustix::io::Errno;
 
 use super::SendError;
 
-/// Bytes that may wait for a child that does not read. One message of any size is always taken.
-pub(super) const QUEUE_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Plain messages that wait are put together up to this size, to be written in one call.
+const JOINED_BYTES: usize = 64 * 1024;
+/// The room of a written message is kept for the next, unless it was a large one.
+const SPARE_BYTES_MAX: usize = 256 * 1024;
 /// Descriptors that may be on their way to one child; each counts against our own limit of open files.
 pub(super) const HANDLES_MAX: usize = 256;
 /// How often a descriptor is sent again, as Node.js does it.
 const RETRIES_MAX: u8 = 3;
 
-/// A message ready to be written.
+/// Messages ready to be written: one with a descriptor, or any number without.
 #[derive(Debug)]
 pub(super) struct Frame {
     pub(super) bytes: Vec<u8>,
@@ -32,7 +34,7 @@ pub(super) struct Frame {
 
 /// The descriptor that goes along.
 #[derive(Debug)]
-pub(super) struct Handle {
+pub(crate) struct Handle {
     pub(super) descriptor: OwnedFd,
     /// The `seq` of a `newconn`, so that its loss can be told as a refusal.
     pub(super) connection: Option<u64>,
@@ -42,7 +44,7 @@ pub(super) struct Handle {
 
 /// Where a message may stand among the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Order {
+pub(crate) enum Order {
     /// Anywhere.
     Free,
     /// Behind the program's own earlier messages and descriptors.
@@ -61,6 +63,8 @@ struct Held {
 /// The way out to one child.
 #[derive(Debug, Default)]
 pub(super) struct Outgoing {
+    /// When this many bytes wait nothing more is taken, so one message of any size always is.
+    bytes_max: usize,
     /// May be written now; the first may be written in part.
     queue: VecDeque<Frame>,
     held: VecDeque<Held>,
@@ -76,6 +80,8 @@ pub(super) struct Outgoing {
     /// Answers still to come for descriptors that another process sent before us.
     strays: usize,
     closed: bool,
+    /// Room for the next message.
+    spare: Vec<u8>,
 }
 
 /// What is left when nothing more will be written.
@@ -97,65 +103,114 @@ impl Frame {
 }
 
 impl Handle {
-    pub(super) const fn new(descriptor: OwnedFd, connection: Option<u64>) -> Self {
+    pub(crate) const fn new(descriptor: OwnedFd, connection: Option<u64>) -> Self {
         Self { descriptor, connection, number: 0, retries: 0 }
     }
 }
 
 impl Outgoing {
-    /// Goes on where another process stopped: first comes the rest of its message, and so many answers are for it.
-    pub(super) fn resume(unwritten: Vec<u8>, strays: usize) -> Self {
-        let waiting_bytes = unwritten.len();
-        let rest = (waiting_bytes > 0).then(|| Frame::new(unwritten, None));
-        Self { queue: rest.into_iter().collect(), waiting_bytes, strays, ..Self::default() }
+    /// Lets so many bytes wait for a child that does not read.
+    pub(super) fn new(bytes_max: usize) -> Self {
+        Self { bytes_max, ..Self::default() }
     }
 
-    /// Takes a message. Call [`Self::flush`] next.
-    pub(super) fn push(&mut self, mut frame: Frame, order: Order) -> Result<(), SendError> {
+    /// Goes on where another process stopped: first comes the rest of its message, and so many answers are for it.
+    pub(super) fn resume(bytes_max: usize, unwritten: &[u8], strays: usize) -> Self {
+        let waiting_bytes = unwritten.len();
+        // With a byte in front that stands for what was written, it is a message written in part like any other.
+        let rest = Frame { bytes: [&[0], unwritten].concat(), handle: None, written: 1 };
+        let queue = Some(rest).filter(|_| waiting_bytes > 0).into_iter().collect();
+        Self { queue, waiting_bytes, strays, ..Self::new(bytes_max) }
+    }
+
+    /// Takes a message, which `encode` appends, and its handle. Call [`Self::flush`] next. If it is refused nothing has
+    /// changed, and the handle is still there.
+    pub(super) fn push(
+        &mut self,
+        order: Order,
+        handle: &mut Option<Handle>,
+        encode: impl FnOnce(&mut Vec<u8>) -> Result<(), SendError>,
+    ) -> Result<(), SendError> {
         if self.closed {
             return Err(SendError::Closed);
         }
-        let too_many = frame.handle.is_some() && self.handles >= HANDLES_MAX;
-        if too_many || (self.waiting_bytes > 0 && self.waiting_bytes + frame.bytes.len() > QUEUE_BYTES_MAX) {
+        if self.waiting_bytes >= self.bytes_max || (handle.is_some() && self.handles >= HANDLES_MAX) {
             return Err(SendError::Full);
         }
-        self.waiting_bytes += frame.bytes.len();
         let after = match order {
             Order::Free => 0,
             Order::Program => self.handle_last_program,
             Order::Last => self.handle_last,
         };
-        if let Some(handle) = &mut frame.handle {
-            self.handles += 1;
-            self.handle_last += 1;
-            handle.number = self.handle_last;
-            if order == Order::Program {
-                self.handle_last_program = self.handle_last;
-            }
+        let held = !self.held.is_empty() && order != Order::Free || self.is_on_the_way(after);
+        let joins = |frame: &&mut Frame| frame.handle.is_none() && frame.bytes.len() < JOINED_BYTES;
+        if let Some(last) = self.queue.back_mut().filter(|last| !held && handle.is_none() && joins(last)) {
+            let before = last.bytes.len();
+            encode(&mut last.bytes).inspect_err(|_| last.bytes.truncate(before))?;
+            self.waiting_bytes += last.bytes.len() - before;
+            return Ok(());
         }
-        if order == Order::Free {
-            self.queue.push_back(frame);
-        } else {
+        let mut bytes = std::mem::take(&mut self.spare);
+        encode(&mut bytes)?;
+        self.waiting_bytes += bytes.len();
+        let frame = Frame::new(bytes, handle.take().map(|handle| self.number(handle, order)));
+        if held {
             self.held.push_back(Held { frame, after });
-            self.release();
+        } else {
+            self.queue.push_back(frame);
         }
         Ok(())
+    }
+
+    fn number(&mut self, mut handle: Handle, order: Order) -> Handle {
+        self.handles += 1;
+        self.handle_last += 1;
+        handle.number = self.handle_last;
+        if order == Order::Program {
+            self.handle_last_program = self.handle_last;
+        }
+        handle
+    }
+
+    /// Whether a descriptor up to this number has not arrived yet.
+    fn is_on_the_way(&self, number: u64) -> bool {
+        let numbers = || self.queue.iter().chain(&self.unconfirmed).filter_map(Frame::number);
+        number > 0 && self.handles > 0 && numbers().any(|other| other <= number)
     }
 
     /// Lets go what waits for nothing any more.
     fn release(&mut self) {
         while let Some(first) = self.held.front() {
-            let on_the_way = self.queue.iter().chain(&self.unconfirmed).filter_map(Frame::number).min();
-            if on_the_way.is_some_and(|number| number <= first.after) {
+            if self.is_on_the_way(first.after) {
                 return;
             }
             self.queue.extend(self.held.pop_front().map(|held| held.frame));
         }
     }
 
-    /// Whether anything can be written, or has to be told.
-    pub(super) fn has_work(&self) -> bool {
-        !self.queue.is_empty() || !self.lost.is_empty()
+    /// Whether there is no room for another message. It takes one of any size otherwise.
+    pub(super) fn is_full(&self) -> bool {
+        self.waiting_bytes >= self.bytes_max || self.handles >= HANDLES_MAX
+    }
+
+    /// How many bytes wait.
+    pub(super) const fn waiting_bytes(&self) -> usize {
+        self.waiting_bytes
+    }
+
+    /// Whether anything was given up, and has to be told.
+    pub(super) fn has_lost(&self) -> bool {
+        !self.lost.is_empty()
+    }
+
+    /// Whether confirmations of descriptors are to come.
+    pub(super) fn is_unconfirmed(&self) -> bool {
+        !self.unconfirmed.is_empty()
+    }
+
+    /// Whether all that was taken is written and has arrived.
+    pub(super) fn is_done(&self) -> bool {
+        self.queue.is_empty() && self.held.is_empty() && self.unconfirmed.is_empty()
     }
 
     /// Writes as much as `send` takes: all (`Ok`), or until it would block (`WouldBlock`).
@@ -175,8 +230,7 @@ impl Outgoing {
                     frame.written += count;
                     self.waiting_bytes -= count;
                     if frame.written == frame.bytes.len() {
-                        self.unconfirmed
-                            .extend(self.queue.pop_front().filter(|frame| frame.handle.is_some()));
+                        self.written_whole();
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
@@ -193,6 +247,16 @@ impl Outgoing {
             }
         }
         Ok(())
+    }
+
+    fn written_whole(&mut self) {
+        let Some(mut frame) = self.queue.pop_front() else { return };
+        if frame.handle.is_some() {
+            self.unconfirmed.push_back(frame);
+        } else if frame.bytes.capacity() <= SPARE_BYTES_MAX {
+            frame.bytes.clear();
+            self.spare = frame.bytes;
+        }
     }
 
     /// The child says whether the next unconfirmed descriptor arrived.
@@ -235,6 +299,11 @@ impl Outgoing {
         !self.queue.is_empty()
     }
 
+    /// Whether nothing is taken any more.
+    pub(super) const fn is_closed(&self) -> bool {
+        self.closed
+    }
+
     /// Takes nothing more.
     pub(super) fn seal(&mut self) {
         self.closed = true;
@@ -267,6 +336,8 @@ impl Outgoing {
 mod tests {
     use super::*;
 
+    const QUEUE_BYTES_MAX: usize = 1024 * 1024;
+
     /// Sends `b"h"`-like frames: an upper-case letter is a frame with a descriptor.
     fn frame(name: u8) -> Frame {
         let handle = name.is_ascii_uppercase().then(|| {
@@ -276,13 +347,25 @@ mod tests {
         Frame::new(vec![name], handle)
     }
 
+    fn push(outgoing: &mut Outgoing, frame: Frame, order: Order) -> Result<(), SendError> {
+        let bytes = frame.bytes;
+        outgoing.push(order, &mut frame.handle.into_iter().next(), |out| {
+            out.extend(bytes);
+            Ok(())
+        })
+    }
+
+    fn empty() -> Outgoing {
+        Outgoing::new(QUEUE_BYTES_MAX)
+    }
+
     fn flush(outgoing: &mut Outgoing) -> String {
         let mut written = String::new();
         outgoing
             .flush(|bytes, descriptors| {
                 assert_eq!(bytes[0].is_ascii_uppercase(), !descriptors.is_empty());
-                written.push(char::from(bytes[0]));
-                Ok(1)
+                written.push_str(std::str::from_utf8(bytes).unwrap());
+                Ok(bytes.len())
             })
             .unwrap();
         written
@@ -291,7 +374,7 @@ mod tests {
     /// Each step: what is pushed (`.` free, `>` program, `|` last in front of the name) or answered (`+`,
     /// `-`), and what is written.
     fn check(steps: &[(&str, &str)]) {
-        let mut outgoing = Outgoing::default();
+        let mut outgoing = empty();
         for (step, written) in steps {
             match step.as_bytes() {
                 b"+" => outgoing.confirm(true),
@@ -302,7 +385,7 @@ mod tests {
                         b'>' => Order::Program,
                         _ => Order::Last,
                     };
-                    outgoing.push(frame(*name), order).unwrap();
+                    push(&mut outgoing, frame(*name), order).unwrap();
                 }
                 _ => panic!("{step}"),
             }
@@ -357,14 +440,14 @@ mod tests {
 
     #[test]
     fn a_descriptor_that_never_arrives_is_told() {
-        let mut outgoing = Outgoing::default();
-        outgoing.push(frame(b'A'), Order::Free).unwrap();
+        let mut outgoing = empty();
+        push(&mut outgoing, frame(b'A'), Order::Free).unwrap();
         for _ in 0..4 {
             assert_eq!(flush(&mut outgoing), "A");
             assert!(outgoing.take_lost().is_empty());
             outgoing.confirm(false);
         }
-        assert!(outgoing.has_work());
+        assert!(outgoing.has_lost());
         let lost = outgoing.take_lost();
         assert_eq!(lost[0].handle.as_ref().unwrap().connection, Some(u64::from(b'A')));
         assert_eq!(outgoing.handles, 0);
@@ -372,10 +455,10 @@ mod tests {
 
     #[test]
     fn a_frame_written_in_parts_carries_its_descriptor_once() {
-        let mut outgoing = Outgoing::default();
+        let mut outgoing = empty();
         let mut long = frame(b'A');
         long.bytes = vec![b'A'; 10];
-        outgoing.push(long, Order::Free).unwrap();
+        push(&mut outgoing, long, Order::Free).unwrap();
         let mut calls = Vec::new();
         let mut room = [3, 0, 7].into_iter();
         let mut send = |bytes: &[u8], descriptors: &[BorrowedFd<'_>]| {
@@ -393,9 +476,9 @@ mod tests {
 
     #[test]
     fn what_another_process_began_comes_first() {
-        let mut outgoing = Outgoing::resume(b"rest".to_vec(), 2);
-        outgoing.push(frame(b'A'), Order::Free).unwrap();
-        outgoing.push(frame(b'x'), Order::Last).unwrap();
+        let mut outgoing = Outgoing::resume(QUEUE_BYTES_MAX, b"rest", 2);
+        push(&mut outgoing, frame(b'A'), Order::Free).unwrap();
+        push(&mut outgoing, frame(b'x'), Order::Last).unwrap();
         let mut written = Vec::new();
         outgoing
             .flush(|bytes, _| {
@@ -413,11 +496,11 @@ mod tests {
 
     #[test]
     fn what_was_not_written_is_given_back() {
-        let mut outgoing = Outgoing::default();
+        let mut outgoing = empty();
         for name in [b'A', b'B', b'c'] {
-            outgoing.push(Frame { bytes: vec![name; 4], ..frame(name) }, Order::Free).unwrap();
+            push(&mut outgoing, Frame { bytes: vec![name; 4], ..frame(name) }, Order::Free).unwrap();
         }
-        outgoing.push(frame(b'x'), Order::Last).unwrap();
+        push(&mut outgoing, frame(b'x'), Order::Last).unwrap();
         let mut room = [4, 1].into_iter();
         let flushed = outgoing.flush(|_, _| room.next().ok_or(io::ErrorKind::WouldBlock.into()));
         assert_eq!(flushed.unwrap_err().kind(), io::ErrorKind::WouldBlock);
@@ -425,38 +508,57 @@ mod tests {
         assert_eq!((remains.unwritten.as_slice(), remains.unconfirmed), (b"BBB".as_slice(), 2));
         let unsent: Vec<u8> = remains.unsent.iter().map(|frame| frame.bytes[0]).collect();
         assert_eq!(unsent, b"cx");
-        assert!(matches!(outgoing.push(frame(b'd'), Order::Free), Err(SendError::Closed)));
+        assert!(matches!(push(&mut outgoing, frame(b'd'), Order::Free), Err(SendError::Closed)));
     }
 
     #[test]
     fn what_waits_is_bounded() {
-        let mut outgoing = Outgoing::default();
-        outgoing.push(Frame::new(vec![b'a'; QUEUE_BYTES_MAX + 1], None), Order::Free).unwrap();
-        assert!(matches!(outgoing.push(frame(b'b'), Order::Free), Err(SendError::Full)));
-        let mut outgoing = Outgoing::default();
+        let mut outgoing = empty();
+        push(&mut outgoing, Frame::new(vec![b'a'; QUEUE_BYTES_MAX + 1], None), Order::Free).unwrap();
+        assert!(matches!(push(&mut outgoing, frame(b'b'), Order::Free), Err(SendError::Full)));
+        let mut outgoing = empty();
         for _ in 0..HANDLES_MAX {
-            outgoing.push(frame(b'A'), Order::Free).unwrap();
+            push(&mut outgoing, frame(b'A'), Order::Free).unwrap();
         }
-        assert!(matches!(outgoing.push(frame(b'A'), Order::Free), Err(SendError::Full)));
-        outgoing.push(frame(b'a'), Order::Free).unwrap();
+        assert!(matches!(push(&mut outgoing, frame(b'A'), Order::Free), Err(SendError::Full)));
+        push(&mut outgoing, frame(b'a'), Order::Free).unwrap();
     }
 
     #[test]
     fn a_broken_way_out_drops_everything() {
-        let mut outgoing = Outgoing::default();
-        outgoing.push(frame(b'A'), Order::Free).unwrap();
+        let mut outgoing = empty();
+        push(&mut outgoing, frame(b'A'), Order::Free).unwrap();
         flush(&mut outgoing);
-        outgoing.push(frame(b'b'), Order::Free).unwrap();
+        push(&mut outgoing, frame(b'b'), Order::Free).unwrap();
         outgoing.flush(|_, _| Err(io::ErrorKind::BrokenPipe.into())).unwrap_err();
-        assert!(!outgoing.has_work() && outgoing.unconfirmed.is_empty());
-        assert!(matches!(outgoing.push(frame(b'c'), Order::Free), Err(SendError::Closed)));
+        assert!(outgoing.is_done());
+        assert!(matches!(push(&mut outgoing, frame(b'c'), Order::Free), Err(SendError::Closed)));
+    }
+
+    #[test]
+    fn messages_that_wait_are_written_together_and_refused_ones_leave_nothing() {
+        let mut outgoing = empty();
+        push(&mut outgoing, frame(b'a'), Order::Program).unwrap();
+        let refused = outgoing.push(Order::Program, &mut None, |out| {
+            out.extend(b"half");
+            Err(SendError::Line)
+        });
+        assert!(matches!(refused, Err(SendError::Line)));
+        push(&mut outgoing, frame(b'b'), Order::Program).unwrap();
+        let mut writes = Vec::new();
+        let flushed = outgoing.flush(|bytes, _| {
+            writes.push(bytes.to_vec());
+            Ok(bytes.len())
+        });
+        flushed.unwrap();
+        assert_eq!((writes, outgoing.waiting_bytes), (vec![b"ab".to_vec()], 0));
     }
 
     #[test]
     fn too_many_descriptors_in_flight_loses_only_that_one() {
-        let mut outgoing = Outgoing::default();
-        outgoing.push(frame(b'A'), Order::Free).unwrap();
-        outgoing.push(frame(b'b'), Order::Free).unwrap();
+        let mut outgoing = empty();
+        push(&mut outgoing, frame(b'A'), Order::Free).unwrap();
+        push(&mut outgoing, frame(b'b'), Order::Free).unwrap();
         let mut full = true;
         let result = outgoing
             .flush(|_, _| if std::mem::take(&mut full) { Err(Errno::TOOMANYREFS.into()) } else { Ok(1) });

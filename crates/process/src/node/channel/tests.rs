@@ -4,6 +4,8 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::*;
 
 /// The child's side, spoken by hand.
@@ -13,11 +15,11 @@ struct Child {
 }
 
 impl Child {
-    fn open() -> (Self, Channel, Receiver) {
+    fn open() -> (Self, Channel, Attended) {
         let (ours, theirs) = UnixStream::pair().unwrap();
         theirs.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         let (channel, receiver) = Channel::open(ours.into(), Serialization::Json).unwrap();
-        (Self { stream: theirs, unread: String::new() }, channel, receiver)
+        (Self { stream: theirs, unread: String::new() }, channel, attend(receiver))
     }
 
     fn say(&mut self, line: &str) {
@@ -52,8 +54,30 @@ fn duplicate() -> (UnixStream, OwnedFd, OwnedFd) {
     (theirs, ours.try_clone().unwrap().into(), ours.into())
 }
 
-async fn next(receiver: &mut Receiver) -> Option<Received> {
-    tokio::time::timeout(Duration::from_secs(5), receiver.next())
+/// A receiver that somebody listens to all the time. Dropping it drops the receiver, a moment later.
+struct Attended {
+    received: tokio::sync::mpsc::UnboundedReceiver<Received>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+fn attend(mut receiver: Receiver) -> Attended {
+    let (sender, received) = tokio::sync::mpsc::unbounded_channel();
+    let task = tokio::spawn(async move {
+        while let Some(received) = receiver.next().await {
+            sender.send(received).unwrap();
+        }
+    });
+    Attended { received, task }
+}
+
+impl Drop for Attended {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn next(receiver: &mut Attended) -> Option<Received> {
+    tokio::time::timeout(Duration::from_secs(5), receiver.received.recv())
         .await
         .expect("something within five seconds")
 }
@@ -201,7 +225,8 @@ async fn dropping_the_receiver_or_closing_ends_the_channel() {
 async fn a_released_channel_goes_on_elsewhere() {
     let (stream, first, second) = duplicate();
     let mut child = Child { stream, unread: String::new() };
-    let (channel, mut receiver) = Channel::open(first, Serialization::Json).unwrap();
+    let (channel, receiver) = Channel::open(first, Serialization::Json).unwrap();
+    let mut receiver = attend(receiver);
     let (message, descriptor) = connection();
     assert_eq!(channel.cluster(message, Some(descriptor)).unwrap(), 0);
     child.say("1");
@@ -215,8 +240,8 @@ async fn a_released_channel_goes_on_elsewhere() {
     assert_eq!((released.continuation.seq, released.continuation.unconfirmed), (1, 1));
     assert!(released.unsent.is_empty());
 
-    let (channel, mut receiver) =
-        Channel::resume(second, Serialization::Json, released.continuation).unwrap();
+    let (channel, receiver) = Channel::resume(second, Serialization::Json, released.continuation).unwrap();
+    let mut receiver = attend(receiver);
     let (message, descriptor) = connection();
     assert_eq!(channel.cluster(message, Some(descriptor)).unwrap(), 1);
     child.stream.write_all(b"lf\":2}\n").unwrap();
@@ -235,7 +260,8 @@ async fn a_released_channel_goes_on_elsewhere() {
 async fn what_a_child_does_not_take_is_given_back_with_the_channel() {
     let (stream, first, second) = duplicate();
     let child = Child { stream, unread: String::new() };
-    let (channel, _receiver) = Channel::open(first, Serialization::Json).unwrap();
+    let (channel, receiver) = Channel::open(first, Serialization::Json).unwrap();
+    let _receiver = attend(receiver);
     let large = "x".repeat(4 << 20);
     channel.send(&json!(large)).unwrap();
     let (message, descriptor) = connection();
@@ -248,7 +274,8 @@ async fn what_a_child_does_not_take_is_given_back_with_the_channel() {
     assert_eq!(found, [(Some(seq), true), (None, false)]);
     assert_eq!((&unsent[0].message["act"], &unsent[1].message), (&json!("newconn"), &json!("after")));
 
-    let (channel, _receiver) = Channel::resume(second, Serialization::Json, continuation).unwrap();
+    let (channel, receiver) = Channel::resume(second, Serialization::Json, continuation).unwrap();
+    let _receiver = attend(receiver);
     channel.send(&json!("next")).unwrap();
     let (child, heard) = child.hear().await;
     assert_eq!(heard, json!(large));
@@ -265,7 +292,8 @@ async fn after_a_crash_half_a_message_and_stray_answers_are_skipped() {
     child.say(r#"{"cmd":"NODE_HANDLE_ACK"}"#);
     child.say("3");
     let from = Continuation { seq: 1 << 32, ..Continuation::default() };
-    let (channel, mut receiver) = Channel::resume(second, Serialization::Json, from).unwrap();
+    let (channel, receiver) = Channel::resume(second, Serialization::Json, from).unwrap();
+    let mut receiver = attend(receiver);
     assert!(matches!(next(&mut receiver).await, Some(Received::Malformed(_))));
     assert!(matches!(next(&mut receiver).await, Some(Received::Message(three)) if three == 3));
     let (message, descriptor) = connection();

@@ -1,0 +1,118 @@
+//! A message as it came: bytes that are looked into only when somebody wants to.
+//!
+//! Whoever passes messages on never pays for reading them; whoever reads them chooses into what.
+
+use std::os::fd::OwnedFd;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::frame::{self, BUN_MARK, FrameError, Serialization, without_lone_surrogates};
+use crate::channel::Handle;
+
+/// One message of the other side.
+#[derive(Debug)]
+pub struct Message {
+    bytes: Vec<u8>,
+    serialization: Serialization,
+    handle: Option<OwnedFd>,
+}
+
+impl Message {
+    /// The message in a frame. A JSON line loses what only JavaScript understands: halves of surrogate pairs become
+    /// U+FFFD.
+    pub(super) fn of_frame(frame: &[u8], serialization: Serialization) -> Self {
+        let bytes = match serialization {
+            Serialization::Advanced => frame.to_vec(),
+            Serialization::Json => {
+                let line = frame.strip_prefix(&[BUN_MARK]).unwrap_or(frame);
+                let escaped = memchr::memmem::find(line, b"\\u").is_some();
+                escaped.then(|| without_lone_surrogates(line)).flatten().unwrap_or_else(|| line.to_vec())
+            }
+        };
+        Self { bytes, serialization, handle: None }
+    }
+
+    /// A message made of a value.
+    pub(super) fn of_value(value: &Value, serialization: Serialization) -> Self {
+        let bytes = match serialization {
+            Serialization::Json => value.to_string().into_bytes(),
+            Serialization::Advanced => {
+                let mut bytes = Vec::new();
+                super::v8::encode(value, &mut bytes);
+                bytes
+            }
+        };
+        Self { bytes, serialization, handle: None }
+    }
+
+    /// The bytes of the message: a line of JSON without its end, or V8's format without the length, as
+    /// [`Self::serialization`] says. Whether they are well-formed was not looked at.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The same as [`Self::bytes`], without a copy.
+    #[must_use]
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
+    /// What [`Self::bytes`] are.
+    #[must_use]
+    pub const fn serialization(&self) -> Serialization {
+        self.serialization
+    }
+
+    /// The message as JSON. What is not JSON in V8's format becomes what `JSON.stringify` makes of it, see
+    /// [`v8`](super::v8).
+    ///
+    /// # Errors
+    /// The other side did not write a message.
+    pub fn value(&self) -> Result<Value, FrameError> {
+        frame::parse(&self.bytes, self.serialization)
+    }
+
+    /// The message as a type of yours.
+    ///
+    /// ```no_run
+    /// # fn example(message: &stead_process::node::Message) -> Result<(), stead_process::node::frame::FrameError> {
+    /// #[derive(serde::Deserialize)]
+    /// struct Count {
+    ///     count: u64,
+    /// }
+    /// let Count { count } = message.parse()?;
+    /// # let _ = count;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The message is none, or is not of this type.
+    pub fn parse<T: DeserializeOwned>(&self) -> Result<T, FrameError> {
+        match self.serialization {
+            Serialization::Json => self.parse_borrowed(),
+            Serialization::Advanced => serde_json::from_value(self.value()?).map_err(FrameError::Json),
+        }
+    }
+
+    /// The message as a type of yours that borrows from it (`&str`, `&serde_json::value::RawValue`).
+    ///
+    /// # Errors
+    /// The message is none, is not of this type, or is not in JSON.
+    pub fn parse_borrowed<'a, T: Deserialize<'a>>(&'a self) -> Result<T, FrameError> {
+        serde_json::from_slice(&self.bytes).map_err(FrameError::Json)
+    }
+
+    /// The same with what came along.
+    pub(crate) fn with_descriptor(self, descriptor: OwnedFd) -> Self {
+        Self { handle: Some(descriptor), ..self }
+    }
+
+    /// The socket that came along. It is given out once.
+    pub fn take_handle(&mut self) -> Option<Handle> {
+        self.handle.take().map(Handle::from)
+    }
+}
