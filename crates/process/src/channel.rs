@@ -9,6 +9,8 @@
 //!   [`SendError::Full`].
 //! - **Nothing stands between.** A message is written by the task that sends it and read by the task that waits for it.
 //!
+//! [`blocking`] is the same without a runtime.
+//!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -30,7 +32,9 @@
 //! # }
 //! ```
 
+pub mod blocking;
 mod handle;
+mod parent;
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -38,8 +42,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use serde::Serialize;
+use serde_json::Value;
 
 pub use self::handle::Handle;
+pub use self::parent::{Parent, ParentError};
+use crate::node::channel::handle::program;
 use crate::node::channel::link::{Habits, Link, When};
 use crate::node::channel::outgoing::{self, Order};
 use crate::node::channel::{Continuation, Received};
@@ -204,10 +211,7 @@ impl Sender {
     where
         T: Serialize + ?Sized,
     {
-        let message = serde_json::to_value(message).map_err(SendError::Message)?;
-        let descriptor = OwnedFd::from(handle.into());
-        let frame =
-            crate::node::channel::handle::program(message, &descriptor).map_err(SendError::Descriptor)?;
+        let (frame, descriptor) = handle_frame(message, handle.into())?;
         let mut handle = Some(outgoing::Handle::new(descriptor, None));
         let push = || {
             self.link.push((Order::Program, When::Now), &mut handle, |out| {
@@ -292,6 +296,14 @@ impl Drop for Receiver {
     fn drop(&mut self) {
         self.link.close();
     }
+}
+
+/// The message that carries a socket.
+fn handle_frame<T: Serialize + ?Sized>(message: &T, handle: Handle) -> Result<(Value, OwnedFd), SendError> {
+    let message = serde_json::to_value(message).map_err(SendError::Message)?;
+    let descriptor = OwnedFd::from(handle);
+    let frame = program(message, &descriptor).map_err(SendError::Descriptor)?;
+    Ok((frame, descriptor))
 }
 
 fn message_of(received: Received<Message>) -> Option<Result<Message, RecvError>> {

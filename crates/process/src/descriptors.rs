@@ -45,6 +45,23 @@ pub struct Received {
 /// `InvalidInput` for no bytes with descriptors, or for more than [`DESCRIPTORS_MAX`]; otherwise the system call's own
 /// (`EPIPE` without a signal when the other end is closed, `ETOOMANYREFS` when too many are in flight).
 pub fn send(socket: impl AsFd, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<usize> {
+    send_flagged(socket, bytes, descriptors, SendFlags::NOSIGNAL)
+}
+
+/// Like [`send`], and does not wait even on a blocking socket.
+///
+/// # Errors
+/// As [`send`].
+pub fn try_send(socket: impl AsFd, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<usize> {
+    send_flagged(socket, bytes, descriptors, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)
+}
+
+fn send_flagged(
+    socket: impl AsFd,
+    bytes: &[u8],
+    descriptors: &[BorrowedFd<'_>],
+    flags: SendFlags,
+) -> io::Result<usize> {
     if !descriptors.is_empty() && (bytes.is_empty() || descriptors.len() > DESCRIPTORS_MAX) {
         return Err(Errno::INVAL.into());
     }
@@ -54,7 +71,6 @@ pub fn send(socket: impl AsFd, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> 
         let fits = control.push(SendAncillaryMessage::ScmRights(descriptors));
         assert!(fits, "the buffer is made for DESCRIPTORS_MAX");
     }
-    let flags = SendFlags::NOSIGNAL;
     let taken = retry_on_intr(|| rustix::net::sendmsg(&socket, &[IoSlice::new(bytes)], &mut control, flags))?;
     Ok(taken)
 }
@@ -83,9 +99,29 @@ pub fn receive_noting_loss(
     buffer: &mut [u8],
     descriptors: &mut Vec<OwnedFd>,
 ) -> io::Result<Received> {
+    receive_flagged(socket, buffer, descriptors, RecvFlags::CMSG_CLOEXEC)
+}
+
+/// Like [`receive_noting_loss`], and does not wait even on a blocking socket.
+///
+/// # Errors
+/// The system call's own.
+pub fn try_receive_noting_loss(
+    socket: impl AsFd,
+    buffer: &mut [u8],
+    descriptors: &mut Vec<OwnedFd>,
+) -> io::Result<Received> {
+    receive_flagged(socket, buffer, descriptors, RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT)
+}
+
+fn receive_flagged(
+    socket: impl AsFd,
+    buffer: &mut [u8],
+    descriptors: &mut Vec<OwnedFd>,
+    flags: RecvFlags,
+) -> io::Result<Received> {
     let mut space = [MaybeUninit::uninit(); CONTROL_BYTES];
     let mut control = RecvAncillaryBuffer::new(&mut space);
-    let flags = RecvFlags::CMSG_CLOEXEC;
     let message =
         retry_on_intr(|| rustix::net::recvmsg(&socket, &mut [IoSliceMut::new(buffer)], &mut control, flags))?;
     for part in control.drain() {

@@ -3,6 +3,7 @@
 mod cancel;
 mod command;
 mod events;
+mod fork;
 mod handle;
 mod lasting;
 mod minder;
@@ -15,6 +16,7 @@ mod tree;
 pub use cancel::CancelToken;
 pub use command::{Command, KILL_GRACE_DEFAULT, MAX_BUFFER_DEFAULT};
 pub use events::{Event, Events};
+pub use fork::{ForkError, ForkEvent, ForkEvents, Forked};
 pub use handle::{Child, Handle};
 pub use state::Cause;
 pub use stdio::Stdio;

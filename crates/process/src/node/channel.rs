@@ -9,7 +9,7 @@
 
 pub(crate) mod handle;
 mod handover;
-mod incoming;
+pub(crate) mod incoming;
 pub(crate) mod link;
 pub(crate) mod outgoing;
 

@@ -10,8 +10,8 @@ use std::path::Path;
 
 use super::frame::Serialization;
 
-const CHANNEL: &str = "NODE_CHANNEL_FD";
-const CHANNEL_SERIALIZATION: &str = "NODE_CHANNEL_SERIALIZATION_MODE";
+pub(crate) const CHANNEL: &str = "NODE_CHANNEL_FD";
+pub(crate) const CHANNEL_SERIALIZATION: &str = "NODE_CHANNEL_SERIALIZATION_MODE";
 const WORKER_ID: &str = "NODE_UNIQUE_ID";
 const OPTIONS: &str = "NODE_OPTIONS";
 const JOIN: &str = "STEAD_JOIN";

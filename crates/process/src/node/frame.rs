@@ -179,7 +179,7 @@ impl Decoder {
     }
 
     /// Room for at least `count` bytes, to read into; say with [`Self::advance`] how many came.
-    pub(super) fn room(&mut self, count: usize) -> &mut [u8] {
+    pub(crate) fn room(&mut self, count: usize) -> &mut [u8] {
         if self.used == self.filled {
             (self.used, self.filled) = (0, 0);
             if self.buffer.len() > BUFFER_KEPT_BYTES {
@@ -196,7 +196,7 @@ impl Decoder {
     }
 
     /// So many bytes were written into the [`Self::room`].
-    pub(super) fn advance(&mut self, count: usize) {
+    pub(crate) fn advance(&mut self, count: usize) {
         let came = self.filled..self.filled + count;
         let dropped = self.skipped(came.clone());
         if dropped > 0 {

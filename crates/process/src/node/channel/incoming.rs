@@ -13,22 +13,22 @@ use crate::node::frame::{Decoder, FrameError, Serialization, parse};
 use crate::node::message::Message;
 
 /// The `cmd` of a message that carries a descriptor.
-pub(super) const HANDLE: &str = "NODE_HANDLE";
+pub(crate) const HANDLE: &str = "NODE_HANDLE";
 /// Descriptors that arrived before their message was whole. Node.js sends one at a time.
 const DESCRIPTORS_AHEAD_MAX: usize = 16;
 
 /// What was read and not understood yet.
 #[derive(Debug)]
-pub(super) struct Incoming {
-    pub(super) decoder: Decoder,
+pub(crate) struct Incoming {
+    pub(crate) decoder: Decoder,
     /// In the order of their messages; `None` is one that got lost on the way.
-    pub(super) descriptors: VecDeque<Option<OwnedFd>>,
+    pub(crate) descriptors: VecDeque<Option<OwnedFd>>,
     serialization: Serialization,
 }
 
 /// What is to be done about a frame.
 #[derive(Debug)]
-pub(super) enum Step {
+pub(crate) enum Step {
     /// To be given out.
     Give(Received<Message>),
     /// To be answered, and then perhaps given out.
@@ -40,13 +40,13 @@ pub(super) enum Step {
 }
 
 impl Incoming {
-    pub(super) fn new(serialization: Serialization, unread: &[u8], descriptors: Vec<OwnedFd>) -> Self {
+    pub(crate) fn new(serialization: Serialization, unread: &[u8], descriptors: Vec<OwnedFd>) -> Self {
         let mut decoder = Decoder::new(serialization);
         decoder.push(unread);
         Self { decoder, descriptors: descriptors.into_iter().map(Some).collect(), serialization }
     }
 
-    pub(super) fn take_descriptors(&mut self, arrived: &mut Vec<OwnedFd>, lost: bool) {
+    pub(crate) fn take_descriptors(&mut self, arrived: &mut Vec<OwnedFd>, lost: bool) {
         self.descriptors.extend(arrived.drain(..).map(Some));
         if lost {
             self.descriptors.push_back(None);
@@ -55,7 +55,7 @@ impl Incoming {
     }
 
     /// The next whole frame; `None` if more has to be read.
-    pub(super) fn step(&mut self) -> Option<Step> {
+    pub(crate) fn step(&mut self) -> Option<Step> {
         let serialization = self.serialization;
         let frame = match self.decoder.next_frame()? {
             Err(error) => return Some(self.malformed(error)),

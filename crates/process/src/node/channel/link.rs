@@ -30,11 +30,11 @@ use crate::node::frame::{Serialization, encode};
 use crate::node::message::Message;
 
 /// What is read in one system call, the same as Node.js does.
-pub(super) const READ_BYTES: usize = 64 * 1024;
+pub(crate) const READ_BYTES: usize = 64 * 1024;
 /// Messages read ahead of the user; then confirmations of descriptors wait too.
-const AHEAD_MAX: usize = 256;
+pub(crate) const AHEAD_MAX: usize = 256;
 /// Bytes that are kept back to be written together.
-const KEPT_BACK_BYTES: usize = 64 * 1024;
+pub(crate) const KEPT_BACK_BYTES: usize = 64 * 1024;
 /// How long a released channel waits for the child to take what is queued.
 const RELEASE_WAIT: Duration = Duration::from_secs(1);
 
@@ -476,7 +476,7 @@ impl Reader {
     }
 }
 
-fn undelivered(frame: &Frame, serialization: Serialization) -> Received<Message> {
+pub(crate) fn undelivered(frame: &Frame, serialization: Serialization) -> Received<Message> {
     match frame.handle.as_ref().and_then(|handle| handle.connection) {
         Some(ack) => Received::Cluster(FromWorker::Accepted { ack, accepted: false }),
         None => {

@@ -20,24 +20,24 @@ const JOINED_BYTES: usize = 64 * 1024;
 /// The room of a written message is kept for the next, unless it was a large one.
 const SPARE_BYTES_MAX: usize = 256 * 1024;
 /// Descriptors that may be on their way to one child; each counts against our own limit of open files.
-pub(super) const HANDLES_MAX: usize = 256;
+pub(crate) const HANDLES_MAX: usize = 256;
 /// How often a descriptor is sent again, as Node.js does it.
 const RETRIES_MAX: u8 = 3;
 
 /// Messages ready to be written: one with a descriptor, or any number without.
 #[derive(Debug)]
-pub(super) struct Frame {
-    pub(super) bytes: Vec<u8>,
-    pub(super) handle: Option<Handle>,
+pub(crate) struct Frame {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) handle: Option<Handle>,
     written: usize,
 }
 
 /// The descriptor that goes along.
 #[derive(Debug)]
 pub(crate) struct Handle {
-    pub(super) descriptor: OwnedFd,
+    pub(crate) descriptor: OwnedFd,
     /// The `seq` of a `newconn`, so that its loss can be told as a refusal.
-    pub(super) connection: Option<u64>,
+    pub(crate) connection: Option<u64>,
     number: u64,
     retries: u8,
 }
@@ -62,7 +62,7 @@ struct Held {
 
 /// The way out to one child.
 #[derive(Debug, Default)]
-pub(super) struct Outgoing {
+pub(crate) struct Outgoing {
     /// When this many bytes wait nothing more is taken, so one message of any size always is.
     bytes_max: usize,
     /// May be written now; the first may be written in part.
@@ -86,14 +86,14 @@ pub(super) struct Outgoing {
 
 /// What is left when nothing more will be written.
 #[derive(Debug)]
-pub(super) struct Remains {
-    pub(super) unwritten: Vec<u8>,
-    pub(super) unsent: Vec<Frame>,
-    pub(super) unconfirmed: usize,
+pub(crate) struct Remains {
+    pub(crate) unwritten: Vec<u8>,
+    pub(crate) unsent: Vec<Frame>,
+    pub(crate) unconfirmed: usize,
 }
 
 impl Frame {
-    pub(super) const fn new(bytes: Vec<u8>, handle: Option<Handle>) -> Self {
+    pub(crate) const fn new(bytes: Vec<u8>, handle: Option<Handle>) -> Self {
         Self { bytes, handle, written: 0 }
     }
 
@@ -110,12 +110,12 @@ impl Handle {
 
 impl Outgoing {
     /// Lets so many bytes wait for a child that does not read.
-    pub(super) fn new(bytes_max: usize) -> Self {
+    pub(crate) fn new(bytes_max: usize) -> Self {
         Self { bytes_max, ..Self::default() }
     }
 
     /// Goes on where another process stopped: first comes the rest of its message, and so many answers are for it.
-    pub(super) fn resume(bytes_max: usize, unwritten: &[u8], strays: usize) -> Self {
+    pub(crate) fn resume(bytes_max: usize, unwritten: &[u8], strays: usize) -> Self {
         let waiting_bytes = unwritten.len();
         // With a byte in front that stands for what was written, it is a message written in part like any other.
         let rest = Frame { bytes: [&[0], unwritten].concat(), handle: None, written: 1 };
@@ -125,7 +125,7 @@ impl Outgoing {
 
     /// Takes a message, which `encode` appends, and its handle. Call [`Self::flush`] next. If it is refused nothing has
     /// changed, and the handle is still there.
-    pub(super) fn push(
+    pub(crate) fn push(
         &mut self,
         order: Order,
         handle: &mut Option<Handle>,
@@ -189,27 +189,27 @@ impl Outgoing {
     }
 
     /// Whether there is no room for another message. It takes one of any size otherwise.
-    pub(super) fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.waiting_bytes >= self.bytes_max || self.handles >= HANDLES_MAX
     }
 
     /// How many bytes wait.
-    pub(super) const fn waiting_bytes(&self) -> usize {
+    pub(crate) const fn waiting_bytes(&self) -> usize {
         self.waiting_bytes
     }
 
     /// Whether anything was given up, and has to be told.
-    pub(super) fn has_lost(&self) -> bool {
+    pub(crate) fn has_lost(&self) -> bool {
         !self.lost.is_empty()
     }
 
     /// Whether confirmations of descriptors are to come.
-    pub(super) fn is_unconfirmed(&self) -> bool {
+    pub(crate) fn is_unconfirmed(&self) -> bool {
         !self.unconfirmed.is_empty()
     }
 
     /// Whether all that was taken is written and has arrived.
-    pub(super) fn is_done(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         self.queue.is_empty() && self.held.is_empty() && self.unconfirmed.is_empty()
     }
 
@@ -217,7 +217,7 @@ impl Outgoing {
     ///
     /// # Errors
     /// `WouldBlock`. Any other error closes the way out.
-    pub(super) fn flush(
+    pub(crate) fn flush(
         &mut self,
         mut send: impl FnMut(&[u8], &[BorrowedFd<'_>]) -> io::Result<usize>,
     ) -> io::Result<()> {
@@ -260,7 +260,7 @@ impl Outgoing {
     }
 
     /// The child says whether the next unconfirmed descriptor arrived.
-    pub(super) fn confirm(&mut self, arrived: bool) {
+    pub(crate) fn confirm(&mut self, arrived: bool) {
         // The child answers in order.
         if self.strays > 0 {
             self.strays -= 1;
@@ -290,27 +290,27 @@ impl Outgoing {
     }
 
     /// What will never arrive, since the last call.
-    pub(super) fn take_lost(&mut self) -> Vec<Frame> {
+    pub(crate) fn take_lost(&mut self) -> Vec<Frame> {
         std::mem::take(&mut self.lost)
     }
 
     /// Whether anything can be written.
-    pub(super) fn is_waiting(&self) -> bool {
+    pub(crate) fn is_waiting(&self) -> bool {
         !self.queue.is_empty()
     }
 
     /// Whether nothing is taken any more.
-    pub(super) const fn is_closed(&self) -> bool {
+    pub(crate) const fn is_closed(&self) -> bool {
         self.closed
     }
 
     /// Takes nothing more.
-    pub(super) fn seal(&mut self) {
+    pub(crate) fn seal(&mut self) {
         self.closed = true;
     }
 
     /// Gives out everything that was not written, and takes nothing more.
-    pub(super) fn take_remains(&mut self) -> Remains {
+    pub(crate) fn take_remains(&mut self) -> Remains {
         let all = std::mem::replace(self, Self { closed: true, ..Self::default() });
         let mut unwritten = Vec::new();
         let mut unconfirmed = all.strays + all.unconfirmed.len();
@@ -327,7 +327,7 @@ impl Outgoing {
     }
 
     /// Drops everything, descriptors too: whoever is at their other ends must see that the child is gone.
-    pub(super) fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         *self = Self { closed: true, ..Self::default() };
     }
 }
