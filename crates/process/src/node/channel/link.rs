@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use rustix::net::Shutdown;
 use serde_json::Value;
+use tokio::io::Interest;
 use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 use tokio::runtime::Handle as Runtime;
 use tokio::sync::Notify;
@@ -100,11 +101,9 @@ impl Link {
     ) -> io::Result<Arc<Self>> {
         rustix::io::ioctl_fionbio(&socket, true)?;
         let blocked = !from.unwritten.is_empty();
-        // SAFETY: an OwnedFd names one open descriptor for as long as it lives, and the link lets nobody replace it.
-        #[expect(unsafe_code, reason = "tokio has no safe form for any owner of a descriptor")]
-        let socket = unsafe { AsyncFd::register(socket) }?;
         let link = Arc::new(Self {
-            socket,
+            // Were it watched for room too, each message that the other side reads would wake this process.
+            socket: watch(socket, Interest::READABLE)?,
             serialization,
             habits,
             runtime: Runtime::current(),
@@ -204,6 +203,7 @@ impl Link {
 
     /// Does what cannot be left to the user, and ends when nothing is left of it.
     async fn pump(self: Arc<Self>) {
+        let mut room = None;
         loop {
             let (blocked, reads) = {
                 let mut writer = self.writer();
@@ -217,11 +217,24 @@ impl Link {
             self.tell_lost();
             let reads = reads && self.reader().has_room();
             tokio::select! {
-                guard = self.socket.writable(), if blocked => self.write_more(guard),
+                guard = self.writable(&mut room), if blocked => self.write_more(guard),
                 guard = self.socket.readable(), if reads => self.read_ahead(guard),
                 () = self.changed.notified() => (),
             }
         }
+    }
+
+    /// Waits until the socket has room; `watched` is kept for the next time.
+    async fn writable<'a>(
+        &self,
+        watched: &'a mut Option<AsyncFd<OwnedFd>>,
+    ) -> io::Result<AsyncFdReadyGuard<'a, OwnedFd>> {
+        if watched.is_none() {
+            // A descriptor can be watched only once.
+            *watched = Some(watch(self.socket.get_ref().try_clone()?, Interest::WRITABLE)?);
+        }
+        let watched = watched.as_ref().expect("it was just put there");
+        watched.writable().await
     }
 
     fn write_more(&self, guard: io::Result<AsyncFdReadyGuard<'_, OwnedFd>>) {
@@ -450,11 +463,17 @@ impl Link {
 
     /// Writes what is queued, as far as the child takes it.
     async fn flush_last(&self) {
+        let mut room = None;
         while self.writer().outgoing.is_waiting() {
-            let guard = self.socket.writable().await;
-            self.write_more(guard);
+            self.write_more(self.writable(&mut room).await);
         }
     }
+}
+
+#[expect(unsafe_code, reason = "tokio has no safe form for any owner of a descriptor")]
+fn watch(socket: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an OwnedFd names one open descriptor for as long as it lives, and nobody here replaces it.
+    Ok(unsafe { AsyncFd::register_with_interest(socket, interest) }?)
 }
 
 impl Writer {
