@@ -9,24 +9,23 @@ use crate::event::{Action, Death, Fault, Finish, Outcome, Retry, TaskId, WorkerI
 use crate::pool::Pool;
 use crate::task::{Ending, Given, State};
 
-impl Pool {
-    pub(crate) fn done(&mut self, worker: WorkerId, id: TaskId, result: Bytes) {
-        match self.let_go(worker, id) {
-            // What came in time, or in the grace after it, is as good as any result.
-            Some(Given { ending: None | Some(Ending::Timeout), .. }) => {
-                self.finish(id, Outcome::Done(result))
-            }
-            Some(Given { ending: Some(Ending::Cancel), .. }) => self.finish(id, Outcome::Cancelled),
-            None => (),
-        }
-    }
+/// What a worker said of a task.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    Done(Bytes),
+    Failed { error: Bytes, retry: bool },
+}
 
-    pub(crate) fn failed(&mut self, worker: WorkerId, id: TaskId, error: Bytes, retry: bool) {
-        match self.let_go(worker, id) {
-            Some(Given { ending: None, .. }) => self.fail(id, Fault::Told(error), retry),
-            Some(Given { ending: Some(Ending::Timeout), .. }) => self.fail(id, Fault::Timeout, true),
-            Some(Given { ending: Some(Ending::Cancel), .. }) => self.finish(id, Outcome::Cancelled),
-            None => (),
+impl Pool {
+    pub(crate) fn answered(&mut self, worker: WorkerId, id: TaskId, answer: Answer) {
+        // What a worker says of a task that it does not have (any more) changes nothing.
+        let Some(given) = self.let_go(worker, id) else { return };
+        match (given.ending, answer) {
+            (Some(Ending::Cancel), _) => self.finish(id, Outcome::Cancelled),
+            // What came in time, or in the grace after it, is as good as any result.
+            (None | Some(Ending::Timeout), Answer::Done(result)) => self.finish(id, Outcome::Done(result)),
+            (Some(Ending::Timeout), Answer::Failed { .. }) => self.fail(id, Fault::Timeout, true),
+            (None, Answer::Failed { error, retry }) => self.fail(id, Fault::Told(error), retry),
         }
     }
 

@@ -177,7 +177,7 @@ pub enum Fault {
     Timeout,
 }
 
-/// What the driver is to do. Each is to be performed, in this order.
+/// What the driver is to do. Each is to be performed, in this order; what is about a worker that is gone by then means nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     /// Send a task to a worker; its input is [`Pool::input`](crate::Pool::input). `attempt` counts from 1; each try has its own.

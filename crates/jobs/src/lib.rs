@@ -4,7 +4,7 @@
 //! `keys.rs` lets tasks of one key run one after another and says which worker they belong to, `worker.rs` is what one worker has in
 //! its hands, `dispatch.rs` decides who gets what, `ending.rs` what follows an answer, a failure, a death or a time-out, `backoff.rs`
 //! how long a retry waits, `kept.rs` what is remembered of tasks that have ended, `scale.rs` how many workers are wanted.
-//! [`Input`] and [`Action`] are what goes in and comes out.
+//! [`Input`] and [`Action`] are what goes in and comes out. [`journal`] keeps tasks on disk.
 //!
 //! The machine is pure: no clock is read, no process known. The driver passes `now`, performs each [`Action`] and tells what happened:
 //!
@@ -32,6 +32,7 @@ mod config;
 mod dispatch;
 mod ending;
 mod event;
+pub mod journal;
 mod kept;
 mod keys;
 mod line;

@@ -18,6 +18,7 @@ use bytes::Bytes;
 
 use crate::backoff::Jitter;
 use crate::config::PoolConfig;
+use crate::ending::Answer;
 use crate::event::{Action, Input, NewTask, Ready, Refusal, Submitted, TaskId, WorkerId};
 use crate::kept::Kept;
 use crate::keys::Keys;
@@ -119,8 +120,10 @@ impl Pool {
             Input::Drain { worker } => self.drain(worker),
             Input::Gone { worker, death } => self.gone(worker, death),
             Input::Holds { worker, task } => self.holds_already(worker, task),
-            Input::Done { worker, task, result } => self.done(worker, task, result),
-            Input::Failed { worker, task, error, retry } => self.failed(worker, task, error, retry),
+            Input::Done { worker, task, result } => self.answered(worker, task, Answer::Done(result)),
+            Input::Failed { worker, task, error, retry } => {
+                self.answered(worker, task, Answer::Failed { error, retry });
+            }
             Input::Cancel { task } => self.cancel(task),
             Input::Timeout => (),
         }

@@ -1,0 +1,164 @@
+//! Writes a journal on a thread of its own: whatever has come while the disk was busy goes to it at once.
+//!
+//! Nobody waits for the disk who does not want to: records are numbered as they come, and the thread tells up to which number all is
+//! safe. What waits is bounded by its givers, who acknowledge nothing before it is safe; `pending_bytes` tells how much it is.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::thread::{Builder, JoinHandle};
+
+use super::batch::Batch;
+use super::file::{Journal, JournalError};
+
+/// No batch grows beyond this, whatever comes while the disk is busy.
+const BATCH_BYTES: usize = 4 << 20;
+
+/// What the thread tells: all records up to this number are on the disk; or nothing more ever will be.
+pub type Synced = Result<u64, JournalError>;
+
+/// A journal that is written by a thread. Dropping it writes what has come and ends the thread.
+#[derive(Debug)]
+pub struct Writer {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    queue: Mutex<Queue>,
+    came: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    steps: VecDeque<Step>,
+    /// Records that were ever appended.
+    appended: u64,
+    pending_bytes: usize,
+    /// Length of the file.
+    length: u64,
+    closed: bool,
+}
+
+#[derive(Debug)]
+enum Step {
+    Write(Pending),
+    /// What everything before comes to.
+    Compact(Vec<Vec<u8>>),
+}
+
+/// Records that go to the disk together.
+#[derive(Debug)]
+struct Pending {
+    batch: Batch,
+    /// Number of the last of them.
+    last: u64,
+    /// Length of all of them.
+    bytes: usize,
+}
+
+impl Writer {
+    /// Starts the thread. `synced` is called on it, after each batch; after an error it is not called again and nothing is written.
+    ///
+    /// # Errors
+    ///
+    /// The system has no room for another thread.
+    pub fn start(journal: Journal, synced: impl FnMut(Synced) + Send + 'static) -> io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        shared.lock().length = journal.length();
+        let theirs = Arc::clone(&shared);
+        let thread = Builder::new().name("journal".to_owned()).spawn(move || theirs.run(journal, synced))?;
+        Ok(Self { shared, thread: Some(thread) })
+    }
+
+    /// Adds a record. Tells its number: it is safe once `synced` was called with that or more.
+    pub fn append(&self, record: &[u8]) -> u64 {
+        let mut queue = self.shared.lock();
+        queue.appended += 1;
+        queue.pending_bytes += record.len();
+        let number = queue.appended;
+        let write = |batch: &mut Batch| batch.add(|bytes| bytes.extend_from_slice(record));
+        match queue.steps.back_mut() {
+            Some(Step::Write(open)) if open.batch.len() < BATCH_BYTES => {
+                write(&mut open.batch);
+                (open.last, open.bytes) = (number, open.bytes + record.len());
+            }
+            Some(_) | None => {
+                let mut batch = Batch::default();
+                write(&mut batch);
+                queue.steps.push_back(Step::Write(Pending { batch, last: number, bytes: record.len() }));
+            }
+        }
+        drop(queue);
+        self.shared.came.notify_one();
+        number
+    }
+
+    /// Puts these records in the place of all that was appended until now.
+    pub fn compact(&self, records: Vec<Vec<u8>>) {
+        self.shared.lock().steps.push_back(Step::Compact(records));
+        self.shared.came.notify_one();
+    }
+
+    /// Bytes that wait for the disk.
+    #[must_use]
+    pub fn pending_bytes(&self) -> usize {
+        self.shared.lock().pending_bytes
+    }
+
+    /// How long the file is; what its giver decides by when to compact.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        self.shared.lock().length
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.shared.lock().closed = true;
+        self.shared.came.notify_one();
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread was printed when it happened.
+            drop(thread.join());
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().expect("nobody panics while holding the queue")
+    }
+
+    fn run(&self, mut journal: Journal, mut synced: impl FnMut(Synced)) {
+        while let Some(step) = self.next() {
+            let done = match step {
+                Step::Write(mut pending) => journal.write(&mut pending.batch).map(|()| Some(pending)),
+                Step::Compact(records) => journal.compact(records.iter()).map(|()| None),
+            };
+            match done {
+                Ok(pending) => {
+                    self.wrote(pending.as_ref().map_or(0, |pending| pending.bytes), journal.length());
+                    if let Some(pending) = pending {
+                        synced(Ok(pending.last));
+                    }
+                }
+                Err(error) => return synced(Err(error)),
+            }
+        }
+    }
+
+    /// Waits for something to do. Nothing once all is done and no more can come.
+    fn next(&self) -> Option<Step> {
+        let idle = |queue: &mut Queue| queue.steps.is_empty() && !queue.closed;
+        let mut queue =
+            self.came.wait_while(self.lock(), idle).expect("nobody panics while holding the queue");
+        queue.steps.pop_front()
+    }
+
+    fn wrote(&self, bytes: usize, length: u64) {
+        let mut queue = self.lock();
+        queue.pending_bytes -= bytes;
+        queue.length = length;
+    }
+}

@@ -1,0 +1,144 @@
+//! A journal after crashes: what was acknowledged is there, what was cut off is dropped, what is damaged is told.
+
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::mpsc;
+
+use stead_jobs::journal::{Journal, JournalError, Writer};
+
+const KIND: &str = "tests 1";
+
+/// Opens it and reads it: the records, and the bytes that were cut off.
+fn open(path: &Path) -> Result<(Journal, Vec<Vec<u8>>), JournalError> {
+    let mut records = Vec::new();
+    let journal = Journal::open(path, KIND, |entry| records.push(entry.record.to_vec()))?;
+    Ok((journal, records))
+}
+
+/// A journal of three batches of two records; tells where each batch ends.
+fn three_batches(path: &Path) -> Vec<u64> {
+    let (mut journal, _) = open(path).expect("a new one");
+    let mut ends = vec![journal.length()];
+    for batch in 0..3_u8 {
+        journal.append(&[batch; 10]);
+        journal.append(&[]);
+        journal.commit().expect("there is room");
+        ends.push(journal.length());
+    }
+    ends
+}
+
+#[test]
+fn batch_is_there_whole_or_not_at_all() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("journal");
+    let ends = three_batches(&path);
+    let whole = std::fs::read(&path).expect("it was written");
+    for cut in 0..=whole.len() {
+        std::fs::write(&path, &whole[..cut]).expect("there is room");
+        let (journal, records) = open(&path).expect("what is cut off is no damage");
+        let batches = ends[1..].iter().filter(|end| **end <= cut as u64).count();
+        assert_eq!(records.len(), batches * 2, "cut at {cut}");
+        let length = ends[batches].max(ends[0]);
+        assert_eq!(
+            (journal.length(), journal.torn()),
+            (length, (cut as u64).saturating_sub(length)),
+            "cut at {cut}"
+        );
+        let length_on_disk = std::fs::metadata(&path).expect("it is there").len();
+        assert_eq!(length_on_disk, length, "the rest is gone");
+    }
+}
+
+#[test]
+fn any_changed_byte_is_found_and_only_in_the_last_batch_it_is_no_damage() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("journal");
+    let ends = three_batches(&path);
+    let whole = std::fs::read(&path).expect("it was written");
+    for at in 0..whole.len() {
+        let mut changed = whole.clone();
+        changed[at] ^= 0x41;
+        std::fs::write(&path, &changed).expect("there is room");
+        let batch = ends.iter().position(|end| (at as u64) < *end).expect("it is before the end");
+        match (batch, open(&path)) {
+            (0, Err(JournalError::NotOne { kind, .. })) => assert_eq!(kind, KIND),
+            (1 | 2, Err(JournalError::Damaged { offset, .. })) => assert_eq!(offset, ends[batch - 1]),
+            (3, Ok((_, records))) => assert_eq!(records.len(), 4, "byte {at}"),
+            (batch, outcome) => panic!("byte {at} of batch {batch}: {outcome:?}"),
+        }
+    }
+}
+
+#[test]
+fn journal_has_one_user_at_a_time_and_one_kind() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("journal");
+    let first = open(&path).expect("a new one");
+    assert!(matches!(open(&path), Err(JournalError::InUse { .. })));
+    drop(first);
+    assert!(matches!(Journal::open(&path, "others 1", |_| ()), Err(JournalError::NotOne { .. })));
+    std::fs::write(&path, "something of mine that is no journal").expect("there is room");
+    assert!(matches!(open(&path), Err(JournalError::NotOne { .. })));
+    let error = open(&folder.path().join("nowhere/journal")).expect_err("no such folder");
+    assert!(error.to_string().contains("nowhere"), "{error}");
+}
+
+#[test]
+fn records_can_be_read_by_their_place_and_compaction_replaces_all() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("journal");
+    let (mut journal, _) = open(&path).expect("a new one");
+    let places: Vec<u64> = (0..100_u8).map(|number| journal.append(&[number; 7])).collect();
+    journal.commit().expect("there is room");
+    for (number, place) in (0..).zip(&places) {
+        let mut bytes = [0; 7];
+        journal.read_at(*place, &mut bytes).expect("it was committed");
+        assert_eq!(bytes, [number; 7]);
+    }
+    journal.compact([b"all"].iter()).expect("there is room");
+    journal.append(b"more");
+    journal.commit().expect("there is room");
+    drop(journal);
+    let (_, records) = open(&path).expect("it is whole");
+    assert_eq!(records, [b"all".to_vec(), b"more".to_vec()]);
+}
+
+#[test]
+fn writer_tells_what_is_safe() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("journal");
+    let (journal, _) = open(&path).expect("a new one");
+    let (tell, told) = mpsc::channel();
+    let writer = Writer::start(journal, move |synced| {
+        tell.send(synced.expect("there is room")).expect("the test listens");
+    })
+    .expect("a thread");
+    (0..10_000_u32)
+        .for_each(|number| assert_eq!(writer.append(&number.to_le_bytes()), u64::from(number) + 1));
+    assert!(told.iter().any(|safe| safe == 10_000), "all is safe in the end");
+    assert_eq!(writer.pending_bytes(), 0);
+    writer.compact(vec![b"all".to_vec()]);
+    writer.append(b"more");
+    drop(writer);
+    let (_, records) = open(&path).expect("it is whole");
+    assert_eq!(records, [b"all".to_vec(), b"more".to_vec()]);
+}
+
+#[test]
+fn full_disk_is_an_error_and_loses_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("journal");
+    three_batches(&path);
+    let file = std::fs::OpenOptions::new().write(true).open(&path).expect("it is there");
+    // A batch of which only the beginning could be written, as a full disk leaves it.
+    let end = file.metadata().expect("it is there").len();
+    file.write_all_at(b"\xf5SJ\n\x10\0\0\0", end).expect("there is room");
+    let (mut journal, records) = open(&path).expect("it is cut off");
+    assert_eq!((records.len(), journal.torn()), (6, 8));
+    journal.append(b"next");
+    journal.commit().expect("there is room");
+    drop(journal);
+    assert_eq!(open(&path).expect("it is whole").1.len(), 7);
+    assert!(Journal::open(Path::new("/dev/full"), KIND, |_| ()).is_err());
+}
