@@ -11,13 +11,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The only arrows that are drawn between rooms; ARCHITECTURE.md says why.
-const ARROWS: [(&str, &[&str]); 7] = [
-    ("stead", &["control", "supervisor", "balancer", "jobs", "logs", "process", "load"]),
+const ARROWS: [(&str, &[&str]); 8] = [
+    ("stead", &["control", "supervisor", "balancer", "jobs", "logs", "messages", "process", "load"]),
     ("control", &[]),
     ("supervisor", &["process"]),
     ("balancer", &["process"]),
     ("jobs", &[]),
     ("logs", &[]),
+    ("messages", &[]),
     ("process", &[]),
 ];
 

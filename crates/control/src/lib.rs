@@ -11,6 +11,7 @@
 //! | `progress.rs` | what reloads, restarts and upgrades report, and the events of an instance |
 //! | `operator.rs`, `refusal.rs` | the trait the binary implements, and how it refuses |
 //! | `server.rs`, `sse.rs`, `metrics.rs` | the API itself |
+//! | `messenger.rs`, `workers.rs` | what workers may ask for, on a socket of their own too |
 //! | `client.rs` | the other end, for the command line and for tests |
 //! | `socket.rs`, `runtime.rs` | the socket file, and how running instances are found |
 //! | `home.rs` | where what must outlive an instance is kept |
@@ -18,6 +19,7 @@
 mod client;
 mod definition;
 mod home;
+mod messenger;
 mod metrics;
 mod operator;
 mod progress;
@@ -31,6 +33,7 @@ mod status;
 mod text;
 mod time;
 mod worker;
+mod workers;
 
 #[cfg(test)]
 mod tests;
@@ -38,13 +41,16 @@ mod tests;
 pub use client::{Client, ClientError, Stream};
 pub use definition::{Definition, Environment, RenewRequest, SavedApp, StartAnswer, StartRequest};
 pub use home::Home;
+pub use messenger::{
+    Caller, Fault, Heard, Leadership, Messenger, Peer, Post, Posted, Receipt, Reply, Share, SharedValue,
+};
 pub use operator::{Operator, Steps, StopRequest};
 pub use progress::{Death, Event, PoisonedRequest, Progress};
 pub use refusal::{Refusal, RefusalKind};
 pub use runtime::{Found, RuntimeDirectory, RuntimeDirectoryError};
 pub use server::Server;
 pub use shards::{ShardSlot, ShardTable};
-pub use socket::{SocketError, bind};
+pub use socket::{SocketError, bind, bind_for_workers};
 pub use status::{
     AppState, AppStatus, Bucket, Counters, Instances, Latency, ListenStatus, Mode, ReloadStatus, Status,
 };

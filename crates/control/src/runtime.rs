@@ -9,7 +9,7 @@ use crate::socket::answers;
 use std::ffi::OsString;
 use std::fs::{DirBuilder, Metadata};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -106,6 +106,23 @@ impl RuntimeDirectory {
         self.path.join(format!("{keeper_pid}.sock"))
     }
 
+    /// Where workers of an instance ask for what is theirs to ask for.
+    pub fn worker_socket(&self, keeper_pid: u32) -> PathBuf {
+        self.path.join(format!("{keeper_pid}.workers"))
+    }
+
+    /// Lets other users reach sockets in it that are open to them; they still cannot list or change it.
+    ///
+    /// # Errors
+    /// When its mode cannot be changed.
+    pub fn let_through(&self) -> Result<(), RuntimeDirectoryError> {
+        let changed = self.path.metadata().and_then(|metadata| {
+            let mode = metadata.mode() & 0o777 | 0o011;
+            std::fs::set_permissions(&self.path, PermissionsExt::from_mode(mode))
+        });
+        changed.map_err(|source| self.refused(source))
+    }
+
     /// Held with `flock` by whoever starts the background instance, so that two do not at once.
     pub fn background_lock(&self) -> PathBuf {
         self.path.join("background.lock")
@@ -162,7 +179,12 @@ impl RuntimeDirectory {
     /// As [`Self::running`].
     pub fn sweep(&self) -> Result<usize, RuntimeDirectoryError> {
         let stale = self.sockets()?.into_iter().filter(|found| !is_alive(found));
-        Ok(stale.filter(|found| std::fs::remove_file(&found.socket).is_ok()).count())
+        let removed = stale.filter(|found| {
+            // One that ended in order has removed it.
+            let _ = std::fs::remove_file(self.worker_socket(found.keeper_pid));
+            std::fs::remove_file(&found.socket).is_ok()
+        });
+        Ok(removed.count())
     }
 
     fn sockets(&self) -> Result<Vec<Found>, RuntimeDirectoryError> {
@@ -238,7 +260,6 @@ fn start_of(pid: u32) -> Option<SystemTime> {
 mod tests {
     use super::*;
     use crate::bind;
-    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn the_directory_follows_the_environment() {

@@ -22,10 +22,14 @@
 //! | `GET /v1/poisoned` | requests that killed workers |
 //! | `GET /metrics` | OpenMetrics text |
 //!
+//! Besides those, all paths for workers: see `workers.rs`.
+//!
 //! An error is `{"error": {"kind", "message", "details", "causes", "hint", "exit_code"}}`, without those that have nothing to say. Who may connect is decided by the mode of the socket file alone.
 
+use crate::messenger::{Messenger, Peer};
 use crate::operator::{Operator, StopRequest};
 use crate::socket::SocketFile;
+use crate::workers;
 use crate::{
     Environment, Event, PoisonedRequest, Refusal, RefusalKind, RenewRequest, SavedApp, ShardTable,
     StartAnswer, StartRequest, Status, Text, metrics, sse,
@@ -60,6 +64,8 @@ pub struct Server {
     listener: UnixListener,
     // After the listener, so that it is dropped after it.
     file: SocketFile,
+    /// Paths of another trait.
+    workers: Router,
 }
 
 impl Server {
@@ -72,25 +78,50 @@ impl Server {
     /// Outside of a tokio runtime.
     pub fn new(listener: std::os::unix::net::UnixListener, path: PathBuf) -> io::Result<Server> {
         listener.set_nonblocking(true)?;
-        Ok(Server { listener: UnixListener::from_std(listener)?, file: SocketFile::new(path) })
+        let listener = UnixListener::from_std(listener)?;
+        Ok(Server { listener, file: SocketFile::new(path), workers: Router::new() })
     }
 
-    /// Answers until `end`, then finishes what is under way, within a second.
+    /// Answers everything until `end`, then finishes what is under way, within a second.
     ///
     /// # Errors
     /// When the socket fails.
     pub async fn serve(
-        self,
+        mut self,
         operator: Arc<impl Operator>,
         end: impl Future<Output = ()> + Send + 'static,
     ) -> io::Result<()> {
-        let Server { listener, file } = self;
+        let router = router(operator).merge(std::mem::take(&mut self.workers));
+        self.answer(router, end).await
+    }
+
+    /// Answers workers too, when it [serves](Self::serve).
+    #[must_use]
+    pub fn also_for_workers(self, messenger: &Arc<impl Messenger>) -> Server {
+        Server { workers: workers::routes(Arc::clone(messenger)), ..self }
+    }
+
+    /// The same for workers alone.
+    ///
+    /// # Errors
+    /// When the socket fails.
+    pub async fn serve_workers(
+        self,
+        messenger: Arc<impl Messenger>,
+        end: impl Future<Output = ()> + Send + 'static,
+    ) -> io::Result<()> {
+        self.answer(workers::router(messenger), end).await
+    }
+
+    async fn answer(self, router: Router, end: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
+        let router = router.into_make_service_with_connect_info::<Peer>();
+        let Server { listener, file, .. } = self;
         let (ending, mut ended) = watch::channel(false);
         let end = async move {
             end.await;
             ending.send_replace(true);
         };
-        let serving = axum::serve(listener, router(operator)).with_graceful_shutdown(end).into_future();
+        let serving = axum::serve(listener, router).with_graceful_shutdown(end).into_future();
         let result = tokio::select! {
             result = serving => result,
             () = async {

@@ -1,4 +1,4 @@
-//! The socket file of the API: bound so that only its owner can open it, replaced when it is stale, removed at the end.
+//! The socket files of the API: bound so that only their owner can open them, or anybody, replaced when stale, removed at the end.
 
 use rustix::fs::{Mode, fchmod};
 use rustix::io::Errno;
@@ -7,6 +7,7 @@ use rustix::net::{
 };
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
@@ -47,6 +48,18 @@ pub fn bind(path: &Path) -> Result<UnixListener, SocketError> {
         _ => (),
     }
     open(path).map_err(|errno| SocketError::Refused { path: path.to_owned(), source: errno.into() })
+}
+
+/// The same with mode 0666, for workers that run as other users: who may ask is decided by who they are.
+///
+/// # Errors
+/// As [`bind`].
+pub fn bind_for_workers(path: &Path) -> Result<UnixListener, SocketError> {
+    let listener = bind(path)?;
+    // Not before the bind: that takes the mask of the process from the mode.
+    let opened = std::fs::set_permissions(path, PermissionsExt::from_mode(0o666));
+    opened.map_err(|source| SocketError::Refused { path: path.to_owned(), source })?;
+    Ok(listener)
 }
 
 fn open(path: &Path) -> Result<UnixListener, Errno> {
@@ -93,7 +106,6 @@ impl Drop for SocketFile {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn only_the_owner_can_open_the_socket() {
@@ -102,6 +114,13 @@ mod tests {
         let _listener = bind(&path).unwrap();
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         assert!(answers(&path));
+        let path = folder.path().join("b.sock");
+        let _listener = bind_for_workers(&path).unwrap();
+        assert_eq!(
+            path.metadata().unwrap().permissions().mode() & 0o777,
+            0o666,
+            "that of workers is open to all"
+        );
     }
 
     #[test]

@@ -16,8 +16,11 @@ use tokio::time::{Interval, interval};
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// The name of an event in the stream.
-pub(crate) trait Named: Serialize + Send + Unpin + 'static {
+pub(crate) trait Named: Send + Unpin + 'static {
     fn name(&self) -> &'static str;
+
+    /// What it says, as JSON.
+    fn data(&self) -> String;
 
     /// Nothing follows.
     fn is_last(&self) -> bool {
@@ -30,6 +33,10 @@ impl Named for crate::Progress {
         self.name()
     }
 
+    fn data(&self) -> String {
+        json(self)
+    }
+
     fn is_last(&self) -> bool {
         self.is_last()
     }
@@ -38,6 +45,10 @@ impl Named for crate::Progress {
 impl Named for crate::Event {
     fn name(&self) -> &'static str {
         self.name()
+    }
+
+    fn data(&self) -> String {
+        json(self)
     }
 }
 
@@ -75,8 +86,11 @@ impl<T: Named> HttpBody for EventBody<T> {
 }
 
 fn write<T: Named>(value: &T) -> String {
-    let data = serde_json::to_string(value).expect("plain data has string keys and so is JSON");
-    format!("event: {}\ndata: {data}\n\n", value.name())
+    format!("event: {}\ndata: {}\n\n", value.name(), value.data())
+}
+
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("plain data has string keys and so is JSON")
 }
 
 /// Takes a stream of events apart, however it is cut into pieces.

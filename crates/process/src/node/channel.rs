@@ -192,6 +192,12 @@ impl Channel {
         Ok(seq)
     }
 
+    /// What waits because the child does not read: messages, and their bytes.
+    #[must_use]
+    pub fn backlog(&self) -> (usize, usize) {
+        self.link.backlog()
+    }
+
     /// Ends the channel in both directions, whoever else has a duplicate of the descriptor. A cluster worker
     /// exits at once, what it was doing is lost; another program gets its `disconnect` event.
     pub fn close(&self) {

@@ -108,6 +108,7 @@ impl Around<'_> {
             logs: self.logs(&care.logs),
             balancer: table.balancer,
             choosing: table.choosing,
+            messages: table.messages,
         })
     }
 

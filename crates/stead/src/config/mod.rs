@@ -39,6 +39,7 @@ mod read_acme;
 mod read_app;
 mod read_care;
 mod read_choosing;
+mod read_messages;
 mod read_proxy;
 mod read_routes;
 mod read_tls;
@@ -74,10 +75,10 @@ pub use schema::schema;
 pub use settings::{
     AccessForm, Acme, AppSettings, Balance, BalancerSettings, Certificate, CgroupSettings, ChoosingSettings,
     ClientCa, Dependency, DependencyCondition, Group, GroupStrategy, HealthCheck, HealthSettings,
-    HookSettings, Identity, LogPlace, LogSettings, Mode, Placeholder, Program, RateLimit, Ready,
-    ReadyTimeout, RecycleSettings, ResourceName, RestartPolicy, RestartSettings, RouteSettings,
-    Serialization, Settings, StopSettings, TlsSettings, TraceContext, Upstream, UpstreamProtocol,
-    WatchSettings,
+    HookSettings, Identity, LogPlace, LogSettings, MessageSettings, Mode, Placeholder, Program, RateLimit,
+    Ready, ReadyTimeout, RecycleSettings, ResourceName, RestartPolicy, RestartSettings, RouteSettings,
+    Serialization, Settings, SharedCommand, StopSettings, TlsSettings, TraceContext, Upstream,
+    UpstreamProtocol, WatchSettings,
 };
 pub use sharing::{Claim, Conflict, conflict};
 pub use signal::parse_signal;

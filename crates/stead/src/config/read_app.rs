@@ -8,13 +8,14 @@ use super::form::{
 use super::instances::{INSTANCES_MAX, InstanceCount};
 use super::read_care::{self, CareTable};
 use super::read_choosing::choosing;
+use super::read_messages::messages;
 use super::read_proxy;
 use super::read_routes::routes;
 use super::read_tls::{self, TlsTable};
 use super::reader::{Key, Reader};
 use super::settings::{
-    BalancerSettings, ChoosingSettings, Mode, Ready, ReadyTimeout, RestartSettings, RouteSettings,
-    Serialization, StopSettings, Upstream,
+    BalancerSettings, ChoosingSettings, MessageSettings, Mode, Ready, ReadyTimeout, RestartSettings,
+    RouteSettings, Serialization, StopSettings, Upstream,
 };
 use super::shell;
 use super::signal::parse_signal;
@@ -68,6 +69,7 @@ pub(super) struct AppTable {
     pub(super) care: CareTable,
     pub(super) balancer: BalancerSettings,
     pub(super) choosing: ChoosingSettings,
+    pub(super) messages: MessageSettings,
 }
 
 /// Reads a table whole, and tells which keys there are; what it does not know is an error.
@@ -111,6 +113,7 @@ pub(super) fn read_app(mut reader: Reader) -> Result<(AppTable, Vec<(Key, Shape)
         care: read_care::care(&mut reader)?,
         balancer: balancer(&mut reader)?,
         choosing: choosing(&mut reader)?,
+        messages: messages(&mut reader)?,
     };
     Ok((app, reader.finish()?))
 }

@@ -7,6 +7,7 @@ mod care;
 mod choosing;
 mod confinement;
 mod logs;
+mod messages;
 mod program;
 mod routes;
 pub(super) mod text;
@@ -19,6 +20,7 @@ pub use care::{
 pub use choosing::ChoosingSettings;
 pub use confinement::{CgroupSettings, Identity, ResourceName};
 pub use logs::{AccessForm, LogPlace, LogSettings};
+pub use messages::{MessageSettings, SharedCommand};
 pub use program::{Placeholder, Program};
 pub use routes::{RateLimit, RouteSettings};
 pub use tls::{Acme, Certificate, ClientCa, TlsSettings};
@@ -139,6 +141,9 @@ pub struct AppSettings {
     /// Which worker they go to, beyond the policy.
     #[serde(default)]
     pub choosing: ChoosingSettings,
+    /// What bounds messages between workers.
+    #[serde(default = "MessageSettings::of_older_versions")]
+    pub messages: MessageSettings,
 }
 
 impl AppSettings {

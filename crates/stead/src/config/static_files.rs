@@ -3,7 +3,8 @@
 
 use super::error::ConfigError;
 use super::settings::{
-    AppSettings, HealthSettings, HookSettings, Mode, Program, Ready, RecycleSettings, RouteSettings, Upstream,
+    AppSettings, HealthSettings, HookSettings, MessageSettings, Mode, Program, Ready, RecycleSettings,
+    RouteSettings, Upstream,
 };
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -91,6 +92,7 @@ fn file_server(app: &AppSettings, files: Vec<RouteSettings>) -> Result<AppSettin
         datagrams: Vec::new(),
         hooks: HookSettings { before_start: None, after_ready: None, ..app.hooks.clone() },
         health: HealthSettings { check: None, ..app.health.clone() },
+        messages: MessageSettings { shared: Vec::new(), ..app.messages.clone() },
         ..app.clone()
     })
 }

@@ -8,18 +8,21 @@ use std::time::{Duration, Instant};
 
 use stead_balancer::Road;
 use stead_logs::{Sink, Source, Stream};
+use stead_messages::Member;
 use stead_process::node::{Channel, Continuation, Receiver};
 use stead_supervisor::{Input, WorkerId};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::app::AppTask;
+use super::exchange::Exchange;
 use super::held::{self, Part};
 use super::launch::{Ends, Launch, Launched};
 use super::message::Message;
 use super::notify::NotifySocket;
 use super::probe::{self, Check};
 use super::settings::{for_channel, for_kernel};
+use super::shared::Shared;
 use super::worker::{Leader, Link, NodeLink, Worker};
 use crate::config::{Mode, Ready, Serialization};
 
@@ -38,7 +41,7 @@ impl AppTask {
         };
         let datagrams = self.ports.datagrams.sockets(&settings.datagrams);
         let sockets = shared.and_then(|shared| Ok((shared, datagrams?)));
-        let folder = &self.shared.folder;
+        let Shared { folder, worker_socket, .. } = self.shared.as_ref();
         let launch = sockets.map(|(shared, datagrams)| Launch {
             settings: &settings,
             folder,
@@ -46,6 +49,7 @@ impl AppTask {
             slot,
             shared,
             datagrams,
+            worker_socket,
         });
         let launched = match self.shared.cgroups.make(&self.cgroup(worker), &for_kernel(settings.cgroup)) {
             Ok(cgroup) => match launch {
@@ -138,6 +142,7 @@ impl AppTask {
             process.taps.push(self.shared.taps.tap(descriptor, source, sink));
         }
         self.shared.children.claim(process.child.id, self.inbox.clone(), worker);
+        self.shared.exchange.join(self.member(worker), process.slot, process.child.pid);
         if let Some((channel, serialization, from)) = channel {
             match self.link_over(worker, (channel, serialization), from) {
                 Ok(link) => process.link = Link::Node(link),
@@ -177,7 +182,10 @@ impl AppTask {
     ) -> std::io::Result<NodeLink> {
         let (channel, receiver) = Channel::resume(channel, for_channel(serialization), from)?;
         let released = Arc::new(AtomicBool::new(false));
-        let listening = listen_to(worker, receiver, self.inbox.clone(), Arc::clone(&released));
+        let exchange = Arc::clone(&self.shared.exchange);
+        exchange.connect(self.member(worker), channel.clone());
+        let member = self.member(worker);
+        let listening = listen_to((member, exchange), receiver, self.inbox.clone(), Arc::clone(&released));
         Ok(NodeLink::new((channel, serialization), (tokio::spawn(listening), released)))
     }
 
@@ -240,13 +248,16 @@ async fn await_join(worker: WorkerId, join: UnixListener, inbox: mpsc::Unbounded
     }
 }
 
+/// Envelopes go their own way: whoever sends many waits for itself, and not in the app's inbox.
 async fn listen_to(
-    worker: WorkerId,
+    (member, exchange): (Member, Arc<Exchange>),
     mut receiver: Receiver,
     inbox: mpsc::UnboundedSender<Message>,
     released: Arc<AtomicBool>,
 ) {
+    let worker = member.worker;
     while let Some(received) = receiver.next().await {
+        let Some(received) = exchange.hear(member, received) else { continue };
         if inbox.send(Message::Node { worker, received }).is_err() {
             return;
         }
@@ -255,6 +266,7 @@ async fn listen_to(
         // It goes on elsewhere.
         return;
     }
+    exchange.disconnect(member);
     // Nearly always the process ends in the same moment; its exit then says more than this.
     tokio::time::sleep(EXIT_FOLLOWS).await;
     // An app that has ended meanwhile does not mind.

@@ -17,6 +17,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval_at};
 
 use super::cron::Schedule;
 use super::definition::Origin;
+use super::exchange::Computing;
 use super::held;
 use super::history;
 use super::hooks::Hooks;
@@ -85,6 +86,8 @@ pub(super) struct AppTask {
     /// Reloads it when files change.
     pub(super) watching: Option<Watching>,
     pub(super) hooks: Hooks,
+    /// Shared values that commands compute.
+    pub(super) computing: Vec<Computing>,
     /// Something that the next daemon has to know has changed.
     changed: bool,
 }
@@ -129,6 +132,7 @@ pub(super) async fn run(mut task: AppTask, mut messages: mpsc::UnboundedReceiver
         }
     }
     task.ports.forget();
+    task.shared.exchange.forget(task.id);
     task.shared.keeper.release(&held::state(task.id));
     task.shared.registry.remove(task.id);
     task.shared.convoy.leave(&task.settings.name);
@@ -182,6 +186,7 @@ impl AppTask {
             schedule: None,
             watching: None,
             hooks: Hooks::new(shown.was_ready),
+            computing: Vec::new(),
             changed: true,
         }
     }
@@ -321,6 +326,7 @@ impl AppTask {
         let Some(mut process) = self.workers.remove(&worker) else { return };
         resume::release(&self.shared, self.id, worker, process.child.id);
         self.leave_cgroup(worker);
+        self.shared.exchange.gone(self.member(worker));
         if let Link::Node(link) = &process.link {
             link.unaccepted.clear();
         }
@@ -379,6 +385,10 @@ impl AppTask {
         }
         if old.watch != self.settings.watch && !self.rests {
             self.watch();
+        }
+        if old.messages != self.settings.messages {
+            self.introduce();
+            self.compute();
         }
         let config = for_supervisor(&self.settings, self.shown);
         self.input(Input::Reconfigure(config));
@@ -487,6 +497,7 @@ impl AppTask {
             }
         }
         self.drop_hooks();
+        self.computing.clear();
         // The last that workers said to this process.
         while let Ok(message) = messages.try_recv() {
             match message {
@@ -535,6 +546,7 @@ impl AppTask {
         let succeeded = self.finished && self.last_exits.values().all(|exit| exit.code == Some(0));
         self.tell_fleet(|app| if succeeded { Fate::Completed { app } } else { Fate::Down { app } });
         self.rests = true;
+        self.computing.clear();
         self.started = None;
         if !self.finished || self.leaving {
             self.schedule = None;

@@ -1,13 +1,15 @@
 //! Runs a command of the user's beside the workers, to its end: a hook, a health check. As the same user, in the same directory
 //! and with the same environment as a worker. A child of the keeper's like all others, so that nothing of it can be left behind.
 
-use std::io;
+use std::io::{self, PipeReader, PipeWriter};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use stead_logs::{Chunk, Sink, Source, Stream, Written};
 use stead_process::keeper::{ChildId, Exit, Signal};
 use stead_process::spawn::{SpawnError, SpawnSpec};
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe;
 
 use super::launch;
 use super::outlet::Outlet;
@@ -22,6 +24,7 @@ const LINE_READ_BYTES_MAX: usize = 64 * 1024;
 const LINE_BYTES_MAX: usize = 300;
 
 /// What is to be done.
+#[derive(Clone)]
 pub(super) struct Errand {
     pub(super) shared: Arc<Shared>,
     pub(super) settings: Arc<AppSettings>,
@@ -45,6 +48,8 @@ pub(super) enum ErrandError {
     Failed { exit: Exit, line: String },
     #[error("it took longer than {limit:?}{}", said(.line))]
     TooLong { limit: Duration, line: String },
+    #[error("it printed more than {limit} bytes")]
+    TooMuch { limit: usize },
 }
 
 fn said(line: &str) -> String {
@@ -55,7 +60,43 @@ impl Errand {
     /// Does it. Whoever gives up waiting has it killed.
     pub(super) async fn run(self) -> Result<(), ErrandError> {
         let (reader, writer) = io::pipe()?;
-        let descriptors = vec![writer.try_clone()?.into(), writer.into()];
+        let errors = writer.try_clone()?;
+        self.perform(reader, [writer, errors]).await
+    }
+
+    /// Does it, and gives what it printed, which may be so many bytes.
+    pub(super) async fn output(self, bytes_max: usize) -> Result<Vec<u8>, ErrandError> {
+        let (output, writer) = io::pipe()?;
+        let (reader, errors) = io::pipe()?;
+        let printed = pipe::Receiver::from_owned_fd(output.into())?;
+        let read = async {
+            let mut bytes = Vec::new();
+            // One more than there may be, so that too many are noticed.
+            printed.take(bytes_max as u64 + 1).read_to_end(&mut bytes).await.map(|_| bytes)
+        };
+        tokio::pin!(read);
+        let performed = self.perform(reader, [writer, errors]);
+        tokio::pin!(performed);
+        let bytes = tokio::select! {
+            done = &mut performed => {
+                done?;
+                // What it left in the background may hold its pipe open.
+                let rest = tokio::time::timeout(OUTPUT_FOLLOWS, read).await;
+                rest.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?
+            }
+            bytes = &mut read => {
+                let bytes = bytes?;
+                if bytes.len() <= bytes_max {
+                    performed.await?;
+                }
+                bytes
+            }
+        };
+        if bytes.len() > bytes_max { Err(ErrandError::TooMuch { limit: bytes_max }) } else { Ok(bytes) }
+    }
+
+    async fn perform(self, reader: PipeReader, writers: [PipeWriter; 2]) -> Result<(), ErrandError> {
+        let descriptors = writers.map(Into::into).into();
         let child = self.shared.keeper.spawn(self.spec(), descriptors).await?.id;
         let leash = Leash { shared: Arc::clone(&self.shared), child };
         let last = Arc::new(LastLine::default());

@@ -65,6 +65,7 @@ pub fn remove_remains(keeper_pid: u32) {
     let directory = RuntimeDirectory::here();
     // What a daemon removed itself is not there any more.
     drop(fs::remove_file(directory.socket(keeper_pid)));
+    drop(fs::remove_file(directory.worker_socket(keeper_pid)));
     drop(fs::remove_dir_all(directory.path().join(keeper_pid.to_string())));
 }
 

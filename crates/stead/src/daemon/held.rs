@@ -8,6 +8,10 @@ use stead_supervisor::WorkerId;
 
 /// The socket of the control API.
 pub(super) const CONTROL: &str = "control";
+/// The socket for workers.
+pub(super) const WORKERS: &str = "workers";
+/// What is known about messages, see `exchange/journal.rs`.
+pub(super) const MESSAGES: &str = "messages";
 /// The lock that makes this the only instance in the background.
 pub(super) const OWNER: &str = "owner";
 

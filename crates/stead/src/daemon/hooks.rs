@@ -172,6 +172,7 @@ impl AppTask {
     fn begin_now(&mut self) {
         self.follow_clock();
         self.watch();
+        self.compute();
         self.waits = false;
         self.started.get_or_insert_with(std::time::SystemTime::now);
         if !self.settings.program.is_node {

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
@@ -20,6 +21,7 @@ use super::access::AccessLogs;
 use super::children::Children;
 use super::console::Console;
 use super::definition::{self, Origin};
+use super::exchange::Exchange;
 use super::fleet::Convoy;
 use super::folder::Folder;
 use super::held::{self, Held};
@@ -109,6 +111,8 @@ struct Instance {
     frame: Frame,
     begin: Beginning,
     server: Server,
+    /// For workers alone.
+    counter: Server,
 }
 
 /// What an instance begins with.
@@ -168,6 +172,8 @@ async fn prepare(purpose: &Purpose, keeper: &Keeper, welcome: Welcome) -> Result
     let folder = Folder::open(directory.path(), welcome.keeper_pid, welcome.daemon_starts)
         .map_err(|error| failed("make a folder for sockets", &error))?;
     let server = control(&directory, &welcome, keeper, &mut held)?;
+    let worker_socket = directory.worker_socket(welcome.keeper_pid);
+    let counter = counter(&directory, &worker_socket, keeper, &mut held)?;
     if frame.background {
         own(&directory, &welcome, keeper, &mut held)?;
     }
@@ -193,6 +199,8 @@ async fn prepare(purpose: &Purpose, keeper: &Keeper, welcome: Welcome) -> Result
         background: frame.background,
         stopping: AtomicBool::new(false),
         access: AccessLogs::default(),
+        exchange: Arc::new(Exchange::open(keeper, &mut held, welcome.daemon_starts)),
+        worker_socket,
         failure: Mutex::default(),
         upgrade: Mutex::default(),
         predecessor: Mutex::default(),
@@ -212,7 +220,7 @@ async fn prepare(purpose: &Purpose, keeper: &Keeper, welcome: Welcome) -> Result
             begin
         }
     };
-    Ok(Instance { shared: Arc::new(shared), frame, begin, server })
+    Ok(Instance { shared: Arc::new(shared), frame, begin, server, counter })
 }
 
 /// The control API: on the socket of the daemon before this one, where clients may be waiting, or on a new one.
@@ -235,6 +243,31 @@ fn control(
         }
     };
     Server::new(listener, socket).map_err(|error| failed(&error))
+}
+
+/// The socket for workers: on that of the daemon before this one, or on a new one. Those that run as another user have to get there.
+fn counter(
+    directory: &RuntimeDirectory,
+    socket: &Path,
+    keeper: &Keeper,
+    held: &mut Held,
+) -> Result<Server, Report> {
+    let failed = |error: &dyn std::error::Error| {
+        Report::new(ExitCode::Failure, "failed to open the socket for workers").cause(cli::in_one_line(error))
+    };
+    let listener = match held.take(held::WORKERS) {
+        Some(listener) => listener.into(),
+        None => {
+            let listener = stead_control::bind_for_workers(socket).map_err(|error| failed(&error))?;
+            keeper.hold(held::WORKERS, listener.as_fd()).map_err(|error| failed(&error))?;
+            listener
+        }
+    };
+    // Only root can run workers as others.
+    if rustix::process::geteuid().is_root() {
+        directory.let_through().map_err(|error| failed(&error))?;
+    }
+    Server::new(listener, socket.to_owned()).map_err(|error| failed(&error))
 }
 
 /// Makes this the user's only instance in the background, for as long as the keeper lives.
@@ -264,7 +297,7 @@ fn own(
 
 impl Instance {
     async fn serve(self, mut events: Events) -> Outcome {
-        let Self { shared, frame, begin, server } = self;
+        let Self { shared, frame, begin, server, counter } = self;
         begin_with(&shared, begin);
         // From here on the next daemon goes on instead of beginning.
         let kept = state::write(&frame).and_then(|memory| shared.keeper.hold(FRAME, memory.as_fd()));
@@ -274,11 +307,13 @@ impl Instance {
         shared.keeper.serving();
         let (end, ended) = watch::channel(false);
         let desk = Arc::new(Desk(Arc::clone(&shared)));
-        let serving = tokio::spawn(server.serve(desk, async move {
-            let mut ended = ended;
+        let ending = |mut ended: watch::Receiver<bool>| async move {
             // A sender that is gone means the same.
             drop(ended.wait_for(|ended| *ended).await);
-        }));
+        };
+        tokio::spawn(Arc::clone(&shared.exchange).keep_time());
+        let attending = tokio::spawn(counter.serve_workers(Arc::clone(&desk), ending(ended.clone())));
+        let serving = tokio::spawn(server.also_for_workers(&desk).serve(desk, ending(ended)));
         let mut changes = shared.registry.changes();
         while shared.goes_on() {
             tokio::select! {
@@ -299,8 +334,9 @@ impl Instance {
         }
         end.send_replace(true);
         // What it says about its end is of no consequence any more.
-        drop(serving.await);
+        drop((serving.await, attending.await));
         shared.keeper.release(held::CONTROL);
+        shared.keeper.release(held::WORKERS);
         shared.access.flush().await;
         Outcome::Ended(shared.conclude())
     }

@@ -5,7 +5,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use stead_balancer::Road;
@@ -27,6 +27,9 @@ const STREAM: &str = "stead";
 /// In `LISTEN_FDNAMES`: a socket of UDP.
 const DATAGRAMS: &str = "udp";
 
+/// Names the socket for workers.
+const SOCKET: &str = "STEAD_SOCKET";
+
 /// What is started, and as which worker.
 pub(super) struct Launch<'a> {
     pub(super) settings: &'a AppSettings,
@@ -37,6 +40,8 @@ pub(super) struct Launch<'a> {
     pub(super) shared: Vec<OwnedFd>,
     /// The public sockets of UDP, which they read themselves in any case.
     pub(super) datagrams: Vec<OwnedFd>,
+    /// Where it asks for what is its to ask for.
+    pub(super) worker_socket: &'a Path,
 }
 
 /// A process that was started, and our ends of what it was given.
@@ -163,7 +168,15 @@ impl Launch<'_> {
 
     fn environment(&self) -> environment::Environment {
         let slot = self.slot.to_string();
-        environment(self.settings, &[("STEAD_INSTANCE", slot.clone()), ("NODE_APP_INSTANCE", slot)])
+        let own = [
+            ("STEAD_WORKER", format!("{}.{slot}", self.settings.name)),
+            ("STEAD_INSTANCE", slot.clone()),
+            ("NODE_APP_INSTANCE", slot),
+        ];
+        let mut all = environment(self.settings, &own);
+        all.retain(|(name, _)| name != SOCKET);
+        all.push((SOCKET.into(), self.worker_socket.into()));
+        all
     }
 
     /// Node.js: a channel, and the environment of a cluster worker.

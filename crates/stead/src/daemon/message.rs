@@ -92,6 +92,7 @@ impl Message {
                 | Message::Shards { .. }
                 | Message::Poisoned { .. }
                 | Message::Send { .. }
+                | Message::Node { received: Received::Message(_), .. }
                 | Message::Alive { .. }
                 | Message::Checked { .. }
         )

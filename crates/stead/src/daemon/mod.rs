@@ -25,6 +25,7 @@
 //! | `health.rs`, `hooks.rs`, `errand.rs` | health checks, and the commands the user wants to be run |
 //! | `children.rs` | which app an ended process belonged to |
 //! | `operator.rs`, `status.rs`, `report.rs` | the control API's questions, and what happens |
+//! | `exchange/` | messages between workers, shared values, who leads |
 //! | `shards.rs` | which worker owns which part of the keys |
 //! | `folder.rs` | private files: sockets, the preload |
 //! | `bypass.rs` | finds a program that listens by itself |
@@ -43,6 +44,7 @@ mod cron;
 mod datagrams;
 mod definition;
 mod errand;
+mod exchange;
 mod fleet;
 mod folder;
 mod health;

@@ -77,6 +77,7 @@ pub(super) async fn hand_over(shared: &Arc<Shared>, socket: OwnedFd) {
     shared.folder.leave();
     let Ok((sender, mut receiver)) = peer(socket) else { return };
     let way = shared.successor.begin(sender);
+    shared.exchange.freeze();
     let (moves, moved) = mpsc::unbounded_channel();
     shared.lanes.retire(&moves);
     let (nothing_left, ended) = oneshot::channel();
@@ -91,6 +92,7 @@ pub(super) async fn hand_over(shared: &Arc<Shared>, socket: OwnedFd) {
     for left in leaving {
         drop(left.await);
     }
+    shared.exchange.hand_over();
     shared.keeper.handed_over();
     if matches!(receiver.next().await, Ok(Some((word, _))) if word == SERVING) {
         tell(shared, Progress::Done { apps: Vec::new() });

@@ -84,6 +84,7 @@ impl Shared {
         for error in self.listeners.resumed() {
             self.console.say(None, &format!("a listener cannot be served: {error}"));
         }
+        self.exchange.resumed();
         // Only now: one that nothing holds up is told to begin at once, and has to be there.
         self.convoy.tell(&self.registry, &waiting);
         // A child that no state speaks of was being started, and has lost what it was to write to.
@@ -165,6 +166,7 @@ impl Shared {
             task.follow_clock();
         }
         self.registry.add(task.handle());
+        task.introduce();
         let workers = saved.workers.len();
         for worker in saved.workers {
             let worker = SavedWorker { age: worker.age + at.elapsed(), ..worker };
@@ -173,6 +175,7 @@ impl Shared {
         task.answer_unstarted();
         if !task.rests && !task.waits {
             task.watch();
+            task.compute();
         }
         held.release(&self.keeper);
         tokio::spawn(app::run(task, messages));

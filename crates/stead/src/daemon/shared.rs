@@ -1,5 +1,6 @@
 //! What all tasks of an instance share, and the list of its apps.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -19,6 +20,7 @@ use super::app::{self, AppTask, Parts};
 use super::children::Children;
 use super::console::Console;
 use super::definition::Origin;
+use super::exchange::Exchange;
 use super::fleet::Convoy;
 use super::folder::Folder;
 use super::listeners::{Listeners, conflict_in};
@@ -58,6 +60,9 @@ pub(super) struct Shared {
     pub(super) background: bool,
     pub(super) stopping: AtomicBool,
     pub(super) access: AccessLogs,
+    pub(super) exchange: Arc<Exchange>,
+    /// Where workers ask for what is theirs to ask for.
+    pub(super) worker_socket: PathBuf,
     /// The first failure, which the instance ends with when nothing is left to run.
     pub(super) failure: Mutex<Option<Report>>,
 }
@@ -90,6 +95,7 @@ impl Shared {
         task.rests = rests;
         task.waits = !rests;
         self.registry.add(task.handle());
+        task.introduce();
         // Before anything else happens, so that a crash cannot forget it.
         task.save();
         tokio::spawn(app::run(task, messages));

@@ -14,6 +14,7 @@ use super::worker::Link;
 
 impl AppTask {
     pub(super) fn route(&mut self, worker: WorkerId) {
+        self.shared.exchange.set_ready(self.member(worker), true);
         let Some(process) = self.workers.get_mut(&worker) else { return };
         process.routed = true;
         process.draining = None;
@@ -25,6 +26,7 @@ impl AppTask {
     }
 
     pub(super) fn drain(&mut self, worker: WorkerId) {
+        self.shared.exchange.leave(self.member(worker));
         let Some(process) = self.workers.get_mut(&worker) else { return };
         process.routed = false;
         let ports: HashSet<PortId> =
@@ -38,6 +40,7 @@ impl AppTask {
 
     /// No more requests for now; what is in flight goes on.
     pub(super) fn suspend(&mut self, worker: WorkerId) {
+        self.shared.exchange.set_ready(self.member(worker), false);
         if let Some(process) = self.workers.get_mut(&worker) {
             process.routed = false;
             self.ports.iter().for_each(|(port, _)| self.ports.drain(port, worker));
@@ -84,6 +87,7 @@ impl AppTask {
     }
 
     fn disconnect(&mut self, worker: WorkerId) {
+        self.shared.exchange.leave(self.member(worker));
         let Some(process) = self.workers.get_mut(&worker) else { return };
         process.asked_to_end = true;
         if let Some(link) = process.node()
@@ -96,6 +100,7 @@ impl AppTask {
     }
 
     pub(super) fn signal(&mut self, worker: WorkerId, signal: Signal) {
+        self.shared.exchange.leave(self.member(worker));
         let Some(process) = self.workers.get_mut(&worker) else { return };
         process.asked_to_end = true;
         // A worker that stands still (SIGSTOP) cannot act on SIGTERM.

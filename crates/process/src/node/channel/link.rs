@@ -135,6 +135,11 @@ impl Link {
         self.reader.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Messages that wait, and their bytes.
+    pub(crate) fn backlog(&self) -> (usize, usize) {
+        self.writer().outgoing.backlog()
+    }
+
     /// Sends the message that `encode` appends as a frame. If it is refused, the handle is still there.
     pub(crate) fn push(
         self: &Arc<Self>,

@@ -304,6 +304,11 @@ impl Outgoing {
         self.closed
     }
 
+    /// Messages that wait, and their bytes.
+    pub(super) fn backlog(&self) -> (usize, usize) {
+        (self.queue.len() + self.held.len(), self.waiting_bytes)
+    }
+
     /// Takes nothing more.
     pub(crate) fn seal(&mut self) {
         self.closed = true;

@@ -6,6 +6,7 @@ mod edge;
 mod errors;
 mod foreign;
 mod layers;
+mod messages;
 mod programs;
 mod routes;
 mod schema;
