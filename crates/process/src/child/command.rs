@@ -12,7 +12,7 @@ use super::cancel::CancelToken;
 use super::stdio::Stdio;
 use super::{Child, Signal};
 use crate::node::environment::scrub;
-use crate::spawn::{Group, Identity, ResourceName, SpawnError, SpawnSpec};
+use crate::spawn::{Group, Identity, ResourceName, SpawnError, SpawnFailure, SpawnSpec};
 
 /// What is collected of each stream if nothing else was asked for: 1 MiB, as in Node.js.
 pub const MAX_BUFFER_DEFAULT: usize = 1024 * 1024;
@@ -313,6 +313,11 @@ impl Command {
     /// What the program is called in messages.
     pub(super) fn name(&self) -> String {
         self.spec.program.to_string_lossy().into_owned()
+    }
+
+    /// An error of something that had to be done before the start.
+    pub(super) fn failed(&self, error: &std::io::Error) -> SpawnError {
+        SpawnFailure::preparing(error).into_error(self.name(), self.spec.context())
     }
 
     /// The whole environment of the child. What the program that started *us* said about its channel to us would only

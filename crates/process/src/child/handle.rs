@@ -44,6 +44,14 @@ impl Child {
         &self.handle.0
     }
 
+    pub(super) fn kill_on_drop(&mut self) {
+        self.kill_on_drop = true;
+    }
+
+    pub(super) fn pidfd(&self) -> BorrowedFd<'_> {
+        self.handle.0.pidfd.as_fd()
+    }
+
     /// To be kept elsewhere, for example where children are to be ended from.
     #[must_use]
     pub fn handle(&self) -> Handle {
@@ -136,7 +144,7 @@ impl Child {
 impl AsFd for Child {
     /// Its pidfd, which becomes readable when it ends.
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.handle.0.pidfd.as_fd()
+        self.pidfd()
     }
 }
 

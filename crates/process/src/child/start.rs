@@ -129,9 +129,7 @@ impl Theirs<'_> {
 }
 
 fn child(command: &Command, started: Started, ours: Vec<(i32, OwnedFd)>) -> Child {
-    let cgroup = command.spec.cgroup.clone();
-    let state = State::new(started.pid, started.pidfd, command.group, cgroup, command.ending);
-    let mut child = Child::new(Arc::new(state));
+    let mut child = Child::new(Arc::new(State::new(started, command)));
     for (number, descriptor) in ours {
         match number {
             0 => child.stdin = Some(ChildStdin::new(descriptor)),

@@ -16,12 +16,12 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::Notify;
 
-use super::command::Ending;
+use super::command::{Command, Ending};
 use super::minder::{self, Deadline, Due};
 use super::tree;
 use super::{Exit, Signal};
 use crate::keeper::{Fate, fate, is_dead, kill_group, signal_pidfd};
-use crate::spawn::Group;
+use crate::spawn::{Group, Started};
 
 /// Why we ended a child.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -55,19 +55,13 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn new(
-        pid: Pid,
-        pidfd: OwnedFd,
-        group: Group,
-        cgroup: Option<PathBuf>,
-        ending: Ending,
-    ) -> Self {
+    pub(super) fn new(started: Started, command: &Command) -> Self {
         Self {
-            pid,
-            pidfd,
-            group,
-            cgroup,
-            ending,
+            pid: started.pid,
+            pidfd: started.pidfd,
+            group: command.group,
+            cgroup: command.spec.cgroup.clone(),
+            ending: command.ending,
             exit: Mutex::new(None),
             cause: OnceLock::new(),
             deadline: OnceLock::new(),

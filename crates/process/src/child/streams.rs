@@ -74,6 +74,14 @@ impl<T> End<T> {
         }
     }
 
+    /// If no runtime watches it.
+    fn as_plain(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Self::Plain(descriptor) => Some(descriptor.as_fd()),
+            Self::Watched(_) | Self::Gone => None,
+        }
+    }
+
     fn into_descriptor(self, unwatch: impl FnOnce(T) -> io::Result<OwnedFd>) -> io::Result<OwnedFd> {
         match self {
             Self::Plain(descriptor) => Ok(descriptor),
@@ -126,10 +134,7 @@ macro_rules! output {
 
             /// To be read by whoever is told by `poll` that there is something.
             pub(super) fn as_plain(&self) -> Option<BorrowedFd<'_>> {
-                match &self.0.end {
-                    End::Plain(descriptor) => Some(descriptor.as_fd()),
-                    End::Watched(_) | End::Gone => None,
-                }
+                self.0.end.as_plain()
             }
         }
 
@@ -164,6 +169,11 @@ impl ChildStdin {
     /// What another child is given: nothing, if it had failed before.
     pub(super) fn into_stdio(self) -> Stdio {
         self.0.into_descriptor(pipe::Sender::into_blocking_fd).map_or(Stdio::Null, Stdio::Descriptor)
+    }
+
+    /// To be written to by whoever is told by `poll` that there is room.
+    pub(super) fn as_plain(&self) -> Option<BorrowedFd<'_>> {
+        self.0.as_plain()
     }
 
     fn watched(&mut self) -> io::Result<Pin<&mut pipe::Sender>> {

@@ -46,7 +46,9 @@ pub(super) fn signal(child: &State, signal: Signal) -> io::Result<()> {
     if child.group != Group::Inherited {
         kill_group(child.pid, signal);
     }
-    found.iter().map(|pidfd| signal_one(pidfd, signal)).fold(Ok(()), |all, one| all.and(one))
+    // To each, also if one cannot be signalled.
+    let results: Vec<io::Result<()>> = found.iter().map(|pidfd| signal_one(pidfd, signal)).collect();
+    results.into_iter().collect()
 }
 
 /// Stops all, until nobody is left who could start another.

@@ -1,0 +1,134 @@
+//! A child ends when it should and with whom it should, and outlives what it should.
+
+use std::io::{BufRead, BufReader};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use stead_process::child::{Child, Command, Signal, Stdio};
+
+/// How long anything may take that is waited for here.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Starts a shell that tells a number on its first line.
+fn shell_with_number(line: &str, say: impl FnOnce(&mut Command) -> &mut Command) -> (Child, i32) {
+    let mut command = Command::shell(line);
+    command.stdout(Stdio::Piped);
+    say(&mut command);
+    let mut child = command.spawn().unwrap();
+    let mut text = String::new();
+    BufReader::new(child.stdout.take().unwrap().into_std().unwrap()).read_line(&mut text).unwrap();
+    (child, text.trim().parse().unwrap())
+}
+
+/// Waits until a process that is not our child has ended; whoever it is left to may take its time to reap it.
+#[track_caller]
+fn wait_end(pid: i32) {
+    let begun = Instant::now();
+    let Ok(pidfd) = pidfd_open(Pid::from_raw(pid).unwrap(), PidfdFlags::empty()) else { return };
+    let mut polled = [rustix::event::PollFd::new(&pidfd, rustix::event::PollFlags::IN)];
+    let patience = rustix::event::Timespec::try_from(PATIENCE).unwrap();
+    rustix::event::poll(&mut polled, Some(&patience)).unwrap();
+    assert!(begun.elapsed() < PATIENCE, "{pid} is still there");
+}
+
+fn is_alive(pid: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
+}
+
+#[test]
+fn a_tree_is_killed_with_those_who_left_the_group() {
+    let line = "setsid sh -c 'echo $$; trap \"\" TERM HUP; sleep 1000 & wait' & wait";
+    for own_group in [false, true] {
+        let (mut child, stray) = shell_with_number(line, |c| c.own_group(own_group));
+        assert!(is_alive(stray));
+        child.kill_tree().unwrap();
+        assert_eq!(child.wait_blocking().unwrap().signal, Some(9));
+        wait_end(stray);
+        child.kill_tree().unwrap();
+    }
+}
+
+#[test]
+fn a_tree_can_be_asked_to_end() {
+    let line = "sh -c 'trap \"exit 7\" TERM; echo $$; while :; do sleep 0.01; done'; exit $?";
+    let (mut child, inner) = shell_with_number(&format!("trap : TERM; {line}"), |c| c);
+    child.handle().signal_tree(Signal::TERM).unwrap();
+    assert_eq!(child.wait_blocking().unwrap().code, Some(7));
+    wait_end(inner);
+}
+
+#[test]
+fn what_is_left_of_a_group_is_swept() {
+    let line = "trap '' HUP; sleep 1000 >/dev/null & echo $!; exit 4";
+    let (mut child, left) = shell_with_number(line, |c| c.own_group(true).sweep_group(true));
+    assert_eq!(child.wait_blocking().unwrap().code, Some(4));
+    wait_end(left);
+}
+
+#[test]
+fn a_dropped_child_goes_on_or_is_killed_as_asked() {
+    let (child, pid) = shell_with_number("echo $$; exec sleep 1000", |c| c);
+    let handle = child.handle();
+    drop(child);
+    assert!(is_alive(pid));
+    handle.signal(Signal::KILL).unwrap();
+    assert_eq!(handle.wait_blocking().unwrap().signal, Some(9));
+
+    let (child, pid) = shell_with_number("echo $$; sleep 1000 & wait", |c| c.kill_on_drop(true));
+    drop(child);
+    wait_end(pid);
+
+    let (child, pid) = shell_with_number("echo $$; exec sleep 1000", |c| c.kill_on_drop(true));
+    let handle = child.handle();
+    child.unref();
+    assert!(is_alive(pid));
+    handle.signal(Signal::KILL).unwrap();
+    handle.wait_blocking().unwrap();
+}
+
+#[test]
+fn a_thread_that_ends_takes_no_child_along() {
+    let child =
+        std::thread::spawn(|| Command::new("sleep").arg("1000").kill_with_parent(true).spawn().unwrap());
+    let mut child = child.join().unwrap();
+    assert!(child.try_wait().is_none());
+    child.signal(Signal::TERM).unwrap();
+    assert_eq!(child.wait_blocking().unwrap().signal, Some(15), "not SIGKILL, as by the kernel");
+}
+
+/// Runs the test of that name in another process, as somebody who dies.
+fn mortal(test: &str) -> (Child, Vec<i32>) {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args([test, "--exact", "--nocapture"]).env("MORTAL", "1").stdout(Stdio::Piped);
+    let mut child = command.spawn().unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap().into_std().unwrap()).lines();
+    let numbers = lines.map_while(Result::ok).find(|line| line.starts_with("children")).unwrap();
+    (child, numbers.split(' ').skip(1).map(|number| number.parse().unwrap()).collect())
+}
+
+#[test]
+fn children_die_with_their_parent_or_outlive_it_as_asked() {
+    let (mut parent, children) = mortal("ending::has_two_children_if_mortal");
+    assert_eq!(children.len(), 2);
+    parent.kill().unwrap();
+    assert_eq!(parent.wait_blocking().unwrap().signal, Some(9));
+    wait_end(children[0]);
+    assert!(is_alive(children[1]));
+    let detached = Pid::from_raw(children[1]).unwrap();
+    rustix::process::kill_process(detached, rustix::process::Signal::KILL).unwrap();
+}
+
+#[test]
+fn has_two_children_if_mortal() {
+    if std::env::var_os("MORTAL").is_none() {
+        return;
+    }
+    let mut sleep = Command::new("sleep");
+    sleep.arg("1000").stdin(Stdio::Null).stdout(Stdio::Null).stderr(Stdio::Null);
+    let mut dying = sleep.kill_with_parent(true).spawn().unwrap();
+    let outliving = sleep.kill_with_parent(false).detached(true).spawn().unwrap();
+    println!("\nchildren {} {}", dying.id(), outliving.id());
+    outliving.unref();
+    dying.wait_blocking().unwrap();
+}
