@@ -1,9 +1,9 @@
 //! A child runs as asked, is heard, and leaves nothing behind.
 //!
-//! The map: [`child`] is for any program that starts others, [`channel`] for what they tell each other; [`keeper`] is the
-//! small parent of everything, and the daemon's way to talk to it; [`spawn`] starts one child; [`node`] speaks Node.js's IPC
-//! channel and cluster protocol; [`cgroup`] bounds what a child may use; [`descriptors`] and [`socket`] are the few system
-//! calls both need.
+//! The map: [`child`] is for any program that has children, [`channel`] for what they tell each other; [`keeper`] is the
+//! small parent of everything, and the daemon's way to talk to it; [`spawn`] starts one child, for both; [`node`] speaks
+//! Node.js's IPC channel and cluster protocol; [`cgroup`] bounds what a child may use; [`descriptors`] and [`socket`] are the
+//! few system calls they need.
 //!
 //! This room knows nothing of applications, restart policies or requests.
 

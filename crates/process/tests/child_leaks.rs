@@ -151,7 +151,7 @@ fn time_out(count: usize) {
     let token = CancelToken::new();
     let start = |number: usize| {
         // One that never comes is taken back with its child.
-        let timeout = Duration::from_millis(if number % 2 == 0 { 1 } else { 1_000_000 });
+        let timeout = Duration::from_millis(if number.is_multiple_of(2) { 1 } else { 1_000_000 });
         sleeper().cancel_token(&token).timeout(timeout).spawn().unwrap()
     };
     let children: Vec<Child> = (0..count).map(start).collect();
