@@ -230,11 +230,20 @@ impl Channel {
 
     /// Reads until all sockets have arrived, or too much was said meanwhile.
     fn settle(&mut self) {
-        while self.outgoing.is_unconfirmed() && !self.ended && self.ahead.len() < AHEAD_MAX {
-            match self.understand() {
-                Some(received) => self.ahead.push_back(received),
-                None => self.read(true),
+        loop {
+            self.understand_ahead();
+            if !self.outgoing.is_unconfirmed() || self.ended || self.ahead.len() >= AHEAD_MAX {
+                return;
             }
+            self.read(true);
+        }
+    }
+
+    fn understand_ahead(&mut self) {
+        while self.ahead.len() < AHEAD_MAX
+            && let Some(received) = self.understand()
+        {
+            self.ahead.push_back(received);
         }
     }
 
@@ -245,11 +254,7 @@ impl Channel {
         wait(self.socket.as_fd(), wanted, None).map_err(|_| SendError::Closed)?;
         if reads {
             self.read(false);
-            while self.ahead.len() < AHEAD_MAX
-                && let Some(received) = self.understand()
-            {
-                self.ahead.push_back(received);
-            }
+            self.understand_ahead();
         }
         Ok(())
     }
