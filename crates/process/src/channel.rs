@@ -51,6 +51,8 @@ use crate::node::channel::link::{Habits, Link, When};
 use crate::node::channel::outgoing::{self, Order};
 use crate::node::channel::{Continuation, Received};
 use crate::node::frame::{FrameError, encode_raw, encode_typed};
+use crate::node::v8::encode_structured;
+pub use crate::node::v8::{Structured, ViewKind};
 pub use crate::node::{Message, SendError, Serialization};
 
 /// Bytes that may wait for a program that does not read, beyond what the socket holds. One message of any size is always
@@ -157,6 +159,16 @@ impl Sender {
     pub async fn feed<T: Serialize + ?Sized>(&self, message: &T) -> Result<(), SendError> {
         let push = || self.push(When::Later, |out| encode_typed(message, self.link.serialization, out));
         self.link.with_room(push).await
+    }
+
+    /// Sends a value with all that JavaScript can say. In a JSON channel it becomes what `JSON.stringify` makes of it.
+    ///
+    /// # Errors
+    /// See [`SendError`]; never [`SendError::Full`].
+    pub async fn send_structured(&self, message: &Structured) -> Result<(), SendError> {
+        let mut bytes = Vec::new();
+        encode_any(message, self.link.serialization, &mut bytes);
+        self.send_raw(&bytes).await
     }
 
     /// Sends a message that is encoded already, as [`Message::bytes`] gives it: in JSON without a line end in it.
@@ -304,6 +316,13 @@ fn handle_frame<T: Serialize + ?Sized>(message: &T, handle: Handle) -> Result<(V
     let descriptor = OwnedFd::from(handle);
     let frame = program(message, &descriptor).map_err(SendError::Descriptor)?;
     Ok((frame, descriptor))
+}
+
+fn encode_any(message: &Structured, serialization: Serialization, out: &mut Vec<u8>) {
+    match serialization {
+        Serialization::Json => out.extend(message.clone().into_json().to_string().into_bytes()),
+        Serialization::Advanced => encode_structured(message, out),
+    }
 }
 
 fn message_of(received: Received<Message>) -> Option<Result<Message, RecvError>> {

@@ -25,7 +25,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
 
 use super::{
-    Handle, Message, RecvError, SendError, Serialization, WAITING_BYTES_MAX, handle_frame, message_of,
+    Handle, Message, RecvError, SendError, Serialization, Structured, WAITING_BYTES_MAX, encode_any,
+    handle_frame, message_of,
 };
 use crate::descriptors;
 use crate::node::channel::Received;
@@ -82,6 +83,16 @@ impl Channel {
         let serialization = self.serialization;
         self.push(&mut None, |out| encode_typed(message, serialization, out))?;
         self.flush()
+    }
+
+    /// Sends a value with all that JavaScript can say. In a JSON channel it becomes what `JSON.stringify` makes of it.
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    pub fn send_structured(&mut self, message: &Structured) -> Result<(), SendError> {
+        let mut bytes = Vec::new();
+        encode_any(message, self.serialization, &mut bytes);
+        self.send_raw(&bytes)
     }
 
     /// Sends a message that is encoded already, as [`Message::bytes`] gives it: in JSON without a line end in it.

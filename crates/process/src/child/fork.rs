@@ -86,7 +86,7 @@ impl Command {
     }
 
     /// [`Self::fork`] with another serialization. In `advanced`, Node.js programs can send dates, maps, sets, big integers
-    /// and bytes. Programs in other languages want JSON.
+    /// and bytes; see [`Message::structured`]. Programs in other languages want JSON.
     ///
     /// # Errors
     /// As [`Self::fork`].

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::frame::{self, BUN_MARK, FrameError, Serialization, without_lone_surrogates};
+use super::v8::{self, Structured};
 use crate::channel::Handle;
 
 /// One message of the other side.
@@ -35,16 +36,30 @@ impl Message {
     }
 
     /// A message made of a value.
-    pub(super) fn of_value(value: &Value, serialization: Serialization) -> Self {
-        let bytes = match serialization {
-            Serialization::Json => value.to_string().into_bytes(),
-            Serialization::Advanced => {
-                let mut bytes = Vec::new();
-                super::v8::encode(value, &mut bytes);
-                bytes
-            }
-        };
+    pub(super) fn of_value(value: Value, serialization: Serialization) -> Self {
+        let mut bytes = Vec::new();
+        match serialization {
+            Serialization::Json => bytes.extend(value.to_string().into_bytes()),
+            Serialization::Advanced => v8::encode_structured(&value.into(), &mut bytes),
+        }
         Self { bytes, serialization, handle: None }
+    }
+
+    /// The message that is wrapped in this one, because a descriptor goes along.
+    pub(super) fn unwrapped(&self) -> Result<Self, FrameError> {
+        let mut bytes = Vec::new();
+        match self.serialization {
+            Serialization::Json => bytes = self.value()?["msg"].to_string().into_bytes(),
+            Serialization::Advanced => {
+                let message = match self.structured()? {
+                    Structured::Object(members) => members.into_iter().find(|(key, _)| key == "msg"),
+                    _ => None,
+                };
+                let message = message.map_or(Structured::Undefined, |(_, message)| message);
+                v8::encode_structured(&message, &mut bytes);
+            }
+        }
+        Ok(Self { bytes, serialization: self.serialization, handle: None })
     }
 
     /// The bytes of the message: a line of JSON without its end, or V8's format without the length, as
@@ -73,6 +88,18 @@ impl Message {
     /// The other side did not write a message.
     pub fn value(&self) -> Result<Value, FrameError> {
         frame::parse(&self.bytes, self.serialization)
+    }
+
+    /// The message with all that JavaScript can say: dates, maps, sets, big integers, bytes. Only in V8's format is there
+    /// more than in [`Self::value`].
+    ///
+    /// # Errors
+    /// The other side did not write a message.
+    pub fn structured(&self) -> Result<Structured, FrameError> {
+        match self.serialization {
+            Serialization::Json => self.value().map(Structured::from),
+            Serialization::Advanced => v8::decode_structured(&self.bytes).map_err(FrameError::Advanced),
+        }
     }
 
     /// The message as a type of yours.

@@ -1,5 +1,6 @@
 //! Children with a message channel: what is said arrives, once, in order, and nothing grows or is left behind.
 
+mod advanced;
 mod fork;
 mod handles;
 mod limits;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::Received;
 use crate::node::cluster::{self, FromWorker};
-use crate::node::frame::{Decoder, FrameError, Serialization, parse};
+use crate::node::frame::{Decoder, FrameError, Serialization};
 use crate::node::message::Message;
 
 /// The `cmd` of a message that carries a descriptor.
@@ -65,10 +65,12 @@ impl Incoming {
         if memchr::memmem::find(frame, b"NODE_").is_none() && self.descriptors.is_empty() {
             return Some(Step::Give(Received::Message(Message::of_frame(frame, serialization))));
         }
-        Some(match parse(frame, serialization) {
+        let message = Message::of_frame(frame, serialization);
+        Some(match message.value() {
             Err(error) => self.malformed(error),
-            Ok(message) if internal_command(&message).is_some() => self.internal(message),
-            Ok(_) => Step::Give(Received::Message(Message::of_frame(frame, serialization))),
+            Ok(value) if internal_command(&value) == Some(HANDLE) => self.handle(&message),
+            Ok(value) if internal_command(&value).is_some() => internal(value),
+            Ok(_) => Step::Give(Received::Message(message)),
         })
     }
 
@@ -82,28 +84,32 @@ impl Incoming {
         Step::Answer(json!({ "cmd": "NODE_HANDLE_NACK" }), Some(malformed))
     }
 
-    fn internal(&mut self, mut message: Value) -> Step {
-        match internal_command(&message).unwrap_or_default() {
-            HANDLE => {
-                let descriptor = self.descriptors.pop_front().flatten();
-                let answer = if descriptor.is_some() { "NODE_HANDLE_ACK" } else { "NODE_HANDLE_NACK" };
-                let message = Message::of_value(&message["msg"].take(), self.serialization);
-                let given = descriptor.map(|descriptor| Received::Handle { message, descriptor });
-                Step::Answer(json!({ "cmd": answer }), given)
-            }
-            "NODE_HANDLE_ACK" => Step::Confirm(true),
-            "NODE_HANDLE_NACK" => Step::Confirm(false),
-            cluster::COMMAND => Step::Give(Received::Cluster(FromWorker::parse(message))),
-            // A worker that passed a connection to us does not leave before it hears what became of it. Here
-            // it became ours.
-            "NODE_SOCKET_NOTIFY_CLOSE" => {
-                Step::Answer(json!({ "cmd": "NODE_SOCKET_ALL_CLOSED", "key": message["key"] }), None)
-            }
-            "NODE_SOCKET_GET_COUNT" => {
-                Step::Answer(json!({ "cmd": "NODE_SOCKET_COUNT", "key": message["key"], "count": 0 }), None)
-            }
-            _ => Step::Ignore,
+    fn handle(&mut self, message: &Message) -> Step {
+        let descriptor = self.descriptors.pop_front().flatten();
+        let answer = if descriptor.is_some() { "NODE_HANDLE_ACK" } else { "NODE_HANDLE_NACK" };
+        let given = descriptor.map(|descriptor| match message.unwrapped() {
+            Ok(message) => Received::Handle { message, descriptor },
+            Err(error) => Received::Malformed(error),
+        });
+        Step::Answer(json!({ "cmd": answer }), given)
+    }
+}
+
+/// What Node.js's own words want, but for those that come with a descriptor.
+fn internal(message: Value) -> Step {
+    match internal_command(&message).unwrap_or_default() {
+        "NODE_HANDLE_ACK" => Step::Confirm(true),
+        "NODE_HANDLE_NACK" => Step::Confirm(false),
+        cluster::COMMAND => Step::Give(Received::Cluster(FromWorker::parse(message))),
+        // A worker that passed a connection to us does not leave before it hears what became of it. Here
+        // it became ours.
+        "NODE_SOCKET_NOTIFY_CLOSE" => {
+            Step::Answer(json!({ "cmd": "NODE_SOCKET_ALL_CLOSED", "key": message["key"] }), None)
         }
+        "NODE_SOCKET_GET_COUNT" => {
+            Step::Answer(json!({ "cmd": "NODE_SOCKET_COUNT", "key": message["key"], "count": 0 }), None)
+        }
+        _ => Step::Ignore,
     }
 }
 

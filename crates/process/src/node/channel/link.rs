@@ -505,7 +505,7 @@ pub(crate) fn undelivered(frame: &Frame, serialization: Serialization) -> Receiv
         Some(ack) => Received::Cluster(FromWorker::Accepted { ack, accepted: false }),
         None => {
             let message = messages_of(frame, serialization).pop().unwrap_or_default();
-            Received::Undelivered(Message::of_value(&message, serialization))
+            Received::Undelivered(Message::of_value(message, serialization))
         }
     }
 }

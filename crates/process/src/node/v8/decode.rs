@@ -1,12 +1,24 @@
 //! Reads what V8 wrote.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
+
+use super::value::{Structured, ViewKind};
 
 /// As deep as values may be nested, the same as for JSON.
 const DEPTH_MAX: usize = 128;
 /// How many values a frame may hold beyond one per byte: holes in arrays, and values that are referred to
 /// again.
 const VALUES_SLACK: usize = 65_536;
+
+/// JavaScript's own errors besides `Error`, by V8's tags.
+pub(super) const ERRORS: [(u8, &str); 6] = [
+    (b'E', "EvalError"),
+    (b'R', "RangeError"),
+    (b'F', "ReferenceError"),
+    (b'S', "SyntaxError"),
+    (b'T', "TypeError"),
+    (b'U', "URIError"),
+];
 
 /// The bytes are no value this codec knows.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -30,22 +42,29 @@ pub enum DecodeError {
     Reference,
 }
 
-/// Reads one value; what follows it is ignored, as V8 does.
+/// Reads one value as JSON; what follows it is ignored, as V8 does.
 ///
 /// # Errors
 /// See [`DecodeError`].
 pub fn decode(bytes: &[u8]) -> Result<Value, DecodeError> {
+    decode_structured(bytes).map(Structured::into_json)
+}
+
+/// Reads one value as it is; what follows it is ignored, as V8 does.
+///
+/// # Errors
+/// See [`DecodeError`].
+pub fn decode_structured(bytes: &[u8]) -> Result<Structured, DecodeError> {
     let mut reader =
         Reader { bytes, position: 0, objects: Vec::new(), open: Vec::new(), next_object: 0, values: 0 };
     while reader.peek() == Some(0xFF) {
         reader.position += 1;
         reader.varint()?;
     }
-    Ok(reader.value()?.unwrap_or(Value::Null))
+    reader.value()
 }
 
-/// What a value read is: `None` stands for `undefined`.
-type Read = Result<Option<Value>, DecodeError>;
+type Read = Result<Structured, DecodeError>;
 
 struct Reader<'a> {
     bytes: &'a [u8],
@@ -110,22 +129,23 @@ impl Reader<'_> {
         }
         let start = self.position;
         let tag = self.byte()?;
-        match tag {
-            b'_' | b'-' => Ok(None),
-            b'0' => Ok(Some(Value::Null)),
-            b'T' => Ok(Some(true.into())),
-            b'F' => Ok(Some(false.into())),
+        Ok(match tag {
+            b'_' | b'-' => Structured::Undefined,
+            b'0' => Structured::Null,
+            b'T' => Structured::Bool(true),
+            b'F' => Structured::Bool(false),
             b'I' => {
                 let number = self.varint()?;
-                Ok(Some(Value::from((number >> 1).cast_signed() ^ -(number & 1).cast_signed())))
+                let number = (number >> 1).cast_signed() ^ -(number & 1).cast_signed();
+                Structured::Number(number as f64)
             }
-            b'U' => Ok(Some(self.varint()?.into())),
-            b'N' => Ok(Some(number_value(self.double()?))),
-            b'Z' => Ok(Some(self.big_integer()?)),
-            b'"' | b'c' | b'S' => Ok(Some(self.string(tag)?.into())),
-            b'^' => self.reference(),
-            _ => self.object(tag, start),
-        }
+            b'U' => Structured::Number(self.varint()? as f64),
+            b'N' => Structured::Number(self.double()?),
+            b'Z' => self.big_integer()?,
+            b'"' | b'c' | b'S' => Structured::String(self.string(tag)?),
+            b'^' => return self.reference(),
+            _ => return self.object(tag, start),
+        })
     }
 
     fn string(&mut self, tag: u8) -> Result<String, DecodeError> {
@@ -143,33 +163,25 @@ impl Reader<'_> {
 
     fn any_string(&mut self) -> Result<String, DecodeError> {
         match self.value()? {
-            Some(Value::String(text)) => Ok(text),
+            Structured::String(text) => Ok(text),
             _ => Err(DecodeError::Tag { tag: self.peek().unwrap_or(0), position: self.position }),
         }
     }
 
-    fn big_integer(&mut self) -> Result<Value, DecodeError> {
+    fn big_integer(&mut self) -> Read {
         let bits = self.varint()?;
         let length = usize::try_from((bits >> 1) & 0x7FFF_FFFF).expect("31 bits fit");
         let bytes = self.take(length)?;
-        let sign = if bits & 1 == 1 { "-" } else { "" };
         let significant = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
-        if significant > 16 {
-            let digits: String =
-                bytes[..significant].iter().rev().map(|byte| format!("{byte:02x}")).collect();
-            return Ok(format!("{sign}0x{}", digits.trim_start_matches('0')).into());
-        }
-        let number = bytes[..significant].iter().rev().fold(0u128, |sum, &byte| sum << 8 | u128::from(byte));
-        let text = format!("{sign}{number}");
-        let small = text.parse::<i64>().map(Value::from).or_else(|_| text.parse::<u64>().map(Value::from));
-        Ok(small.unwrap_or_else(|_| text.into()))
+        let magnitude = bytes[..significant].to_vec();
+        Ok(Structured::BigInt { negative: bits & 1 == 1, magnitude })
     }
 
     fn reference(&mut self) -> Read {
         let object = self.length()?;
         let start = *self.objects.get(object).ok_or(DecodeError::Reference)?;
         if self.open.contains(&object) {
-            return Ok(Some(Value::Null));
+            return Ok(Structured::Null);
         }
         let (position, next_object) = (self.position, self.next_object);
         (self.position, self.next_object) = (start, object);
@@ -197,44 +209,42 @@ impl Reader<'_> {
     }
 
     fn object_body(&mut self, tag: u8) -> Read {
-        Ok(Some(match tag {
-            b'o' => Value::Object(self.members(b'{', 1)?),
+        Ok(match tag {
+            b'o' => Structured::Object(self.members(b'{', 1)?),
             b'A' => self.dense_array()?,
             b'a' => self.sparse_array()?,
             b';' => self.map()?,
             b'\'' => self.set()?,
             b'\\' => return self.host_object(),
-            b'D' => date(self.double()?),
+            b'D' => Structured::Date(self.double()?),
             b'R' => {
-                let pattern = self.any_string()?;
-                self.varint()?;
-                format!("/{pattern}/").into()
+                let source = self.any_string()?;
+                // The highest bit that V8 uses is the ninth.
+                Structured::RegExp { source, flags: self.varint()? as u32 }
             }
             b'r' => self.error()?,
             b'B' => {
                 let length = self.length()?;
-                buffer(self.take(length)?)
+                Structured::ArrayBuffer(self.take(length)?.to_vec())
             }
-            b'y' => true.into(),
-            b'x' => false.into(),
-            b'n' => number_value(self.double()?),
-            b's' => self.any_string()?.into(),
+            b'y' => Structured::Bool(true),
+            b'x' => Structured::Bool(false),
+            b'n' => Structured::Number(self.double()?),
+            b's' => Structured::String(self.any_string()?),
             _ => self.big_integer()?,
-        }))
+        })
     }
 
     /// Key, value, .. until `end`, and then as many numbers as say how much it was.
-    fn members(&mut self, end: u8, numbers: usize) -> Result<Map<String, Value>, DecodeError> {
-        let mut members = Map::new();
+    fn members(&mut self, end: u8, numbers: usize) -> Result<Vec<(String, Structured)>, DecodeError> {
+        let mut members = Vec::new();
         while self.peek() != Some(end) {
             let key = match self.value()? {
-                Some(Value::String(key)) => key,
-                Some(Value::Number(key)) => key.to_string(),
+                Structured::String(key) => key,
+                Structured::Number(key) => key.to_string(),
                 _ => return Err(DecodeError::Tag { tag: self.peek().unwrap_or(0), position: self.position }),
             };
-            if let Some(value) = self.value()? {
-                members.insert(key, value);
-            }
+            members.push((key, self.value()?));
         }
         self.position += 1;
         for _ in 0..numbers {
@@ -243,51 +253,49 @@ impl Reader<'_> {
         Ok(members)
     }
 
-    fn dense_array(&mut self) -> Result<Value, DecodeError> {
+    fn dense_array(&mut self) -> Read {
         let length = self.length()?;
         if length > self.bytes.len() - self.position {
             return Err(DecodeError::Truncated);
         }
-        let mut items = Vec::with_capacity(length);
+        let mut items = Vec::new();
         for _ in 0..length {
-            items.push(self.value()?.unwrap_or(Value::Null));
+            items.push(self.value()?);
         }
         self.members(b'$', 2)?;
-        Ok(Value::Array(items))
+        Ok(Structured::Array(items))
     }
 
-    fn sparse_array(&mut self) -> Result<Value, DecodeError> {
+    fn sparse_array(&mut self) -> Read {
         let length = self.length()?;
         self.count(length)?;
-        let mut items = vec![Value::Null; length];
+        let mut items = vec![Structured::Undefined; length];
         for (key, value) in self.members(b'@', 2)? {
             if let Some(item) = key.parse::<usize>().ok().and_then(|index| items.get_mut(index)) {
                 *item = value;
             }
         }
-        Ok(Value::Array(items))
+        Ok(Structured::Array(items))
     }
 
-    fn map(&mut self) -> Result<Value, DecodeError> {
+    fn map(&mut self) -> Read {
         let mut pairs = Vec::new();
         while self.peek() != Some(b':') {
-            let key = self.value()?.unwrap_or(Value::Null);
-            let value = self.value()?.unwrap_or(Value::Null);
-            pairs.push(Value::Array(vec![key, value]));
+            pairs.push((self.value()?, self.value()?));
         }
         self.position += 1;
         self.varint()?;
-        Ok(Value::Array(pairs))
+        Ok(Structured::Map(pairs))
     }
 
-    fn set(&mut self) -> Result<Value, DecodeError> {
+    fn set(&mut self) -> Read {
         let mut items = Vec::new();
         while self.peek() != Some(b',') {
-            items.push(self.value()?.unwrap_or(Value::Null));
+            items.push(self.value()?);
         }
         self.position += 1;
         self.varint()?;
-        Ok(Value::Array(items))
+        Ok(Structured::Set(items))
     }
 
     /// Node.js writes bytes itself (0, kind of view, length, bytes), and anything else that V8 cannot write
@@ -296,73 +304,27 @@ impl Reader<'_> {
         if self.varint()? != 0 {
             return self.value();
         }
-        self.varint()?;
+        let kind = ViewKind::from_number(self.varint()?);
         let length = self.length()?;
-        Ok(Some(buffer(self.take(length)?)))
+        Ok(Structured::View { kind, bytes: self.take(length)?.to_vec() })
     }
 
-    fn error(&mut self) -> Result<Value, DecodeError> {
-        let mut members = Map::from_iter([("name".to_owned(), Value::from("Error"))]);
+    fn error(&mut self) -> Read {
+        let (mut name, mut message, mut stack, mut cause) = ("Error", None, None, None);
         loop {
             let position = self.position;
-            let (key, value) = match self.byte()? {
-                b'E' => ("name", "EvalError".into()),
-                b'R' => ("name", "RangeError".into()),
-                b'F' => ("name", "ReferenceError".into()),
-                b'S' => ("name", "SyntaxError".into()),
-                b'T' => ("name", "TypeError".into()),
-                b'U' => ("name", "URIError".into()),
-                b'm' => ("message", self.any_string()?.into()),
-                b's' => ("stack", self.any_string()?.into()),
-                b'c' => ("cause", self.value()?.unwrap_or(Value::Null)),
-                b'.' => return Ok(Value::Object(members)),
-                tag => return Err(DecodeError::Tag { tag, position }),
-            };
-            members.insert(key.to_owned(), value);
+            match self.byte()? {
+                b'm' => message = Some(self.any_string()?),
+                b's' => stack = Some(self.any_string()?),
+                b'c' => cause = Some(Box::new(self.value()?)),
+                b'.' => return Ok(Structured::Error { name: name.to_owned(), message, stack, cause }),
+                tag => {
+                    let known = ERRORS.iter().find(|(known, _)| *known == tag);
+                    name = known.ok_or(DecodeError::Tag { tag, position })?.1;
+                }
+            }
         }
     }
-}
-
-/// A whole number stays one, as in JavaScript, where 3 and 3.0 are the same; what JSON has no number for is
-/// `null`.
-fn number_value(number: f64) -> Value {
-    const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
-    if number.fract() == 0.0 && number.abs() < WHOLE_MAX {
-        Value::from(number as i64)
-    } else {
-        Value::from(number)
-    }
-}
-
-fn buffer(bytes: &[u8]) -> Value {
-    serde_json::json!({ "type": "Buffer", "data": bytes })
-}
-
-/// Milliseconds since 1970 as `Date.prototype.toJSON` writes them.
-fn date(milliseconds: f64) -> Value {
-    const RANGE: f64 = 8.64e15;
-    if milliseconds.is_nan() || milliseconds.abs() > RANGE {
-        return Value::Null;
-    }
-    let milliseconds = milliseconds as i64;
-    let (days, time) = (milliseconds.div_euclid(86_400_000), milliseconds.rem_euclid(86_400_000));
-    let (year, month, day) = civil(days);
-    let year = if (0..=9999).contains(&year) { format!("{year:04}") } else { format!("{year:+07}") };
-    let (hour, minute, second, rest) = (time / 3_600_000, time / 60_000 % 60, time / 1000 % 60, time % 1000);
-    format!("{year}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{rest:03}Z").into()
-}
-
-/// Days since 1970 as year, month and day (Howard Hinnant, "chrono-compatible low-level date algorithms").
-fn civil(days: i64) -> (i64, i64, i64) {
-    let days = days + 719_468;
-    let era = days.div_euclid(146_097);
-    let of_era = days.rem_euclid(146_097);
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 
 #[cfg(test)]
