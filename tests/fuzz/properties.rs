@@ -11,6 +11,7 @@ use stead_balancer::proxy_protocol;
 use stead_balancer::{Pattern, Table};
 use stead_process::node::Serialization;
 use stead_process::node::frame::{Decoder, encode};
+use stead_process::node::v8::{decode_structured, encode_structured};
 
 const LIMITS: Limits = Limits { head_bytes_max: 16 * 1024, header_count_max: 64, target_bytes_max: 8 * 1024 };
 
@@ -158,6 +159,21 @@ pub(crate) fn ipc_frames(bytes: &[u8]) {
             }
         }
     }
+    let mut decoder = Decoder::with_limit(Serialization::Advanced, 64 * 1024);
+    decoder.push(bytes);
+    while let Some(frame) = decoder.next_frame() {
+        frame.map(structured_value).unwrap_or_default();
+    }
+}
+
+/// A value with all that JavaScript can say is written as it was read. (Bytes are compared: NaN is not itself.)
+fn structured_value(bytes: &[u8]) {
+    let Ok(value) = decode_structured(bytes) else { return };
+    let (mut once, mut twice) = (Vec::new(), Vec::new());
+    encode_structured(&value, &mut once);
+    let again = decode_structured(&once).expect("what was written is a value");
+    encode_structured(&again, &mut twice);
+    assert_eq!(once, twice);
 }
 
 fn written_and_read(message: &serde_json::Value, serialization: Serialization) -> serde_json::Value {
