@@ -123,8 +123,9 @@ impl Leader {
                 holder.releasing
             }
             None => {
-                let next =
-                    self.candidates.iter().copied().find(|worker| standing(*worker) == Standing::Ready);
+                // The youngest, which will be there longest: a reload, which ends old ones one by one, moves the role once.
+                let ready = |worker: &WorkerId| standing(*worker) == Standing::Ready;
+                let next = self.candidates.iter().copied().filter(ready).max();
                 self.holder = next.map(|worker| Holder { worker, releasing: false });
                 self.term += u64::from(self.holder.is_some());
                 self.holder.is_some()
@@ -153,16 +154,20 @@ mod tests {
     }
 
     #[test]
-    fn the_first_ready_candidate_leads() {
+    fn the_youngest_ready_candidate_leads() {
         let mut leader = Leader::default();
         leader.candidate(1, true);
         leader.candidate(2, true);
+        leader.candidate(3, true);
         assert!(!leader.settle(|_| Standing::NotReady));
         assert!(leader.settle(|worker| if worker == 2 { Standing::Ready } else { Standing::NotReady }));
         assert_eq!(leader.view(2), Some(View::Leads { term: 1 }));
         assert_eq!(leader.view(1), Some(View::Follows { term: 1, who: 2 }));
-        assert_eq!(leader.view(3), None, "no candidate");
+        assert_eq!(leader.view(4), None, "no candidate");
         assert!(!leader.settle(all_ready), "whoever leads goes on");
+        leader.gone(2);
+        assert!(leader.settle(all_ready));
+        assert_eq!(leader.view(3), Some(View::Leads { term: 2 }));
     }
 
     #[test]
