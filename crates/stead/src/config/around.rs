@@ -2,6 +2,7 @@
 
 use super::INSTANCES_MAX;
 use super::error::ConfigError;
+use super::instances::InstanceCount;
 use super::program::{Request, resolve, tidy};
 use super::read_app::{AppTable, check_name};
 use super::read_care::{CareTable, LogTable};
@@ -66,6 +67,11 @@ impl Around<'_> {
         let listen = if arguments.listen.is_empty() { table.listen } else { arguments.listen.clone() };
         let (datagrams, listen) = listen.into_iter().partition(|listen| listen.datagrams);
         let care = table.care;
+        let pool = table.pool.map(|pool| pool.settings());
+        let instances = match &pool {
+            Some(pool) => pool.size.0,
+            None => table.instances.here(),
+        };
         Ok(AppSettings {
             name: name.unwrap_or(resolved.name),
             namespace: table.namespace,
@@ -74,7 +80,7 @@ impl Around<'_> {
             watch: watch(&care, &resolved.directory),
             directory: resolved.directory,
             environment,
-            instances: arguments.instances.unwrap_or(table.instances).here().min(INSTANCES_MAX),
+            instances: arguments.instances.map_or(instances, InstanceCount::here).min(INSTANCES_MAX),
             listen,
             datagrams,
             routes: read_routes::settle(table.routes, self.base),
@@ -109,6 +115,7 @@ impl Around<'_> {
             balancer: table.balancer,
             choosing: table.choosing,
             messages: table.messages,
+            pool,
         })
     }
 

@@ -14,12 +14,13 @@ use super::suggest::nearest;
 const CORES_PER_LANE: u32 = 4;
 
 /// Keys of the file itself.
-pub(super) const TOP_KEYS: [&str; 3] = ["app", "group", "lanes"];
+pub(super) const TOP_KEYS: [&str; 4] = ["app", "pool", "group", "lanes"];
 
 /// `defaults.toml`, taken apart.
 pub(super) struct Defaults {
     pub(super) lanes: Member,
     pub(super) app: Vec<Member>,
+    pub(super) pool: Vec<Member>,
     pub(super) group: Vec<Member>,
 }
 
@@ -45,7 +46,7 @@ impl Defaults {
             let found = members.iter().find(|member| member.key == key);
             found.unwrap_or_else(|| panic!("defaults.toml names `{key}`")).clone()
         };
-        // [app.NAME] and [group.NAME] stand for the tables of all names.
+        // [app.NAME], [pool.NAME] and [group.NAME] stand for the tables of all names.
         let table = |key: &str| match take(key).entry.value {
             Value::Table(mut tables) => match tables.pop().map(|member| member.entry.value) {
                 Some(Value::Table(members)) => members,
@@ -53,7 +54,7 @@ impl Defaults {
             },
             _ => unreachable!("defaults.toml has the table [{key}.NAME]"),
         };
-        Defaults { lanes: take("lanes"), app: table("app"), group: table("group") }
+        Defaults { lanes: take("lanes"), app: table("app"), pool: table("pool"), group: table("group") }
     }
 }
 
@@ -70,14 +71,15 @@ impl Layers {
         for member in members {
             match (member.key.as_str(), &member.entry.value) {
                 ("lanes", _) => lanes = Some(member),
-                ("app", Value::Table(tables)) => {
+                (kind @ ("app" | "pool"), Value::Table(tables)) => {
                     end = member.key_place.clone();
                     for table in tables {
-                        apps.push(self.app_of(table)?);
+                        check_new(table, &apps)?;
+                        apps.push(self.app_of(table, kind)?);
                     }
                 }
                 ("group", Value::Table(tables)) => groups.extend(tables.iter().cloned()),
-                ("app" | "group", _) => return Err(not_a_table(&member)),
+                ("app" | "pool" | "group", _) => return Err(not_a_table(&member)),
                 (key, _) => return Err(unknown_key(key, &member.key_place, "the file", &TOP_KEYS)),
             }
         }
@@ -91,13 +93,17 @@ impl Layers {
         Ok(Layered { lanes: self.lanes(lanes)?, apps, groups })
     }
 
-    fn app_of(&self, table: &Member) -> Result<(Option<String>, AppTable), Problem> {
+    fn app_of(&self, table: &Member, kind: &str) -> Result<(Option<String>, AppTable), Problem> {
         let name = &table.key;
-        let members = table_of(table, "app")?;
-        let app = self.app(&format!("`[app.{name}]`"), members)?;
+        let members = table_of(table, kind)?;
+        let app = match kind {
+            "pool" => self.pool(name, members)?,
+            _ => self.app(&format!("`[app.{name}]`"), members)?,
+        };
         if app.command.is_none() {
-            let problem = Problem::new(&table.key_place, format!("app `{name}` has no `command`"));
-            return Err(problem.hint(Some("for example: command = \"node server.js\"".to_owned())));
+            let problem = Problem::new(&table.key_place, format!("{kind} `{name}` has no `command`"));
+            let program = if kind == "pool" { "node resize.js" } else { "node server.js" };
+            return Err(problem.hint(Some(format!("for example: command = \"{program}\""))));
         }
         Ok((Some(name.clone()), app))
     }
@@ -164,12 +170,22 @@ pub(super) fn read_group(mut reader: Reader) -> Result<(GroupTable, Vec<(Key, Sh
 }
 
 fn not_a_table(member: &Member) -> Problem {
-    let (key, of) = (&member.key, if member.key == "app" { "each app" } else { "each group" });
-    let hint = format!("{of} has a table: [{key}.NAME]");
+    let key = &member.key;
+    let hint = format!("each {key} has a table: [{key}.NAME]");
     Problem::new(&member.entry.place, format!("`{key}` is not a table")).hint(Some(hint))
 }
 
-/// The members of `[app.NAME]` or `[group.NAME]`.
+/// Apps and pools share their names.
+fn check_new(table: &Member, apps: &[(Option<String>, AppTable)]) -> Result<(), Problem> {
+    let other = apps.iter().find(|(name, _)| name.as_ref() == Some(&table.key));
+    let Some((_, other)) = other else { return Ok(()) };
+    let what = if other.pool.is_some() { "a pool" } else { "an app" };
+    let message = format!("`{}` is the name of {what} already", table.key);
+    let hint = "commands mean apps and pools by their names: choose another".to_owned();
+    Err(Problem::new(&table.key_place, message).hint(Some(hint)))
+}
+
+/// The members of `[app.NAME]`, `[pool.NAME]` or `[group.NAME]`.
 fn table_of<'a>(table: &'a Member, kind: &str) -> Result<&'a [Member], Problem> {
     let name = &table.key;
     check_name(name.clone()).map_err(|message| Problem::new(&table.key_place, message))?;

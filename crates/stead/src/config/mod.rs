@@ -10,6 +10,7 @@
 //! | `reference.rs`, `schema.rs`, `sample.rs` | the same for people and editors: every key explained, the JSON schema, a first file |
 //! | `discover.rs` | what a directory looks like it wants to run |
 //! | `form.rs`, `tagged.rs`, `choices.rs` | the forms that values have |
+//! | `read_pool.rs` | the keys of a pool |
 //! | `read_app.rs`, `read_care.rs`, `read_choosing.rs`, `read_proxy.rs`, `read_routes.rs`, `read_tls.rs`, `read_acme.rs` | the keys of an app |
 //! | `sharing.rs`, `datagrams.rs`, `static_files.rs` | which apps can share an address; addresses of UDP; apps that serve files for others |
 //! | `foreign/` | files that others have written: PM2's, `package.json`, Procfiles |
@@ -40,6 +41,7 @@ mod read_app;
 mod read_care;
 mod read_choosing;
 mod read_messages;
+mod read_pool;
 mod read_proxy;
 mod read_routes;
 mod read_tls;
@@ -75,7 +77,7 @@ pub use schema::schema;
 pub use settings::{
     AccessForm, Acme, AppSettings, Balance, BalancerSettings, Certificate, CgroupSettings, ChoosingSettings,
     ClientCa, Dependency, DependencyCondition, Group, GroupStrategy, HealthCheck, HealthSettings,
-    HookSettings, Identity, LogPlace, LogSettings, MessageSettings, Mode, Placeholder, Program, RateLimit,
+    HookSettings, Identity, LogPlace, LogSettings, MessageSettings, Mode, Placeholder, PoolSettings, Program, RateLimit,
     Ready, ReadyTimeout, RecycleSettings, ResourceName, RestartPolicy, RestartSettings, RouteSettings,
     Serialization, Settings, SharedCommand, StopSettings, TlsSettings, TraceContext, Upstream,
     UpstreamProtocol, WatchSettings,

@@ -9,6 +9,7 @@ use super::instances::{INSTANCES_MAX, InstanceCount};
 use super::read_care::{self, CareTable};
 use super::read_choosing::choosing;
 use super::read_messages::messages;
+use super::read_pool::PoolTable;
 use super::read_proxy;
 use super::read_routes::routes;
 use super::read_tls::{self, TlsTable};
@@ -70,6 +71,8 @@ pub(super) struct AppTable {
     pub(super) balancer: BalancerSettings,
     pub(super) choosing: ChoosingSettings,
     pub(super) messages: MessageSettings,
+    /// It is a pool.
+    pub(super) pool: Option<PoolTable>,
 }
 
 /// Reads a table whole, and tells which keys there are; what it does not know is an error.
@@ -114,6 +117,7 @@ pub(super) fn read_app(mut reader: Reader) -> Result<(AppTable, Vec<(Key, Shape)
         balancer: balancer(&mut reader)?,
         choosing: choosing(&mut reader)?,
         messages: messages(&mut reader)?,
+        pool: None,
     };
     Ok((app, reader.finish()?))
 }
@@ -218,7 +222,8 @@ fn environment() -> Form<Variables> {
     })
 }
 
-fn instances() -> Form<InstanceCount> {
+/// A number of workers.
+pub(super) fn instances() -> Form<InstanceCount> {
     let most = i64::from(INSTANCES_MAX);
     let shape = Shape::Any(vec![
         Shape::Integer(-most, most),

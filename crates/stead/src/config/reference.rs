@@ -14,6 +14,8 @@ pub(super) enum Table {
     Group,
     /// `[app.NAME]`.
     App,
+    /// `[pool.NAME]`.
+    Pool,
 }
 
 /// A key as `defaults.toml` explains it.
@@ -43,6 +45,7 @@ pub(super) fn explained() -> Vec<Explained> {
         match (line, comment) {
             ("[group.NAME]", _) => table = Table::Group,
             ("[app.NAME]", _) => table = Table::App,
+            ("[pool.NAME]", _) => table = Table::Pool,
             ("", _) => reason.clear(),
             (_, Some(text)) if key_of(text).is_none() => reason.push(text),
             (line, comment) => {
@@ -78,7 +81,9 @@ mod tests {
         };
         let defaults = Defaults::read();
         assert_eq!(keys(Table::Top), ["lanes"]);
-        for (table, members) in [(Table::Group, defaults.group), (Table::App, defaults.app)] {
+        for (table, members) in
+            [(Table::Group, defaults.group), (Table::App, defaults.app), (Table::Pool, defaults.pool)]
+        {
             for member in members {
                 assert!(keys(table).contains(&member.key.as_str()), "{}", member.key);
             }

@@ -9,6 +9,7 @@ use super::form::Shape;
 use super::layers::{Defaults, lanes, read_group};
 use super::quantity::{duration_pattern, size_pattern};
 use super::read_app::{NAME, read_app};
+use super::read_pool::read_pool;
 use super::reader::{Key, Reader};
 use super::reference::{Explained, Table, explained};
 use serde_json::{Map, Value, json};
@@ -21,12 +22,15 @@ pub fn schema() -> Value {
     let defaults = Defaults::read();
     let reader = |members: &[Member]| Reader::new("defaults.toml".to_owned(), members.iter().cloned());
     let (_, app) = read_app(reader(&defaults.app)).expect("defaults.toml can be read");
+    let of_pools = [&defaults.app[..], &defaults.pool[..]].concat();
+    let (_, pool) = read_pool(reader(&of_pools)).expect("defaults.toml can be read");
     let (_, group) = read_group(reader(&defaults.group)).expect("defaults.toml can be read");
     let top = [(Key::Name("lanes"), lanes().into_shape())];
     let explained = explained();
     let page = |table, defaults| Page { table, explained: &explained, defaults };
     let mut properties = page(Table::Top, std::slice::from_ref(&defaults.lanes)).properties(&top).0;
     properties.insert("app".to_owned(), tables("app", "Apps by their names: [app.NAME]"));
+    properties.insert("pool".to_owned(), tables("pool", "Pools of workers that take tasks: [pool.NAME]"));
     properties.insert("group".to_owned(), tables("group", "Apps that share their luck: [group.NAME]"));
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -34,10 +38,11 @@ pub fn schema() -> Value {
         "description": "What Stead runs. Every key with its default and its reason: stead config defaults",
         "type": "object",
         "properties": properties,
-        "required": ["app"],
+        "anyOf": [{ "required": ["app"] }, { "required": ["pool"] }],
         "additionalProperties": false,
         "$defs": {
             "app": page(Table::App, &defaults.app).table(&app, "command"),
+            "pool": page(Table::Pool, &of_pools).table(&pool, "command"),
             "group": page(Table::Group, &defaults.group).table(&group, "apps"),
         },
     })
@@ -70,7 +75,7 @@ impl Page<'_> {
                 Key::Name(name) => {
                     let is_it = |explained: &&Explained| explained.key == *name;
                     let mut property = self.described(of_shape(shape), is_it);
-                    let default = self.defaults.iter().find(|member| member.key == *name);
+                    let default = self.defaults.iter().rfind(|member| member.key == *name);
                     if let Some(default) = default.and_then(|member| json(&member.entry)) {
                         property["default"] = default;
                     }
@@ -86,8 +91,10 @@ impl Page<'_> {
     }
 
     fn described(&self, mut property: Value, is_it: impl Fn(&&Explained) -> bool) -> Value {
-        let mut mine = self.explained.iter().filter(|explained| explained.table == self.table);
-        if let Some(explained) = mine.find(is_it) {
+        let of = |table| self.explained.iter().filter(move |explained| explained.table == table);
+        // A pool has most keys of an app.
+        let shared = (self.table == Table::Pool).then(|| of(Table::App)).into_iter().flatten();
+        if let Some(explained) = of(self.table).chain(shared).find(is_it) {
             property["description"] = explained.paragraph().into();
         }
         property

@@ -8,6 +8,7 @@ mod choosing;
 mod confinement;
 mod logs;
 mod messages;
+mod pool;
 mod program;
 mod routes;
 pub(super) mod text;
@@ -21,6 +22,7 @@ pub use choosing::ChoosingSettings;
 pub use confinement::{CgroupSettings, Identity, ResourceName};
 pub use logs::{AccessForm, LogPlace, LogSettings};
 pub use messages::{MessageSettings, SharedCommand};
+pub use pool::PoolSettings;
 pub use program::{Placeholder, Program};
 pub use routes::{RateLimit, RouteSettings};
 pub use tls::{Acme, Certificate, ClientCa, TlsSettings};
@@ -144,6 +146,9 @@ pub struct AppSettings {
     /// What bounds messages between workers.
     #[serde(default = "MessageSettings::of_older_versions")]
     pub messages: MessageSettings,
+    /// It is a pool: its workers take tasks.
+    #[serde(default)]
+    pub pool: Option<PoolSettings>,
 }
 
 impl AppSettings {

@@ -7,6 +7,7 @@ mod errors;
 mod foreign;
 mod layers;
 mod messages;
+mod pools;
 mod programs;
 mod routes;
 mod schema;

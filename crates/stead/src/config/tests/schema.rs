@@ -86,6 +86,13 @@ fn every_key_of_the_defaults_is_in_the_schema_with_its_default_and_reason() {
         // `command` and `apps` have no default.
         assert_eq!(keys.len(), members.len() + 1, "{table}");
     }
+    for member in &defaults.pool {
+        let property = &schema["$defs"]["pool"]["properties"][&member.key];
+        assert!(property["description"].is_string(), "{}", member.key);
+        assert!(accepts(&schema, property, &property["default"]), "{}", member.key);
+    }
+    assert_eq!(schema["$defs"]["pool"]["properties"]["poison_deaths_max"]["default"], 2);
+    assert!(schema["$defs"]["pool"]["properties"]["listen"].is_null());
     assert_eq!(schema["properties"]["lanes"]["default"], "auto");
     assert!(schema["$defs"]["app"]["patternProperties"]["^env_."]["description"].is_string());
 }
@@ -144,6 +151,10 @@ fn whatever_the_reader_accepts_the_schema_accepts() {
     }
     let group = "[app.a]\ncommand = 'a'\n[group.g]\napps = ['a']\nstrategy = 'one-for-all'\n";
     assert!(reader_accepts(group) && schema_accepts(group));
+    for line in ["size = 'max'", "size = { min = 1, max = -1 }", "concurrency = 3", "grace = '1s'", "env_a = {}"] {
+        let pool = format!("[pool.a]\ncommand = 'a'\n{line}\n");
+        assert!(reader_accepts(&pool) && schema_accepts(&pool), "{line}");
+    }
     assert!(schema_accepts(include_str!("../../../../../examples/stead.toml")));
 }
 
@@ -189,6 +200,9 @@ fn both_refuse_what_has_the_wrong_form() {
     let files = [
         "",
         "lanes = 2\n",
+        "[pool.a]\ncommand = 'a'\nlisten = 80\n",
+        "[pool.a]\ncommand = 'a'\nsize = { least = 1 }\n",
+        "[pool.a]\nsize = 1\n",
         "lanes = 0\n[app.a]\ncommand = 'a'\n",
         "app = 'shop'\n",
         "[app]\nshop = 'a'\n",

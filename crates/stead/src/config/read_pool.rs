@@ -1,0 +1,150 @@
+//! Reads one `[pool.NAME]` table: its own keys in the order of `defaults.toml`, and those that it shares with apps.
+
+use super::document::{Entry, Member, Problem, Value};
+use super::form::{Form, Shape, boolean, count, duration, some_bytes, table, wait};
+use super::instances::InstanceCount;
+use super::layers::Layers;
+use super::read_app::{AppTable, instances, read_app};
+use super::reader::{Key, Reader, unknown_key};
+use super::settings::{HealthCheck, PoolSettings};
+
+/// Keys of an app that make no sense for a pool, and why.
+const NOT_FOR_POOLS: [(&str, &[&str]); 4] = [
+    ("a pool has `size` workers: write size = 4, or size = { min = 1, max = \"max\" }", &["instances"]),
+    (
+        "a pool has no address, its workers take tasks; a server is an app: [app.NAME]",
+        &[
+            "listen", "routes", "tls", "tls_client_ca", "redirect_https", "mode", "ports", "proxy_protocol",
+            "send_proxy", "upstream", "remote_address", "access_log", "access_log_query",
+        ],
+    ),
+    (
+        "a worker of a pool is ready as soon as it runs: tasks wait for it in its channel",
+        &["ready", "ready_interval", "ready_timeout", "on_ready_timeout", "assume_ready_after"],
+    ),
+    (
+        "a pool has tasks and no requests: see [pool.NAME] in `stead config defaults`",
+        &[
+            "recycle_requests", "slow_start", "balance", "trust_forwarded", "request_id", "trace_context",
+            "head_bytes_max", "header_count_max", "body_bytes_max", "replay_body_bytes_max",
+            "small_answer_bytes_max", "http2", "http2_streams_max", "upstream_protocol", "header_timeout",
+            "body_timeout", "idle_timeout", "answer_timeout", "connections_max", "held_requests_max",
+            "hold_timeout", "queue_wait_max", "upstream_connections_max", "upstream_idle", "untaken_max",
+            "taken_within", "move_after", "wedged_after", "replays_max", "weights", "priorities", "shard",
+            "sticky", "eject_failures", "eject_slower",
+        ],
+    ),
+];
+
+/// What a `[pool.NAME]` table says of the pool itself; numbers of workers are not counted from the cores yet.
+#[derive(Debug)]
+pub(super) struct PoolTable {
+    size: (InstanceCount, InstanceCount),
+    rest: PoolSettings,
+}
+
+impl PoolTable {
+    /// On this machine.
+    pub(super) fn settings(&self) -> PoolSettings {
+        let (least, most) = (self.size.0.here(), self.size.1.here());
+        PoolSettings { size: (least.min(most), most), ..self.rest.clone() }
+    }
+}
+
+/// Why this key of an app cannot stand in the table of a pool.
+fn why_not(key: &str) -> Option<&'static str> {
+    NOT_FOR_POOLS.iter().find(|(_, keys)| keys.contains(&key)).map(|(hint, _)| *hint)
+}
+
+impl Layers {
+    /// Reads the members of `[pool.NAME]`.
+    pub(super) fn pool(&self, name: &str, members: &[Member]) -> Result<AppTable, Problem> {
+        for member in members {
+            if let Some(hint) = why_not(&member.key) {
+                let message = format!("`{}` is not for a pool", member.key);
+                return Err(Problem::new(&member.key_place, message).hint(Some(hint.to_owned())));
+            }
+        }
+        let app = self.read_pool(name, members)?;
+        let health = members.iter().find(|member| member.key == "health");
+        if let (Some(member), Some(HealthCheck::Http { .. } | HealthCheck::Tcp)) = (health, &app.care.health.check) {
+            let problem = Problem::new(&member.entry.place, "a pool has no address that could be asked");
+            return Err(problem.hint(Some("write { command = \"./check\" } or \"watchdog\"".to_owned())));
+        }
+        Ok(app)
+    }
+
+    fn read_pool(&self, name: &str, members: &[Member]) -> Result<AppTable, Problem> {
+        // An option that is for the apps beside it is not for a pool.
+        let flags = self.flags.iter().filter(|flag| flag.key != "lanes" && why_not(&flag.key).is_none());
+        let layers = self.defaults.app.iter().chain(&self.defaults.pool).chain(members).chain(flags);
+        Ok(read_pool(Reader::new(format!("`[pool.{name}]`"), layers.cloned()))?.0)
+    }
+}
+
+/// Reads a table whole, and tells which keys there are.
+pub(super) fn read_pool(mut reader: Reader) -> Result<(AppTable, Vec<(Key, Shape)>), Problem> {
+    let size = reader.get("size", size())?;
+    let mut rest = PoolSettings {
+        size: (1, 1),
+        concurrency: reader.get("concurrency", concurrency())?,
+        task_timeout: reader.get("task_timeout", wait().or_off())?,
+        abort_grace: reader.get("abort_grace", duration())?,
+        retries: reader.get("retries", count(0))?,
+        retry_after: reader.get("retry_after", wait())?,
+        retry_after_max: reader.get("retry_after_max", wait())?,
+        poison_deaths_max: 0,
+        dead_max: reader.get("dead_max", count(0))?,
+        queue_max: reader.get("queue_max", count(1))?,
+        queue_bytes_max: reader.get("queue_bytes_max", some_bytes())?,
+        task_bytes_max: reader.get("task_bytes_max", some_bytes())?,
+        results_kept: reader.get("results_kept", duration())?,
+        results_bytes_max: reader.get("results_bytes_max", some_bytes())?,
+        durable: reader.get("durable", boolean())?,
+        grow_after: reader.get("grow_after", wait())?,
+        shrink_after: reader.get("shrink_after", wait())?,
+    };
+    let (mut app, mut asked) = read_app(reader)?;
+    // Apps have this key too, where it is about requests.
+    rest.poison_deaths_max = app.balancer.poison_deaths_max;
+    app.pool = Some(PoolTable { size, rest });
+    asked.retain(|(key, _)| !matches!(key, Key::Name(name) if why_not(name).is_some()));
+    Ok((app, asked))
+}
+
+/// A number of workers, or at least and at most.
+fn size() -> Form<(InstanceCount, InstanceCount)> {
+    let bounds = Shape::Keys(vec!["min", "max"], Box::new(instances().into_shape()));
+    let shape = Shape::Any(vec![instances().into_shape(), bounds]);
+    Form::new(shape, |entry: &Entry| match &entry.value {
+        Value::Table(_) => bounds_of(entry),
+        _ => instances().read(entry).map(|count| (count, count)),
+    })
+}
+
+fn bounds_of(entry: &Entry) -> Result<(InstanceCount, InstanceCount), Problem> {
+    let (mut least, mut most) = (InstanceCount::Exactly(1), InstanceCount::Max);
+    for member in table(entry)? {
+        match member.key.as_str() {
+            "min" => least = instances().read(&member.entry)?,
+            "max" => most = instances().read(&member.entry)?,
+            key => return Err(unknown_key(key, &member.key_place, "`size`", &["min", "max"])),
+        }
+    }
+    match (least, most) {
+        (InstanceCount::Exactly(min), InstanceCount::Exactly(max)) if min > max => {
+            Err(Problem::new(&entry.place, format!("at least {min} is more than at most {max}")))
+        }
+        bounds => Ok(bounds),
+    }
+}
+
+/// A number, or "auto".
+fn concurrency() -> Form<Option<u32>> {
+    let shape = Shape::Any(vec![count(1).into_shape(), Shape::Words(vec!["auto"])]);
+    Form::new(shape, |entry: &Entry| match &entry.value {
+        Value::String(word) if word == "auto" => Ok(None),
+        Value::Integer(_) => count(1).read(entry).map(Some),
+        _ => Err(Problem::new(&entry.place, "expected a number or \"auto\"")),
+    })
+}

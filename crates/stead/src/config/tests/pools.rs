@@ -1,0 +1,64 @@
+//! `[pool.NAME]`: what it has of its own, what it shares with apps, and what it cannot have.
+
+use super::*;
+use crate::config::PoolSettings;
+use std::time::Duration;
+
+fn pool(text: &str) -> PoolSettings {
+    let folder = folder();
+    folder.file("resize.js", "");
+    let text = format!("[pool.resize]\ncommand = \"node resize.js\"\n{text}\n");
+    let mut settings = load_file(&folder, &text, "").unwrap_or_else(|error| panic!("{error}\n{text}"));
+    let app = settings.apps.pop().expect("the pool is there");
+    let pool = app.pool.expect("it is a pool");
+    assert_eq!(app.instances, pool.size.0);
+    pool
+}
+
+#[test]
+fn a_pool_has_settings_of_its_own_and_those_of_an_app() {
+    let plain = pool("");
+    assert_eq!((plain.concurrency, plain.retries, plain.poison_deaths_max), (None, 0, 2));
+    assert!(!plain.adapts());
+    let settings = pool("size = { min = 1, max = 3 }\nconcurrency = 4\ntask_timeout = \"2s\"\ngrace = \"1s\"");
+    assert_eq!(settings.size, (1, 3));
+    assert!(settings.adapts());
+    assert_eq!(settings.concurrency, Some(4));
+    assert_eq!(settings.task_timeout, Some(Duration::from_secs(2)));
+    assert_eq!(pool("size = 7").size, (7, 7));
+    assert_eq!(pool("size = { max = 2 }").size, (1, 2));
+    assert_eq!(pool("poison_deaths_max = 5").poison_deaths_max, 5);
+}
+
+#[test]
+fn what_a_pool_cannot_have_is_told() {
+    let cases = [
+        "listen = 8080",
+        "instances = 4",
+        "ready = \"tcp\"",
+        "balance = \"fastest\"",
+        "health = \"tcp\"",
+        "size = { min = 3, max = 2 }",
+        "size = { least = 3 }",
+        "concurrency = 0",
+        "concurrency = \"many\"",
+        "task_timout = \"1s\"",
+    ];
+    let folder = folder();
+    folder.file("resize.js", "");
+    let mut page = String::new();
+    for case in cases {
+        let text = format!("[pool.resize]\ncommand = \"node resize.js\"\n{case}\n");
+        let error = load_file(&folder, &text, "").expect_err(case);
+        page += &format!("{}\n", report(&folder, &error));
+    }
+    for text in [
+        "[pool.resize]\nsize = 2\n",
+        "pool = 2\n",
+        "[app.shop]\ncommand = \"node resize.js\"\n[pool.shop]\ncommand = \"node resize.js\"\n",
+    ] {
+        let error = load_file(&folder, text, "").expect_err(text);
+        page += &format!("{}\n", report(&folder, &error));
+    }
+    insta::assert_snapshot!("pools", page);
+}
