@@ -1,0 +1,333 @@
+//! One pool: tells its engine what happens, and performs what that decides. No policy in here.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Instant, SystemTime};
+
+use bytes::Bytes;
+use serde_json::value::RawValue;
+use stead_control::{TaskRequest, TaskState, TaskStatus};
+use stead_jobs::{
+    Action, Death, Fault, Finish, Input, Key, NewTask, Outcome, Phase, PoolConfig, Refusal, Submitted, TaskId,
+    WorkerId,
+};
+use stead_process::node::Channel;
+use tokio::sync::{Notify, mpsc};
+
+use super::super::message::Message;
+use super::hand::{Hand, Speaks};
+use super::speech::{self, Run};
+use super::waiting::{Waiter, Waiting, tell};
+use crate::config::PoolSettings;
+
+/// A pool; clones are the same.
+#[derive(Clone)]
+pub(in crate::daemon) struct Pool(Arc<Shared>);
+
+struct Shared {
+    state: Mutex<State>,
+    /// Rung when there is an earlier moment to wake at.
+    sooner: Notify,
+}
+
+/// What a pool wants of its app.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::daemon) enum Wish {
+    /// So many workers.
+    Workers(u32),
+    /// This one killed: it does not stop a task.
+    Kill(WorkerId),
+    /// This one drained, and has nothing left.
+    Drained(WorkerId),
+}
+
+/// A pool, locked.
+pub(super) struct State {
+    pub(super) engine: stead_jobs::Pool,
+    pub(super) settings: PoolSettings,
+    pub(super) hands: HashMap<WorkerId, Hand>,
+    pub(super) waiting: Waiting,
+    /// The keys of tasks that have not ended, as they were written.
+    pub(super) keys: HashMap<TaskId, String>,
+    /// The last that was said about how far a task is.
+    pub(super) progress: HashMap<TaskId, Box<RawValue>>,
+    pub(super) refused: u64,
+    /// It takes no tasks: why.
+    pub(super) closed: Option<&'static str>,
+    app: mpsc::UnboundedSender<Message>,
+    /// When the timer wakes.
+    wakes: Option<Instant>,
+}
+
+impl Pool {
+    pub(in crate::daemon) fn new(settings: PoolSettings, app: mpsc::UnboundedSender<Message>, seed: u64) -> Self {
+        let engine = stead_jobs::Pool::new(Instant::now(), for_engine(&settings), seed);
+        let state = State {
+            engine,
+            settings,
+            hands: HashMap::new(),
+            waiting: Waiting::default(),
+            keys: HashMap::new(),
+            progress: HashMap::new(),
+            refused: 0,
+            closed: None,
+            app,
+            wakes: None,
+        };
+        let shared = Arc::new(Shared { state: Mutex::new(state), sooner: Notify::new() });
+        tokio::spawn(keep_time(Arc::downgrade(&shared)));
+        Self(shared)
+    }
+
+    /// Does something with the pool, and then whatever follows from it.
+    pub(super) fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.lock();
+        let answer = act(&mut state);
+        state.perform();
+        let due = state.engine.poll_timeout();
+        if due.is_some() && state.wakes.is_none_or(|wakes| due < Some(wakes)) {
+            self.0.sooner.notify_one();
+        }
+        answer
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A worker is there; it gets tasks once it is [routed](Self::route).
+    pub(in crate::daemon) fn join(&self, worker: WorkerId, slot: u32, channel: Channel) {
+        self.lock().hands.insert(worker, Hand::new(channel, slot));
+    }
+
+    /// It is to get tasks from now on.
+    pub(in crate::daemon) fn route(&self, worker: WorkerId) {
+        self.with(|state| {
+            if let Some(hand) = state.hands.get_mut(&worker) {
+                hand.routed = true;
+            }
+            state.tell_ready(worker);
+        });
+    }
+
+    /// It is to get no more; [`Wish::Drained`] follows. Tells whether there is such a worker.
+    pub(in crate::daemon) fn drain(&self, worker: WorkerId) -> bool {
+        self.with(|state| {
+            let known = state.hands.get_mut(&worker).filter(|hand| hand.routed);
+            let known = known.map(|hand| hand.routed = false).is_some();
+            state.engine.handle(Instant::now(), Input::Drain { worker });
+            known
+        })
+    }
+
+    /// Its channel has ended.
+    pub(super) fn silent(&self, worker: WorkerId) {
+        self.end(worker, |hand| hand.silent = true);
+    }
+
+    /// It is dead.
+    pub(in crate::daemon) fn dead(&self, worker: WorkerId, death: Death) {
+        self.end(worker, |hand| hand.dead = Some(death));
+    }
+
+    /// Something that held its channel open is given up.
+    pub(super) fn end(&self, worker: WorkerId, how: impl FnOnce(&mut Hand)) {
+        self.with(|state| {
+            let Some(hand) = state.hands.get_mut(&worker) else { return };
+            how(hand);
+            // All that it said comes before its end.
+            if let (true, Some(death)) = (hand.silent, hand.dead) {
+                state.hands.remove(&worker);
+                state.engine.handle(Instant::now(), Input::Gone { worker, death });
+            }
+        });
+    }
+}
+
+/// Wakes the engine when it wants to be, as long as the pool is there.
+async fn keep_time(shared: Weak<Shared>) {
+    loop {
+        let Some(pool) = shared.upgrade().map(Pool) else { return };
+        let due = {
+            let mut state = pool.lock();
+            state.wakes = state.engine.poll_timeout();
+            state.wakes
+        };
+        let woken = tokio::time::timeout_at(
+            due.map_or_else(|| (Instant::now() + FAR).into(), Into::into),
+            pool.0.sooner.notified(),
+        );
+        if woken.await.is_err() {
+            pool.with(|state| state.engine.handle(Instant::now(), Input::Timeout));
+        }
+    }
+}
+
+/// With nothing to wait for a timer looks again after this.
+const FAR: std::time::Duration = std::time::Duration::from_secs(3600);
+
+impl State {
+    /// Takes a task.
+    pub(super) fn submit(&mut self, request: TaskRequest) -> Result<Submitted, Refusal> {
+        let durable = request.durable.unwrap_or(self.settings.durable || !request.wait);
+        let task = NewTask {
+            input: request.input,
+            name: request.id.map(Into::into),
+            key: request.key.as_ref().map(|key| Key::new(key.as_bytes())),
+            priority: request.priority,
+            timeout: request.timeout,
+            retries: request.retries,
+            durable,
+        };
+        let submitted = self.engine.submit(Instant::now(), task).inspect_err(|_| self.refused += 1)?;
+        if let (Submitted::New(task), Some(key)) = (submitted, request.key) {
+            self.keys.insert(task, key);
+        }
+        Ok(submitted)
+    }
+
+    /// Somebody wants to know how it ends; one that has ended is told at once.
+    pub(super) fn wait(&mut self, task: TaskId, waiter: Waiter) {
+        match self.status(task) {
+            Some(status) if status.state.has_ended() => tell(waiter, status),
+            _ => self.waiting.add(task, waiter),
+        }
+    }
+
+    pub(super) fn tell_ready(&mut self, worker: WorkerId) {
+        if let Some(hand) = self.hands.get(&worker).filter(|hand| hand.routed) {
+            let ready = hand.ready(worker, self.settings.concurrency);
+            self.engine.handle(Instant::now(), Input::Ready(ready));
+        }
+    }
+
+    fn perform(&mut self) {
+        while let Some(action) = self.engine.poll_action() {
+            match action {
+                Action::Give { worker, task, attempt } => self.give(worker, task, attempt),
+                Action::Abort { worker, task } => {
+                    if let Some(hand) = self.hands.get(&worker) {
+                        hand.say(&speech::abort(task));
+                    }
+                }
+                Action::Kill { worker } => self.wish(Wish::Kill(worker)),
+                Action::Drained { worker } => self.wish(Wish::Drained(worker)),
+                Action::Finish(finish) => self.finished(finish),
+                Action::Want { workers } => self.wish(Wish::Workers(workers)),
+                Action::Retry(_) | Action::Forget { .. } => (),
+            }
+        }
+    }
+
+    fn wish(&self, wish: Wish) {
+        // An app that is gone has no workers.
+        drop(self.app.send(Message::PoolWish(wish)));
+    }
+
+    pub(super) fn give(&mut self, worker: WorkerId, task: TaskId, attempt: u32) {
+        let (Some(hand), Some(input)) = (self.hands.get_mut(&worker), self.engine.input(task)) else { return };
+        match &mut hand.speaks {
+            Speaks::Plain(given) => {
+                *given = Some(task);
+                hand.say(input);
+            }
+            Speaks::Protocol(_) => {
+                let key = self.keys.get(&task).map(String::as_str);
+                let timeout = self.settings.task_timeout.map(|timeout| timeout.as_millis());
+                hand.say(&Run { task, attempt, key, timeout, input }.write());
+            }
+        }
+    }
+
+    fn finished(&mut self, finish: Finish) {
+        let Finish { task, outcome, attempts, .. } = finish;
+        self.keys.remove(&task);
+        let progress = self.progress.remove(&task);
+        let name = self.engine.view(task).and_then(|view| view.name.cloned());
+        self.waiting.tell_end(task, || {
+            let id = name.as_ref().map_or_else(|| task.to_string(), ToString::to_string);
+            let (state, result, error) = told(&outcome);
+            TaskStatus { id, state, result, error, attempts, progress: progress.clone(), queued_at: None }
+        });
+    }
+
+    /// A task as people ask for it.
+    pub(super) fn find(&self, id: &str) -> Option<TaskId> {
+        let known = |task: &TaskId| self.engine.view(*task).is_some();
+        self.engine.named(id).or_else(|| id.parse().ok().filter(known))
+    }
+
+    pub(super) fn status(&self, task: TaskId) -> Option<TaskStatus> {
+        let view = self.engine.view(task)?;
+        let (state, result, error) = match view.phase {
+            Phase::Queued => (TaskState::Queued, None, None),
+            Phase::Given(_) => (TaskState::Running, None, None),
+            Phase::Ended(outcome) | Phase::SetAside(outcome) => told(outcome),
+        };
+        Some(TaskStatus {
+            id: view.name.map_or_else(|| task.to_string(), ToString::to_string),
+            state,
+            result,
+            error,
+            attempts: view.attempts,
+            progress: self.progress.get(&task).cloned(),
+            queued_at: SystemTime::now().checked_sub(view.accepted.elapsed()),
+        })
+    }
+}
+
+/// How a task ended, in the words of the API.
+pub(super) fn told(outcome: &Outcome) -> (TaskState, Option<Box<RawValue>>, Option<Box<RawValue>>) {
+    let error = |code, message| raw(speech::error(code, message).as_bytes());
+    match outcome {
+        Outcome::Done(result) => (TaskState::Done, raw(result), None),
+        Outcome::Failed(Fault::Told(told)) => (TaskState::Failed, None, raw(told)),
+        Outcome::Failed(Fault::Timeout) => (TaskState::Failed, None, error("timeout", "it took too long")),
+        Outcome::Poison => {
+            let message = "the workers that were given it died; it is set aside";
+            (TaskState::Poison, None, error("poison", message))
+        }
+        Outcome::Cancelled => (TaskState::Cancelled, None, error("cancelled", "it was cancelled")),
+    }
+}
+
+/// JSON that was looked at when it came.
+pub(super) fn raw(json: &[u8]) -> Option<Box<RawValue>> {
+    String::from_utf8(json.to_vec()).ok().and_then(|text| RawValue::from_string(text).ok())
+}
+
+/// JSON on one line, as it came: between the parts of JSON a line's end means nothing, and inside of a string there is none.
+pub(super) fn one_line(json: Bytes) -> Bytes {
+    if !json.iter().any(|byte| b"\r\n".contains(byte)) {
+        return json;
+    }
+    let blank = |byte: &u8| if b"\r\n".contains(byte) { b' ' } else { *byte };
+    json.iter().map(blank).collect::<Vec<u8>>().into()
+}
+
+fn for_engine(settings: &PoolSettings) -> PoolConfig {
+    let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+    PoolConfig {
+        workers_min: settings.size.0,
+        workers_max: settings.size.1,
+        queue_max: settings.queue_max as usize,
+        queue_bytes_max: bytes(settings.queue_bytes_max),
+        timeout: settings.task_timeout,
+        abort_grace: settings.abort_grace,
+        retries: settings.retries,
+        backoff_first: settings.retry_after,
+        backoff_max: settings.retry_after_max,
+        deaths_max: settings.poison_deaths_max,
+        ahead: AHEAD,
+        kept_max: settings.results_max as usize,
+        kept_bytes_max: bytes(settings.results_bytes_max),
+        kept_for: settings.results_kept,
+        dead_max: settings.dead_max as usize,
+        set_aside_failed: false,
+        scale_up_after: settings.grow_after,
+        scale_down_after: settings.shrink_after,
+    }
+}
+
+/// A worker is given about as many tasks ahead as it does in this time, so that it need not wait for the next one.
+const AHEAD: std::time::Duration = std::time::Duration::from_millis(5);

@@ -1,0 +1,201 @@
+//! Takes what is about tasks out of what a worker says, before anybody else hears it: new tasks from any worker, answers from
+//! those of pools.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use stead_control::TaskRequest;
+use stead_jobs::{Input, TaskId, WorkerId};
+use stead_process::node::{Channel, Received};
+
+use super::driver::{Pool, State};
+use super::hand::{Speaks, say};
+use super::speech::{self, Envelope, Head, Token, TokenOrFlag};
+use super::waiting::{Sender, Waiter};
+use super::{Register, desk};
+
+/// Hears one worker.
+pub(in crate::daemon) struct Ear {
+    pub(in crate::daemon) pools: Register,
+    /// `shop.17`: the process, which is never the name of another.
+    pub(in crate::daemon) name: String,
+    pub(in crate::daemon) worker: WorkerId,
+    pub(in crate::daemon) channel: Channel,
+    /// The pool that it works for.
+    pub(in crate::daemon) pool: Option<Pool>,
+}
+
+impl Ear {
+    /// Takes it if it is about tasks; gives back everything else.
+    pub(in crate::daemon) fn hear(&self, received: Received) -> Option<Received> {
+        let Received::Message(message) = &received else { return Some(received) };
+        let is_envelope = message.get("stead").is_some_and(Value::is_object);
+        if self.pool.is_none() && !is_envelope {
+            return Some(received);
+        }
+        let text = message.to_string();
+        let envelope = is_envelope.then(|| speech::open(text.as_bytes())).flatten();
+        let taken = match envelope {
+            Some(envelope) if envelope.stead.pool.is_some() => {
+                self.hear_sender(envelope);
+                true
+            }
+            Some(envelope) => self.pool.as_ref().is_some_and(|pool| hear_worker(pool, self.worker, &envelope)),
+            None => self.pool.as_ref().is_some_and(|pool| hear_plain(pool, self.worker, &text)),
+        };
+        (!taken).then_some(received)
+    }
+
+    /// Its channel has ended, and all that it said has been heard.
+    pub(in crate::daemon) fn ended(&self) {
+        if let Some(pool) = &self.pool {
+            pool.silent(self.worker);
+        }
+    }
+
+    fn hear_sender(&self, Envelope { stead, data }: Envelope<'_>) {
+        let name = stead.pool.as_deref().unwrap_or_default();
+        let Some(id) = stead.task.or(stead.cancel) else { return };
+        let refuse = |code: &str, message: &str| {
+            let more = format!(",\"error\":{}", speech::error(code, message));
+            say(&self.channel, &speech::tell(id, "refused", &more, None));
+        };
+        let Some(pool) = self.pools.get(name) else {
+            return refuse("unknown_pool", &format!("there is no pool `{name}`"));
+        };
+        // The same again from the same process is the same task.
+        let own = format!("{}/{}/{id}", self.pools.instance(), self.name);
+        if stead.task.is_none() {
+            return pool.with(|state| match state.engine.named(&own) {
+                Some(task) => state.engine.handle(Instant::now(), Input::Cancel { task }),
+                None => refuse("unknown_task", "there is no such task"),
+            });
+        }
+        let sender = Sender {
+            channel: self.channel.clone(),
+            id: id.to_owned(),
+            wants_progress: stead.progress == Some(TokenOrFlag::Flag(true)),
+            wants_parts: stead.parts,
+            parts: 0,
+        };
+        let request = TaskRequest {
+            input: payload(data),
+            id: Some(own),
+            key: stead.key,
+            priority: stead.priority,
+            timeout: stead.timeout.map(Duration::from_millis),
+            retries: stead.retries,
+            durable: stead.durable,
+            wait: true,
+        };
+        let submitted = pool.with(|state| {
+            let task = desk::accept(state, name, request)?;
+            state.wait(task, Waiter::Worker(sender));
+            Ok(())
+        });
+        if let Err(fault) = submitted {
+            let fault: stead_control::Fault = fault;
+            refuse(&fault.code, &fault.message);
+        }
+    }
+}
+
+fn payload(data: Option<&RawValue>) -> Bytes {
+    data.map_or(Bytes::from_static(b"null"), |data| Bytes::copy_from_slice(data.get().as_bytes()))
+}
+
+/// A worker of a pool speaks its protocol. Tells whether that was understood.
+fn hear_worker(pool: &Pool, worker: WorkerId, Envelope { stead, data }: &Envelope<'_>) -> bool {
+    let now = Instant::now();
+    pool.with(|state| {
+        match stead {
+            Head { worker: Some(true), concurrency, .. } => state.learn(worker, concurrency.unwrap_or(1)),
+            Head { done: Some(Token(task)), .. } => state.done(worker, *task, payload(*data)),
+            Head { failed: Some(Token(task)), .. } => {
+                let (task, error) = (*task, failure(stead.error));
+                let retry = stead.retry.unwrap_or(true);
+                state.engine.handle(now, Input::Failed { worker, task, error, retry });
+            }
+            Head { progress: Some(TokenOrFlag::Token(task)), .. } => {
+                if let (true, Some(data)) = (state.engine.holds(worker, *task), data) {
+                    state.waiting.tell_progress(*task, data);
+                    state.progress.insert(*task, (*data).to_owned());
+                }
+            }
+            Head { part: Some(Token(task)), .. } => {
+                if let (true, Some(data)) = (state.engine.holds(worker, *task), data) {
+                    state.waiting.tell_part(*task, data);
+                }
+            }
+            _ => return false,
+        }
+        true
+    })
+}
+
+/// A worker that knows nothing of pools says something: it is the result of the task that it has.
+fn hear_plain(pool: &Pool, worker: WorkerId, text: &str) -> bool {
+    pool.with(|state| {
+        let Some(hand) = state.hands.get_mut(&worker) else { return false };
+        let Speaks::Plain(given) = &mut hand.speaks else { return false };
+        let Some(task) = given.take() else { return false };
+        state.done(worker, task, Bytes::copy_from_slice(text.as_bytes()));
+        true
+    })
+}
+
+impl State {
+    fn done(&mut self, worker: WorkerId, task: TaskId, result: Bytes) {
+        let most = self.settings.task_bytes_max;
+        let input = if result.len() as u64 > most {
+            let message = format!("the result has {} bytes, and {most} are the most (`task_bytes_max`)", result.len());
+            Input::Failed { worker, task, error: speech::error("too_large", &message).into(), retry: false }
+        } else {
+            Input::Done { worker, task, result }
+        };
+        self.engine.handle(Instant::now(), input);
+    }
+
+    /// It speaks the protocol. What it was given plainly it has not understood: it is given that once more.
+    fn learn(&mut self, worker: WorkerId, concurrency: u32) {
+        let Some(hand) = self.hands.get_mut(&worker) else { return };
+        let before = std::mem::replace(&mut hand.speaks, Speaks::Protocol(concurrency.max(1)));
+        if let Speaks::Plain(Some(task)) = before {
+            let attempt = self.engine.view(task).map_or(1, |view| view.attempts);
+            self.give(worker, task, attempt);
+        }
+        self.tell_ready(worker);
+    }
+}
+
+/// Why a task failed, with a code and a message whatever the worker said.
+fn failure(told: Option<&RawValue>) -> Bytes {
+    let told = told.and_then(|told| serde_json::from_str(told.get()).ok()).unwrap_or(Value::Null);
+    let mut error = match told {
+        Value::Object(error) => error,
+        Value::String(message) => [("message".to_owned(), message.into())].into_iter().collect(),
+        _ => serde_json::Map::new(),
+    };
+    error.entry("code").or_insert_with(|| "failed".into());
+    error.entry("message").or_insert_with(|| "its worker did not say why".into());
+    json!(error).to_string().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_always_has_a_code_and_a_message() {
+        let check = |told: Option<&str>, expected: &str| {
+            let told = told.map(|told| RawValue::from_string(told.to_owned()).unwrap());
+            assert_eq!(failure(told.as_deref()), expected);
+        };
+        check(None, "{\"code\":\"failed\",\"message\":\"its worker did not say why\"}");
+        check(Some("\"no disk\""), "{\"code\":\"failed\",\"message\":\"no disk\"}");
+        check(Some("{\"code\":\"E1\",\"message\":\"x\",\"name\":\"Error\"}"), "{\"code\":\"E1\",\"message\":\"x\",\"name\":\"Error\"}");
+        check(Some("7"), "{\"code\":\"failed\",\"message\":\"its worker did not say why\"}");
+    }
+}

@@ -1,0 +1,58 @@
+//! One worker as its pool's driver sees it: how it is spoken to, and whether all that it said has been heard.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use stead_jobs::{Death, Ready, TaskId, WorkerId};
+use stead_process::node::Channel;
+
+/// Beyond what it works on, a worker that speaks the protocol may be given so many tasks ahead.
+const PREFETCH_MAX: u32 = 64;
+
+/// A worker.
+pub(super) struct Hand {
+    pub(super) channel: Channel,
+    pub(super) slot: u32,
+    pub(super) speaks: Speaks,
+    /// It is to get tasks.
+    pub(super) routed: bool,
+    /// Its channel has ended: nothing more is heard of it.
+    pub(super) silent: bool,
+    /// It is dead, and whose doing that was.
+    pub(super) dead: Option<Death>,
+}
+
+/// What a worker speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Speaks {
+    /// One message in, one message out. This task is in.
+    Plain(Option<TaskId>),
+    /// The protocol of pools, and works on so many tasks at once.
+    Protocol(u32),
+}
+
+impl Hand {
+    pub(super) fn new(channel: Channel, slot: u32) -> Self {
+        Self { channel, slot, speaks: Speaks::Plain(None), routed: false, silent: false, dead: None }
+    }
+
+    /// For the engine. `most`: as the configuration has it.
+    pub(super) fn ready(&self, worker: WorkerId, most: Option<u32>) -> Ready {
+        let (concurrency, prefetch_max, abortable) = match self.speaks {
+            Speaks::Plain(_) => (1, 0, false),
+            Speaks::Protocol(says) => (most.unwrap_or(says), PREFETCH_MAX, true),
+        };
+        Ready { worker, slot: self.slot, concurrency, prefetch_max, abortable }
+    }
+
+    /// Sends JSON. One that is gone takes nothing, which its end will tell.
+    pub(super) fn say(&self, json: &[u8]) {
+        say(&self.channel, json);
+    }
+}
+
+/// Sends JSON over a channel. A program that is gone, or does not read, takes nothing.
+pub(super) fn say(channel: &Channel, json: &[u8]) {
+    if let Ok(message) = serde_json::from_slice::<Value>(json) {
+        drop(channel.send(&message));
+    }
+}

@@ -1,0 +1,26 @@
+//! Pools: workers that take tasks. The engine of `stead_jobs` decides, this carries: channels, waiting senders, disk.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `speech.rs` | what is said about tasks, as bytes |
+//! | `driver.rs` | one pool: feeds its engine and performs what that decides |
+//! | `hand.rs` | a worker of it: what it speaks, and whether it has ended |
+//! | `waiting.rs` | who waits for a task, and what they are told |
+//! | `ear.rs` | takes what is about tasks out of what workers say |
+//! | `tend.rs` | what the task of an app does for its pool |
+//! | `desk.rs` | what is asked over the API |
+//!
+//! A message passes no task of the runtime but the one that reads it: whoever hears something locks the pool, tells the engine,
+//! and sends what follows from it. Nobody waits with the lock.
+
+mod desk;
+mod driver;
+mod ear;
+mod hand;
+mod speech;
+mod tend;
+mod waiting;
+
+pub(super) use desk::Register;
+pub(super) use driver::{Pool, Wish};
+pub(super) use ear::Ear;
