@@ -180,7 +180,7 @@ pub struct PoolStatus {
 }
 
 /// What becomes of the tasks of a pool.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskCounts {
     /// Tasks that wait.
     pub queued: u64,
@@ -194,6 +194,4 @@ pub struct TaskCounts {
     pub refused: u64,
     /// Set aside now.
     pub dead: u64,
-    /// Tasks that ended lately, per second.
-    pub rate: f64,
 }

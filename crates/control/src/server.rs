@@ -28,6 +28,7 @@
 
 use crate::messenger::{Messenger, Peer};
 use crate::operator::{Operator, StopRequest};
+use crate::pools::Pools;
 use crate::socket::SocketFile;
 use crate::workers;
 use crate::{
@@ -97,7 +98,7 @@ impl Server {
 
     /// Answers workers too, when it [serves](Self::serve).
     #[must_use]
-    pub fn also_for_workers(self, messenger: &Arc<impl Messenger>) -> Server {
+    pub fn also_for_workers(self, messenger: &Arc<impl Messenger + Pools>) -> Server {
         Server { workers: workers::routes(Arc::clone(messenger)), ..self }
     }
 
@@ -107,7 +108,7 @@ impl Server {
     /// When the socket fails.
     pub async fn serve_workers(
         self,
-        messenger: Arc<impl Messenger>,
+        messenger: Arc<impl Messenger + Pools>,
         end: impl Future<Output = ()> + Send + 'static,
     ) -> io::Result<()> {
         self.answer(workers::router(messenger), end).await

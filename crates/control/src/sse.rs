@@ -89,7 +89,7 @@ fn write<T: Named>(value: &T) -> String {
     format!("event: {}\ndata: {}\n\n", value.name(), value.data())
 }
 
-fn json(value: &impl Serialize) -> String {
+pub(crate) fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("plain data has string keys and so is JSON")
 }
 

@@ -13,6 +13,8 @@
 //! The header `Stead-Worker` says which worker asks. An error is `{"error": {"code", "message", "hint"}}`.
 
 use crate::messenger::{Caller, Fault, Heard, Leadership, Messenger, Peer, Post, Posted, Share, SharedValue};
+use crate::pool_routes;
+use crate::pools::Pools;
 use crate::{Refusal, RefusalKind, sse};
 use axum::body::Bytes;
 use axum::extract::connect_info::Connected;
@@ -38,7 +40,7 @@ const BODY_BYTES_MAX: usize = 64 << 20;
 const WORKER: &str = "stead-worker";
 
 /// All paths for workers.
-pub(crate) fn routes<M: Messenger>(messenger: Arc<M>) -> Router {
+pub(crate) fn routes<M: Messenger + Pools>(messenger: Arc<M>) -> Router {
     let messages = Router::new()
         .route("/v1/messages", get(listen::<M>).post(send::<M>))
         .route("/v1/replies/{token}", post(reply::<M>))
@@ -48,13 +50,14 @@ pub(crate) fn routes<M: Messenger>(messenger: Arc<M>) -> Router {
         .route("/v1/candidates", post(candidate::<M>))
         .route("/v1/released", post(released::<M>));
     messages
+        .merge(pool_routes::routes::<M>())
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(from_fn_with_state(Arc::clone(&messenger), admit::<M>))
         .with_state(messenger)
 }
 
 /// The same with what a socket of their own needs besides.
-pub(crate) fn router<M: Messenger>(messenger: Arc<M>) -> Router {
+pub(crate) fn router<M: Messenger + Pools>(messenger: Arc<M>) -> Router {
     routes(messenger)
         .fallback(|| async {
             Refusal::new(RefusalKind::NoSuchPath, "there is no such path")

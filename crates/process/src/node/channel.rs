@@ -113,6 +113,12 @@ impl Channel {
         Ok((Self { link: Arc::clone(&link), seq }, Receiver { link }))
     }
 
+    /// How messages are written on it.
+    #[must_use]
+    pub fn serialization(&self) -> Serialization {
+        self.link.serialization
+    }
+
     /// The number the next message to a cluster worker will have.
     #[must_use]
     pub fn seq(&self) -> u64 {

@@ -99,6 +99,7 @@ pub(super) fn read_pool(mut reader: Reader) -> Result<(AppTable, Vec<(Key, Shape
         queue_bytes_max: reader.get("queue_bytes_max", some_bytes())?,
         task_bytes_max: reader.get("task_bytes_max", some_bytes())?,
         results_kept: reader.get("results_kept", duration())?,
+        results_max: reader.get("results_max", count(0))?,
         results_bytes_max: reader.get("results_bytes_max", some_bytes())?,
         durable: reader.get("durable", boolean())?,
         grow_after: reader.get("grow_after", wait())?,

@@ -20,6 +20,7 @@ use super::held::{self, Part};
 use super::launch::{Ends, Launch, Launched};
 use super::message::Message;
 use super::notify::NotifySocket;
+use super::pool::Ear;
 use super::probe::{self, Check};
 use super::settings::{for_channel, for_kernel};
 use super::shared::Shared;
@@ -29,6 +30,8 @@ use crate::config::{Mode, Ready, Serialization};
 /// How soon after the end of its channel a process has usually ended.
 const EXIT_FOLLOWS: Duration = Duration::from_millis(100);
 /// What was left in a control group and is killed takes a moment to go.
+/// Messages of a worker that are taken at once.
+const BATCH_MAX: usize = 64;
 const REMOVALS_MAX: u32 = 20;
 const REMOVAL_PAUSE: Duration = Duration::from_millis(100);
 
@@ -112,6 +115,7 @@ impl AppTask {
         };
         self.attend(worker, process, ends);
         self.input(Input::Started { worker, pid });
+        self.join_pool(worker);
     }
 
     /// Has the keeper keep what must outlive this daemon.
@@ -154,7 +158,7 @@ impl AppTask {
         if let Some(join) = join {
             process.belongings.tasks.push(tokio::spawn(await_join(worker, join, self.inbox.clone())));
         }
-        if matches!(process.link, Link::Signals) {
+        if matches!(process.link, Link::Signals) || self.pool.is_some() {
             let road = process.roads.values().next().cloned();
             process.belongings.tasks.extend(self.watch_readiness(worker, road, notify));
         }
@@ -182,10 +186,10 @@ impl AppTask {
     ) -> std::io::Result<NodeLink> {
         let (channel, receiver) = Channel::resume(channel, for_channel(serialization), from)?;
         let released = Arc::new(AtomicBool::new(false));
-        let exchange = Arc::clone(&self.shared.exchange);
-        exchange.connect(self.member(worker), channel.clone());
-        let member = self.member(worker);
-        let listening = listen_to((member, exchange), receiver, self.inbox.clone(), Arc::clone(&released));
+        let (member, exchange) = (self.member(worker), Arc::clone(&self.shared.exchange));
+        exchange.connect(member, channel.clone());
+        let hearing = (self.ear(worker, &channel), member, exchange);
+        let listening = listen_to(hearing, receiver, self.inbox.clone(), Arc::clone(&released));
         Ok(NodeLink::new((channel, serialization), (tokio::spawn(listening), released)))
     }
 
@@ -250,16 +254,18 @@ async fn await_join(worker: WorkerId, join: UnixListener, inbox: mpsc::Unbounded
 
 /// Envelopes go their own way: whoever sends many waits for itself, and not in the app's inbox.
 async fn listen_to(
-    (member, exchange): (Member, Arc<Exchange>),
+    (ear, member, exchange): (Ear, Member, Arc<Exchange>),
     mut receiver: Receiver,
     inbox: mpsc::UnboundedSender<Message>,
     released: Arc<AtomicBool>,
 ) {
-    let worker = member.worker;
-    while let Some(received) = receiver.next().await {
-        let Some(received) = exchange.hear(member, received) else { continue };
-        if inbox.send(Message::Node { worker, received }).is_err() {
-            return;
+    let (worker, mut batch) = (member.worker, Vec::new());
+    while receiver.next_many(&mut batch, BATCH_MAX).await > 0 {
+        for received in batch.drain(..).filter_map(|received| ear.hear(received)) {
+            let Some(received) = exchange.hear(member, received.into_value()) else { continue };
+            if inbox.send(Message::Node { worker, received }).is_err() {
+                return;
+            }
         }
     }
     if released.load(Ordering::Relaxed) {
@@ -267,6 +273,7 @@ async fn listen_to(
         return;
     }
     exchange.disconnect(member);
+    ear.ended();
     // Nearly always the process ends in the same moment; its exit then says more than this.
     tokio::time::sleep(EXIT_FOLLOWS).await;
     // An app that has ended meanwhile does not mind.

@@ -24,6 +24,7 @@ use super::hooks::Hooks;
 use super::message::Message;
 use super::operator::pairs;
 use super::outlet::{self, Crash, Outlet};
+use super::pool::Pool;
 use super::ports::{ListenError, Ports};
 use super::registry::{AppHandle, Rest};
 use super::renew::{How, Renewal};
@@ -88,6 +89,8 @@ pub(super) struct AppTask {
     pub(super) hooks: Hooks,
     /// Shared values that commands compute.
     pub(super) computing: Vec<Computing>,
+    /// What takes its tasks, if it is a pool.
+    pub(super) pool: Option<Pool>,
     /// Something that the next daemon has to know has changed.
     changed: bool,
 }
@@ -133,6 +136,7 @@ pub(super) async fn run(mut task: AppTask, mut messages: mpsc::UnboundedReceiver
     }
     task.ports.forget();
     task.shared.exchange.forget(task.id);
+    task.shared.pools.remove(&task.settings.name);
     task.shared.keeper.release(&held::state(task.id));
     task.shared.registry.remove(task.id);
     task.shared.convoy.leave(&task.settings.name);
@@ -158,7 +162,7 @@ impl AppTask {
     pub(super) fn new(parts: Parts, shared: &Arc<Shared>, inbox: mpsc::UnboundedSender<Message>) -> Self {
         let Parts { id, settings, origin, machine, ports, shown } = parts;
         let outlet = Outlet::open(&settings, &shared.console, shared.background);
-        Self {
+        let mut task = Self {
             id,
             settings,
             shared: Arc::clone(shared),
@@ -187,8 +191,11 @@ impl AppTask {
             watching: None,
             hooks: Hooks::new(shown.was_ready),
             computing: Vec::new(),
+            pool: None,
             changed: true,
-        }
+        };
+        task.open_pool();
+        task
     }
 
     /// For the registry.
@@ -245,6 +252,7 @@ impl AppTask {
             Message::ChannelEnded { worker } => self.channel_ended(worker),
             Message::Joined { worker, channel } => self.joined(worker, channel),
             Message::Pool { port, event } => self.hear_pool(port, event),
+            Message::PoolWish(wish) => self.hear_wish(wish),
             Message::Ready { worker } => self.found_ready(worker),
             Message::Alive { worker } => self.hear_alive(worker),
             Message::Checked { worker, outcome } => self.checked(worker, outcome),
@@ -358,6 +366,7 @@ impl AppTask {
         // To a request it matters whether it may be to blame. It is not if Stead ended the worker for another reason.
         let blameless = kind.outside || (process.asked_to_end && !process.wedged);
         self.ports.remove(worker, Death { outside: blameless });
+        self.died(worker, blameless);
         if !self.shown.was_ready
             && let Some(error) = self.refusal.take()
         {

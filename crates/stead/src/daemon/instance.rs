@@ -25,6 +25,7 @@ use super::exchange::Exchange;
 use super::fleet::Convoy;
 use super::folder::Folder;
 use super::held::{self, Held};
+use super::pool::Register;
 use super::listeners::Listeners;
 use super::operator::Desk;
 use super::registry::Registry;
@@ -195,6 +196,7 @@ async fn prepare(purpose: &Purpose, keeper: &Keeper, welcome: Welcome) -> Result
         daemon_starts: welcome.daemon_starts,
         started: (SystemTime::now(), Instant::now()),
         registry: Registry::new(),
+        pools: Register::new(welcome.keeper_pid),
         convoy: Convoy::default(),
         background: frame.background,
         stopping: AtomicBool::new(false),

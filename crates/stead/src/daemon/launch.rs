@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -125,9 +125,16 @@ impl Launch<'_> {
             road: None,
             belongings: Belongings::default(),
         };
-        let mut ends =
-            Ends { stdout: Some(parts.stream(1)?), stderr: Some(parts.stream(2)?), ..Ends::default() };
-        if self.settings.program.is_node {
+        let speaks_by_lines = self.settings.pool.is_some() && !self.settings.program.is_node;
+        let stdout = if speaks_by_lines { None } else { Some(parts.stream(1)?) };
+        let mut ends = Ends { stdout, stderr: Some(parts.stream(2)?), ..Ends::default() };
+        if self.settings.pool.is_some() {
+            let (channel, serialization) = self.add_tasks(&mut parts)?;
+            ends.channel = Some((channel, serialization, Continuation::default()));
+            if speaks_by_lines {
+                ends.notify = Some(self.add_notify(&mut parts)?);
+            }
+        } else if self.settings.program.is_node {
             let channel = self.add_channel(&mut parts)?;
             ends.channel = Some((channel, self.settings.serialization, Continuation::default()));
         } else {
@@ -177,6 +184,25 @@ impl Launch<'_> {
         all.retain(|(name, _)| name != SOCKET);
         all.push((SOCKET.into(), self.worker_socket.into()));
         all
+    }
+
+    /// The worker of a pool: a Node.js program is forked and has a channel, any other has its tasks as lines on its standard
+    /// input and output. Neither listens anywhere for others.
+    fn add_tasks(&self, parts: &mut Parts) -> io::Result<(OwnedFd, Serialization)> {
+        parts.set("STEAD_POOL", self.settings.name.clone());
+        if !self.settings.program.is_node {
+            // Blocking, because simple programs wait for their next line by reading it.
+            let (ours, theirs) = UnixStream::pair()?;
+            parts.give(0, theirs.try_clone()?.into());
+            parts.give(1, theirs.into());
+            return Ok((ours.into(), Serialization::Json));
+        }
+        let (ours, theirs) = stead_process::socket::pair()?;
+        parts.give(FIRST_DESCRIPTOR, theirs);
+        let serialization = self.settings.serialization;
+        let written = super::settings::for_channel(serialization);
+        environment::add_channel(&mut parts.environment, FIRST_DESCRIPTOR, written);
+        Ok((ours, serialization))
     }
 
     /// Node.js: a channel, and the environment of a cluster worker.

@@ -12,6 +12,7 @@ use stead_supervisor::WorkerId;
 use tokio::sync::{mpsc, oneshot};
 
 use super::hooks::Hook;
+use super::pool::Wish;
 use super::ports::PortId;
 use super::renew::{Renewal, Renewed};
 
@@ -27,6 +28,8 @@ pub(super) enum Message {
     Joined { worker: WorkerId, channel: OwnedFd },
     /// A pool reports.
     Pool { port: PortId, event: PoolEvent },
+    /// The pool that it is wants something done about its workers.
+    PoolWish(Wish),
     /// A check, `READY=1` or patience found the worker ready.
     Ready { worker: WorkerId },
     /// It gave a sign of life.
@@ -93,6 +96,7 @@ impl Message {
                 | Message::Poisoned { .. }
                 | Message::Send { .. }
                 | Message::Node { received: Received::Message(_), .. }
+                | Message::PoolWish(_)
                 | Message::Alive { .. }
                 | Message::Checked { .. }
         )

@@ -59,6 +59,7 @@ mod node;
 mod notify;
 mod operator;
 mod outlet;
+mod pool;
 mod ports;
 mod probe;
 mod recycle;

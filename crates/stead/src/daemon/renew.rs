@@ -95,7 +95,7 @@ impl AppTask {
                 self.tell_reload_failed(id, &report.in_one_line(), hint);
             }
             Ok((definition, mut settings)) => {
-                settings.instances = self.scaled.unwrap_or(settings.instances);
+                settings.instances = self.instances_of(&settings);
                 let settings = Arc::from(settings);
                 if let Err(conflict) = self.ports.reroute(&settings) {
                     return self.tell_reload_failed(id, &conflict.to_string(), Some(conflict.hint()));

@@ -25,6 +25,7 @@ use super::fleet::Convoy;
 use super::folder::Folder;
 use super::listeners::{Listeners, conflict_in};
 use super::message::Message;
+use super::pool::Register;
 use super::ports::{ListenError, Ports};
 use super::registry::{AppHandle, Registry};
 use super::sample::Sampler;
@@ -50,6 +51,7 @@ pub(super) struct Shared {
     pub(super) daemon_starts: u32,
     pub(super) started: (SystemTime, Instant),
     pub(super) registry: Registry,
+    pub(super) pools: Register,
     pub(super) convoy: Convoy,
     pub(super) upgrade: Mutex<Option<mpsc::Sender<Progress>>>,
     /// Takes in what the daemon before this one passes on, until that has left.

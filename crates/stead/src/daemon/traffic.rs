@@ -18,6 +18,9 @@ impl AppTask {
         let Some(process) = self.workers.get_mut(&worker) else { return };
         process.routed = true;
         process.draining = None;
+        if let Some(pool) = &self.pool {
+            return pool.route(worker);
+        }
         let slot = process.slot;
         for (port, road) in process.roads.clone() {
             self.ports.add(port, (worker, slot), road);
@@ -32,6 +35,9 @@ impl AppTask {
         let ports: HashSet<PortId> =
             self.ports.iter().filter(|(_, port)| port.is_served_by(worker)).map(|(id, _)| id).collect();
         process.draining = Some(ports.clone());
+        if self.pool.is_some() {
+            return self.drain_tasks(worker);
+        }
         for port in ports {
             self.ports.drain(port, worker);
         }
@@ -43,6 +49,9 @@ impl AppTask {
         self.shared.exchange.set_ready(self.member(worker), false);
         if let Some(process) = self.workers.get_mut(&worker) {
             process.routed = false;
+            if let Some(pool) = &self.pool {
+                pool.drain(worker);
+            }
             self.ports.iter().for_each(|(port, _)| self.ports.drain(port, worker));
         }
     }
@@ -80,6 +89,9 @@ impl AppTask {
     }
 
     pub(super) fn stop_politely(&mut self, worker: WorkerId) {
+        if self.pool.is_some() {
+            return self.dismiss(worker);
+        }
         self.ports.cut(worker);
         let node = self.link(worker).is_some_and(|link| link.open && link.online);
         let polite = Signal::from_number(self.settings.stop.stop_signal).unwrap_or(Signal::TERM);

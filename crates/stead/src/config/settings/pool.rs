@@ -32,7 +32,9 @@ pub struct PoolSettings {
     pub task_bytes_max: u64,
     /// How long results are kept.
     pub results_kept: Duration,
-    /// Kept results together.
+    /// Kept results, and
+    pub results_max: u32,
+    /// those together, in bytes.
     pub results_bytes_max: u64,
     /// Every accepted task is on disk.
     pub durable: bool,

@@ -130,7 +130,9 @@ impl Carrier for PostOffice {
             (None, Some(channel)) => match channel.send(parcel.envelope) {
                 Ok(()) => Delivery::Done,
                 Err(SendError::Full) => Delivery::Full,
-                Err(SendError::Closed | SendError::Descriptor(_)) => Delivery::Absent,
+                Err(
+                    SendError::Closed | SendError::Descriptor(_) | SendError::Message(_) | SendError::Line,
+                ) => Delivery::Absent,
             },
             (None, None) => Delivery::Absent,
         }

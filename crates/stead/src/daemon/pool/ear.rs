@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use stead_control::TaskRequest;
 use stead_jobs::{Input, TaskId, WorkerId};
-use stead_process::node::{Channel, Received};
+use stead_process::node::{Channel, Message, Received, Serialization};
 
 use super::driver::{Pool, State};
 use super::hand::{Speaks, say};
@@ -29,23 +29,34 @@ pub(in crate::daemon) struct Ear {
 
 impl Ear {
     /// Takes it if it is about tasks; gives back everything else.
-    pub(in crate::daemon) fn hear(&self, received: Received) -> Option<Received> {
-        let Received::Message(message) = &received else { return Some(received) };
-        let is_envelope = message.get("stead").is_some_and(Value::is_object);
-        if self.pool.is_none() && !is_envelope {
-            return Some(received);
+    pub(in crate::daemon) fn hear(&self, received: Received<Message>) -> Option<Received<Message>> {
+        match &received {
+            Received::Message(message) if self.takes(message) => None,
+            _ => Some(received),
         }
-        let text = message.to_string();
-        let envelope = is_envelope.then(|| speech::open(text.as_bytes())).flatten();
-        let taken = match envelope {
+    }
+
+    fn takes(&self, message: &Message) -> bool {
+        let written;
+        let text = match message.serialization() {
+            Serialization::Json => message.bytes(),
+            Serialization::Advanced => match message.value() {
+                Ok(value) => {
+                    written = value.to_string();
+                    written.as_bytes()
+                }
+                Err(_) => return false,
+            },
+        };
+        let pool = self.pool.as_ref();
+        match speech::open(text) {
             Some(envelope) if envelope.stead.pool.is_some() => {
                 self.hear_sender(envelope);
                 true
             }
-            Some(envelope) => self.pool.as_ref().is_some_and(|pool| hear_worker(pool, self.worker, &envelope)),
-            None => self.pool.as_ref().is_some_and(|pool| hear_plain(pool, self.worker, &text)),
-        };
-        (!taken).then_some(received)
+            Some(envelope) => pool.is_some_and(|pool| hear_worker(pool, self.worker, &envelope)),
+            None => pool.is_some_and(|pool| hear_plain(pool, self.worker, text)),
+        }
     }
 
     /// Its channel has ended, and all that it said has been heard.
@@ -136,12 +147,15 @@ fn hear_worker(pool: &Pool, worker: WorkerId, Envelope { stead, data }: &Envelop
 }
 
 /// A worker that knows nothing of pools says something: it is the result of the task that it has.
-fn hear_plain(pool: &Pool, worker: WorkerId, text: &str) -> bool {
+fn hear_plain(pool: &Pool, worker: WorkerId, text: &[u8]) -> bool {
     pool.with(|state| {
         let Some(hand) = state.hands.get_mut(&worker) else { return false };
         let Speaks::Plain(given) = &mut hand.speaks else { return false };
         let Some(task) = given.take() else { return false };
-        state.done(worker, task, Bytes::copy_from_slice(text.as_bytes()));
+        // What is not JSON is a text.
+        let is_json = serde_json::from_slice::<&RawValue>(text).is_ok();
+        let as_text = || speech::quoted(&String::from_utf8_lossy(text)).into();
+        state.done(worker, task, if is_json { Bytes::copy_from_slice(text) } else { as_text() });
         true
     })
 }

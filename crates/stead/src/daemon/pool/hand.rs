@@ -1,9 +1,8 @@
 //! One worker as its pool's driver sees it: how it is spoken to, and whether all that it said has been heard.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use stead_jobs::{Death, Ready, TaskId, WorkerId};
-use stead_process::node::Channel;
+use stead_process::node::{Channel, Serialization};
 
 /// Beyond what it works on, a worker that speaks the protocol may be given so many tasks ahead.
 const PREFETCH_MAX: u32 = 64;
@@ -52,7 +51,8 @@ impl Hand {
 
 /// Sends JSON over a channel. A program that is gone, or does not read, takes nothing.
 pub(super) fn say(channel: &Channel, json: &[u8]) {
-    if let Ok(message) = serde_json::from_slice::<Value>(json) {
-        drop(channel.send(&message));
-    }
+    drop(match channel.serialization() {
+        Serialization::Json => channel.send_raw(json),
+        Serialization::Advanced => serde_json::from_slice(json).map_or(Ok(()), |message| channel.send(&message)),
+    });
 }
