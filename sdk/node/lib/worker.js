@@ -1,0 +1,181 @@
+'use strict';
+// A worker of a pool: takes tasks, gives back what a function makes of them.
+//
+// Tasks come over the message channel, or, without one, as lines on standard input (`stead map`). More may come than may run
+// at once: they wait here and begin in their order. An input that is no envelope was sent before the other side knew that
+// this worker speaks the protocol; its result goes back as bare as it came.
+
+const { Channel } = require('./channel');
+const { SteadError, told } = require('./error');
+const { Lines } = require('./lines');
+
+/** What a worker is told about its task. */
+class Task {
+  #worker;
+  #token;
+  #abort = null;
+
+  constructor(worker, { run, attempt = 1, key, timeout }) {
+    this.#worker = worker;
+    this.#token = run;
+    /** 1, or more if the task was tried before. */
+    this.attempt = attempt;
+    this.key = key;
+    /** How long the task may take, in milliseconds, if there is a limit. */
+    this.timeout = timeout;
+  }
+
+  /** Aborted when nobody wants the result any more, or the time is over. */
+  get signal() {
+    this.#abort ??= new AbortController();
+    return this.#abort.signal;
+  }
+
+  /** Tells the one who waits how far the task is. */
+  progress(data) {
+    if (this.#token !== undefined) this.#worker.tell({ progress: this.#token }, data);
+  }
+
+  /** Sends a part of the result; settles when there is room for the next one. */
+  async part(data) {
+    if (this.#token !== undefined) await this.#worker.write({ part: this.#token }, data);
+  }
+
+  /** For this package. */
+  abort() {
+    this.#abort ??= new AbortController();
+    this.#abort.abort(new SteadError('cancelled', 'the task was cancelled'));
+  }
+}
+
+class PoolWorker {
+  #task;
+  #concurrency;
+  #transport = null;
+  #running = new Map();
+  #waiting = [];
+  #count = 0;
+
+  constructor(task, concurrency) {
+    this.#task = task;
+    this.#concurrency = concurrency;
+  }
+
+  /** @param {Channel | Lines} transport */
+  begin(transport) {
+    this.#transport = transport;
+    transport.ref();
+    transport.post({ stead: { worker: true, concurrency: this.#concurrency } });
+  }
+
+  receive(stead, data) {
+    if (stead.run !== undefined) this.#take(stead, data);
+    else if (stead.abort !== undefined) this.#abort(stead.abort);
+  }
+
+  receivePlain(data) {
+    this.#take({}, data);
+  }
+
+  /** There will be no more tasks, and nobody waits for the results of these. */
+  end() {
+    this.#waiting = [];
+    for (const task of this.#running.values()) task.abort();
+  }
+
+  tell(stead, data) {
+    try {
+      this.#transport.post({ stead, data });
+    } catch (error) {
+      // Whoever gave the task is gone.
+      if (error.code !== 'disconnected') throw error;
+    }
+  }
+
+  write(stead, data) {
+    return new Promise((resolve, reject) => {
+      this.#transport.post({ stead, data }, (error) => (error ? reject(error) : resolve()));
+    });
+  }
+
+  #take(stead, data) {
+    if (this.#count < this.#concurrency) this.#start(stead, data);
+    else this.#waiting.push({ stead, data });
+  }
+
+  #start(stead, data) {
+    this.#count++;
+    const token = stead.run;
+    const task = new Task(this, stead);
+    if (token !== undefined) this.#running.set(token, task);
+    let result;
+    try {
+      result = this.#task(data, task);
+    } catch (error) {
+      return this.#fail(token, error);
+    }
+    if (typeof result?.then !== 'function') return this.#finish(token, result);
+    result.then(
+      (result) => this.#finish(token, result),
+      (error) => this.#fail(token, error),
+    );
+  }
+
+  #finish(token, result) {
+    try {
+      if (token !== undefined) this.tell({ done: token }, result);
+      // A message that is nothing cannot be sent.
+      else this.#transport.post(result === undefined ? null : result);
+    } catch (error) {
+      return this.#fail(token, error);
+    }
+    this.#next(token);
+  }
+
+  #fail(token, error) {
+    // The plain protocol has no word for a failure: as in any program, an error that nobody catches ends the process.
+    if (token === undefined) throw error;
+    const failed = { failed: token, error: told(error) };
+    if (error?.retry === false) failed.retry = false;
+    this.tell(failed);
+    this.#next(token);
+  }
+
+  #next(token) {
+    this.#running.delete(token);
+    this.#count--;
+    const next = this.#waiting.shift();
+    if (next) this.#start(next.stead, next.data);
+  }
+
+  #abort(token) {
+    const index = this.#waiting.findIndex(({ stead }) => stead.run === token);
+    if (index === -1) {
+      this.#running.get(token)?.abort();
+    } else {
+      this.#waiting.splice(index, 1);
+      this.tell({ failed: token, retry: false, error: { code: 'cancelled', message: 'cancelled before it began' } });
+    }
+  }
+}
+
+let isWorker = false;
+
+/**
+ * Makes this process a worker of a pool, for its whole life.
+ * @param {(input: unknown, task: Task) => unknown} task
+ * @param {{ concurrency?: number }} [options] how many tasks may run at once
+ */
+function work(task, { concurrency = 1 } = {}) {
+  if (typeof task !== 'function') throw new TypeError('expected a function');
+  if (!(Number.isInteger(concurrency) && concurrency > 0)) throw new TypeError('`concurrency` is a number above 0');
+  if (isWorker) throw new SteadError('bad_message', 'this process is a worker of a pool already');
+  isWorker = true;
+  const worker = new PoolWorker(task, concurrency);
+  const receive = (stead, data) => worker.receive(stead, data);
+  const ended = () => worker.end();
+  const plain = (data) => worker.receivePlain(data);
+  worker.begin(process.connected ? new Channel(receive, ended, plain) : new Lines(receive, ended, plain));
+}
+
+module.exports = { work };
