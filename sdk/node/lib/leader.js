@@ -78,8 +78,7 @@ class Leadership {
       if (!signal.aborted || (error !== signal.reason && error?.name !== 'AbortError')) throw error;
     });
     this.#running.add(ended);
-    const forget = () => this.#running.delete(ended);
-    ended.then(forget, forget);
+    ended.finally(() => this.#running.delete(ended));
   }
 
   async #lose(term, who) {

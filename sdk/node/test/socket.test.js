@@ -1,0 +1,145 @@
+// "My program has no message channel to Stead, and everything is there all the same."
+const assert = require('node:assert/strict');
+const test = require('node:test');
+const { runWithoutChannel } = require('./support/child');
+const { listen } = require('./support/daemon');
+
+/** A program whose only way is the socket. */
+async function start(t, program) {
+  const daemon = await listen(t);
+  return { daemon, child: runWithoutChannel(t, program, { STEAD_SOCKET: daemon.socket }) };
+}
+
+test('messages and requests are sent', async (t) => {
+  const { daemon, child } = await start(t, async (stead) => {
+    console.log(await stead.broadcast('news', 1));
+    console.log(await stead.broadcast('news', 2));
+    console.log(await stead.request('any', 'price', 'apple', { timeout: 500 }));
+    await stead.request('any', 'price', 'pear').catch((error) => console.log(error.code, error.message));
+    await stead.request('any', 'price', 'pear').catch((error) => console.log(error.code));
+  });
+  const first = await daemon.expect('POST /v1/messages');
+  assert.deepEqual([first.body, first.headers['stead-worker']], [{ to: 'app', topic: 'news', data: 1 }, 'shop.0']);
+  first.answer(200, { receivers: 3, dropped: 0 });
+  (await daemon.expect('POST /v1/messages')).cut();
+  const request = await daemon.expect('POST /v1/messages');
+  assert.deepEqual(request.body, { to: 'any', topic: 'price', request: true, timeout: 500, data: 'apple' });
+  request.answer(200, { from: 'shop.1', data: 3 });
+  (await daemon.expect('POST /v1/messages')).answer(504, { error: { code: 'timeout', message: 'no answer in time' } });
+  (await daemon.expect('POST /v1/messages')).cut();
+  const unknown = '{ receivers: 0, dropped: 0, unknown: true }';
+  assert.equal(await child.said, `{ receivers: 3, dropped: 0 }\n${unknown}\n3\ntimeout no answer in time\ninterrupted\n`);
+  assert.equal(await child.exited, 0);
+});
+
+test('what others send comes, also from the next daemon, and requests are answered', async (t) => {
+  const { daemon } = await start(t, (stead) => {
+    stead.on('news', (data, { from }) => stead.send('shop.9', 'got', [data, from]));
+    stead.handle('price', () => 3);
+  });
+  const stream = await daemon.expect('GET /v1/messages');
+  stream.open();
+  stream.event('message', { stead: { from: 'shop.1', topic: 'news' }, data: 'one' });
+  const first = await daemon.expect('POST /v1/messages');
+  assert.deepEqual(first.body.data, ['one', 'shop.1']);
+  first.answer(200, { receivers: 1, dropped: 0 });
+  stream.cut();
+  const next = await daemon.expect('GET /v1/messages');
+  next.open();
+  next.event('message', { stead: { from: 'shop.1', topic: 'price', request: 'a/b' } });
+  assert.deepEqual((await daemon.expect('POST /v1/replies/a%2Fb')).body, { data: 3 });
+});
+
+test('the stream keeps no process that does not listen', async (t) => {
+  const { daemon, child } = await start(t, async (stead) => {
+    const users = stead.shared('users');
+    console.log(await users.get(), users.version);
+  });
+  const questions = ['GET /v1/messages', 'GET /v1/apps/shop/shared/users', 'GET /v1/apps/shop/shared/users'];
+  (await daemon.expect(questions[0])).open();
+  (await daemon.expect(questions[1])).answer(404, { error: { code: 'not_found', message: 'not set' } });
+  (await daemon.expect(questions[2])).answer(200, 7, { ETag: '"3"' });
+  assert.equal(await child.said, '7 3\n');
+  assert.equal(await child.exited, 0);
+});
+
+test('shared values are set, compared and taken away', async (t) => {
+  const { daemon, child } = await start(t, async (stead) => {
+    const users = stead.shared('users');
+    console.log(await users.set(7, { ifVersion: 3 }).catch((error) => error.code));
+    console.log(await users.set(7));
+    await users.unset();
+    stead.close();
+  });
+  await daemon.expect('GET /v1/messages');
+  await daemon.expect('GET /v1/apps/shop/shared/users');
+  const path = '/v1/apps/shop/shared/users';
+  const compared = await daemon.expect(`PUT ${path}`);
+  assert.deepEqual([compared.headers['if-match'], compared.body], ['"3"', 7]);
+  compared.answer(412, { error: { code: 'conflict', message: 'it is version 4' } });
+  // A daemon that dies with it: setting a value twice does no harm.
+  (await daemon.expect(`PUT ${path}`)).cut();
+  (await daemon.expect(`PUT ${path}`)).answer(200, {}, { ETag: '"5"' });
+  (await daemon.expect(`DELETE ${path}`)).answer(204);
+  assert.equal(await child.said, 'conflict\n5\n');
+});
+
+test('the role is lost with the stream, and asked for again', async (t) => {
+  const { daemon } = await start(t, (stead) => {
+    const leader = stead.leader();
+    leader.on('acquired', () => stead.send('shop.9', 'acquired'));
+  });
+  const accept = async (candidate) => (await daemon.expect('POST /v1/candidates')).answer(200, { candidate });
+  const stream = await daemon.expect('GET /v1/messages');
+  stream.open();
+  await accept(true);
+  stream.event('leader', { stead: { leader: true, term: 1 } });
+  assert.equal((await daemon.expect('POST /v1/messages')).body.topic, 'acquired');
+  stream.cut();
+  const released = await daemon.expect('POST /v1/released');
+  assert.deepEqual(released.body, { term: 1 });
+  released.answer(200, {});
+  (await daemon.expect('GET /v1/messages')).open();
+  await accept(true);
+});
+
+test('a task is the same task however often it is sent', async (t) => {
+  const { daemon, child } = await start(t, async (stead) => {
+    console.log(await stead.pool('resize').run('input', { key: 'a b', timeout: 500 }));
+    console.log(await stead.pool('resize').run('bad').catch((error) => `${error.code}: ${error.cause.name}`));
+  });
+  const first = await daemon.next();
+  const url = new URL(first.line.split(' ')[1], 'http://stead');
+  assert.equal(url.pathname, '/v1/pools/resize/tasks');
+  assert.deepEqual([url.searchParams.get('key'), url.searchParams.get('timeout'), first.body], ['a b', '500', 'input']);
+  first.cut();
+  const again = await daemon.next();
+  assert.equal(again.line, first.line);
+  again.answer(200, { id: 'x', state: 'done', result: 'output', attempts: 1 });
+  const error = { code: 'failed', message: 'no', name: 'TypeError' };
+  (await daemon.next()).answer(422, { id: 'y', state: 'failed', error });
+  assert.equal(await child.said, 'output\nfailed: TypeError\n');
+});
+
+test('progress and parts come once each, also over a stream that is cut', async (t) => {
+  const { daemon, child } = await start(t, async (stead) => {
+    const parts = stead.pool('report').stream(1, { onProgress: (done) => console.log('progress', done) });
+    for await (const part of parts) console.log(part);
+    console.log(await parts.result);
+  });
+  const given = await daemon.next();
+  const task = new URL(given.line.split(' ')[1], 'http://stead').searchParams.get('id');
+  given.answer(202, { id: task, state: 'queued' });
+  const stream = await daemon.expect(`GET /v1/pools/report/tasks/${task}/events`);
+  stream.open();
+  stream.event('progress', { data: 0.5 });
+  stream.event('part', { part: 1, data: 'one' });
+  stream.response.end();
+  const again = await daemon.expect(`GET /v1/pools/report/tasks/${task}/events`);
+  again.open();
+  again.event('part', { part: 1, data: 'one' });
+  again.event('part', { part: 2, data: 'two' });
+  again.event('done', { id: task, state: 'done', result: 'all' });
+  again.response.end();
+  assert.equal(await child.said, 'progress 0.5\none\ntwo\nall\n');
+});

@@ -1,0 +1,84 @@
+// "My function does the tasks of a pool."
+const assert = require('node:assert/strict');
+const test = require('node:test');
+const { run, runWithoutChannel } = require('./support/child');
+
+test('a worker says what it is, does tasks and tells of failures', async (t) => {
+  const child = run(t, (stead) => {
+    stead.worker(async (input, { attempt, key, timeout }) => {
+      if (input === 'bad') throw Object.assign(new TypeError('bad input'), { code: 'bad', retry: false });
+      return { input, attempt, key, timeout };
+    });
+  });
+  assert.deepEqual(await child.envelope(), [{ worker: true, concurrency: 1 }, undefined]);
+  child.send({ run: 'a', attempt: 2, key: 'k', timeout: 9 }, 1);
+  assert.deepEqual(await child.envelope(), [{ done: 'a' }, { input: 1, attempt: 2, key: 'k', timeout: 9 }]);
+  child.send({ run: 'b', attempt: 1 }, 'bad');
+  const [{ failed, retry, error }] = await child.envelope();
+  assert.deepEqual([failed, retry, error.name, error.message, error.code], ['b', false, 'TypeError', 'bad input', 'bad']);
+  child.process.disconnect();
+  assert.equal(await child.exited, 0);
+});
+
+test('no more tasks run at once than was said, and they begin in their order', async (t) => {
+  const child = run(t, (stead) => {
+    stead.worker(
+      (input) => {
+        process.send({ begins: input });
+        return new Promise((resolve) => stead.once(`end ${input}`, () => resolve(input)));
+      },
+      { concurrency: 2 },
+    );
+  });
+  assert.equal((await child.envelope())[0].concurrency, 2);
+  for (const input of [1, 2, 3, 4]) child.send({ run: `t${input}` }, input);
+  child.send({ abort: 't4' });
+  assert.deepEqual(await child.next(), { begins: 1 });
+  assert.deepEqual(await child.next(), { begins: 2 });
+  assert.deepEqual((await child.envelope())[0].error.code, 'cancelled');
+  child.send({ from: 'outside', topic: 'end 1' });
+  assert.deepEqual(await child.envelope(), [{ done: 't1' }, 1]);
+  assert.deepEqual(await child.next(), { begins: 3 });
+});
+
+test('a task tells of progress, sends parts and is aborted', async (t) => {
+  const child = run(t, (stead, require) => {
+    const { once } = require('node:events');
+    stead.worker(async (input, task) => {
+      task.progress(0.5);
+      await task.part('one');
+      await once(task.signal, 'abort');
+      throw task.signal.reason;
+    });
+  });
+  await child.envelope();
+  child.send({ run: 'a' });
+  assert.deepEqual(await child.envelope(), [{ progress: 'a' }, 0.5]);
+  assert.deepEqual(await child.envelope(), [{ part: 'a' }, 'one']);
+  child.send({ abort: 'a' });
+  assert.deepEqual((await child.envelope())[0].error.code, 'cancelled');
+});
+
+test('a bare input gets a bare result', async (t) => {
+  const child = run(t, (stead) => stead.worker((input) => (input === 'bad' ? Promise.reject(new Error('bad')) : input * 2)));
+  await child.envelope();
+  child.process.send(21);
+  assert.equal(await child.next(), 42);
+  child.process.send('bad');
+  assert.equal(await child.exited, 1);
+  assert.match(await child.complained, /Error: bad/);
+});
+
+test('without a channel tasks are lines, and what is printed does not disturb them', async (t) => {
+  const program = (stead) => {
+    stead.worker(async (input) => {
+      console.log('working on', input);
+      return `${input}!`;
+    });
+  };
+  const child = runWithoutChannel(t, program);
+  child.process.stdin.end('{"stead":{"run":"a"},"data":"é"}\n"plain"\nno JSON');
+  const lines = ['{"stead":{"worker":true,"concurrency":1}}', '{"stead":{"done":"a"},"data":"é!"}', '"plain!"', '"no JSON!"'];
+  assert.deepEqual((await child.said).split('\n'), [...lines, '']);
+  assert.equal(await child.complained, 'working on é\nworking on plain\nworking on no JSON\n');
+});
