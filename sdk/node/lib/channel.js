@@ -20,12 +20,10 @@ class Channel {
   /**
    * @param {(stead: object, data: unknown) => void} receive
    * @param {(error: SteadError) => void} ended
-   * @param {(message: unknown) => void} [plain] takes what is no envelope; without it that is the program's own
    */
-  constructor(receive, ended, plain) {
+  constructor(receive, ended) {
     this.#onMessage = (message, handle) => {
       if (isEnvelope(message)) receive(message.stead, message.data);
-      else if (plain) plain(message);
       else if (process.listenerCount('message') === 1) this.#kept.push([message, handle]);
     };
     this.#onListener = (name) => {
@@ -75,4 +73,4 @@ class Channel {
   }
 }
 
-module.exports = { Channel };
+module.exports = { Channel, isEnvelope };

@@ -4,19 +4,19 @@
 // Standard output belongs to the protocol then: what the program prints goes to standard error.
 
 const { StringDecoder } = require('node:string_decoder');
+const { isEnvelope } = require('./channel');
 
 class Lines {
   #write;
   #rest = '';
   #decoder = new StringDecoder('utf8');
 
-  constructor(receive, ended, plain) {
+  constructor(receive, ended) {
     this.#write = process.stdout.write.bind(process.stdout);
     process.stdout.write = process.stderr.write.bind(process.stderr);
     const take = (line) => {
       const message = parse(line);
-      if (typeof message === 'object' && message?.stead) receive(message.stead, message.data);
-      else plain(message);
+      if (isEnvelope(message)) receive(message.stead, message.data);
     };
     process.stdin.on('data', (bytes) => {
       const lines = (this.#rest + this.#decoder.write(bytes)).split('\n');
@@ -36,12 +36,12 @@ class Lines {
   ref() {}
 }
 
-/** A line that is no JSON is a text. */
+/** A line that is no JSON is no envelope. */
 function parse(line) {
   try {
     return JSON.parse(line);
   } catch {
-    return line;
+    return undefined;
   }
 }
 

@@ -3,7 +3,7 @@
 //
 // Tasks come over the message channel, or, without one, as lines on standard input (`stead map`). More may come than may run
 // at once: they wait here and begin in their order. An input that is no envelope was sent before the other side knew that
-// this worker speaks the protocol; its result goes back as bare as it came.
+// this worker speaks the protocol; it is passed over, because it comes again in an envelope.
 
 const { Channel } = require('./channel');
 const { SteadError, told } = require('./error');
@@ -33,12 +33,12 @@ class Task {
 
   /** Tells the one who waits how far the task is. */
   progress(data) {
-    if (this.#token !== undefined) this.#worker.tell({ progress: this.#token }, data);
+    this.#worker.tell({ progress: this.#token }, data);
   }
 
   /** Sends a part of the result; settles when there is room for the next one. */
-  async part(data) {
-    if (this.#token !== undefined) await this.#worker.write({ part: this.#token }, data);
+  part(data) {
+    return this.#worker.write({ part: this.#token }, data);
   }
 
   /** For this package. */
@@ -54,7 +54,6 @@ class PoolWorker {
   #transport = null;
   #running = new Map();
   #waiting = [];
-  #count = 0;
 
   constructor(task, concurrency) {
     this.#task = task;
@@ -71,10 +70,6 @@ class PoolWorker {
   receive(stead, data) {
     if (stead.run !== undefined) this.#take(stead, data);
     else if (stead.abort !== undefined) this.#abort(stead.abort);
-  }
-
-  receivePlain(data) {
-    this.#take({}, data);
   }
 
   /** There will be no more tasks, and nobody waits for the results of these. */
@@ -99,15 +94,14 @@ class PoolWorker {
   }
 
   #take(stead, data) {
-    if (this.#count < this.#concurrency) this.#start(stead, data);
+    if (this.#running.size < this.#concurrency) this.#start(stead, data);
     else this.#waiting.push({ stead, data });
   }
 
   #start(stead, data) {
-    this.#count++;
     const token = stead.run;
     const task = new Task(this, stead);
-    if (token !== undefined) this.#running.set(token, task);
+    this.#running.set(token, task);
     let result;
     try {
       result = this.#task(data, task);
@@ -123,9 +117,7 @@ class PoolWorker {
 
   #finish(token, result) {
     try {
-      if (token !== undefined) this.tell({ done: token }, result);
-      // A message that is nothing cannot be sent.
-      else this.#transport.post(result === undefined ? null : result);
+      this.tell({ done: token }, result);
     } catch (error) {
       return this.#fail(token, error);
     }
@@ -133,8 +125,6 @@ class PoolWorker {
   }
 
   #fail(token, error) {
-    // The plain protocol has no word for a failure: as in any program, an error that nobody catches ends the process.
-    if (token === undefined) throw error;
     const failed = { failed: token, error: told(error) };
     if (error?.retry === false) failed.retry = false;
     this.tell(failed);
@@ -143,7 +133,6 @@ class PoolWorker {
 
   #next(token) {
     this.#running.delete(token);
-    this.#count--;
     const next = this.#waiting.shift();
     if (next) this.#start(next.stead, next.data);
   }
@@ -174,8 +163,7 @@ function work(task, { concurrency = 1 } = {}) {
   const worker = new PoolWorker(task, concurrency);
   const receive = (stead, data) => worker.receive(stead, data);
   const ended = () => worker.end();
-  const plain = (data) => worker.receivePlain(data);
-  worker.begin(process.connected ? new Channel(receive, ended, plain) : new Lines(receive, ended, plain));
+  worker.begin(process.connected ? new Channel(receive, ended) : new Lines(receive, ended));
 }
 
 module.exports = { work };

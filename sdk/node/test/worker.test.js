@@ -59,14 +59,12 @@ test('a task tells of progress, sends parts and is aborted', async (t) => {
   assert.deepEqual((await child.envelope())[0].error.code, 'cancelled');
 });
 
-test('a bare input gets a bare result', async (t) => {
-  const child = run(t, (stead) => stead.worker((input) => (input === 'bad' ? Promise.reject(new Error('bad')) : input * 2)));
+test('an input that was sent before the worker was known is passed over', async (t) => {
+  const child = run(t, (stead) => stead.worker((input) => input * 2));
   await child.envelope();
-  child.process.send(21);
-  assert.equal(await child.next(), 42);
-  child.process.send('bad');
-  assert.equal(await child.exited, 1);
-  assert.match(await child.complained, /Error: bad/);
+  child.process.send(20);
+  child.send({ run: 'a' }, 21);
+  assert.deepEqual(await child.envelope(), [{ done: 'a' }, 42]);
 });
 
 test('without a channel tasks are lines, and what is printed does not disturb them', async (t) => {
@@ -77,8 +75,8 @@ test('without a channel tasks are lines, and what is printed does not disturb th
     });
   };
   const child = runWithoutChannel(t, program);
-  child.process.stdin.end('{"stead":{"run":"a"},"data":"é"}\n"plain"\nno JSON');
-  const lines = ['{"stead":{"worker":true,"concurrency":1}}', '{"stead":{"done":"a"},"data":"é!"}', '"plain!"', '"no JSON!"'];
+  child.process.stdin.end('"passed over"\nno JSON\n{"stead":{"run":"a"},"data":"é"}\n{"stead":{"run":"b"},"data":1}');
+  const lines = ['{"stead":{"worker":true,"concurrency":1}}', '{"stead":{"done":"a"},"data":"é!"}', '{"stead":{"done":"b"},"data":"1!"}'];
   assert.deepEqual((await child.said).split('\n'), [...lines, '']);
-  assert.equal(await child.complained, 'working on é\nworking on plain\nworking on no JSON\n');
+  assert.equal(await child.complained, 'working on é\nworking on 1\n');
 });
