@@ -9,9 +9,12 @@ const { randomBytes } = require('node:crypto');
 const { SteadError, received } = require('./error');
 const { open } = require('./transport');
 
+const closed = () => new SteadError('closed', 'stead.close() was called');
+
 class Core {
   #transport = null;
   #questions = new Map();
+  #isClosed = false;
   #holds = 0;
   #ids = 0;
   // Another process may have the place of this one tomorrow, and its ids must not be taken for ours.
@@ -22,22 +25,18 @@ class Core {
   /** Called when another daemon has taken over. @type {Set<() => void>} */
   resumed = new Set();
   /** Called when no more envelopes can come, with the reason. @type {Set<(error: SteadError) => void>} */
-  closed = new Set();
+  ended = new Set();
 
-  /** Opens the way to the daemon; throws `outside` if there is none. */
-  connect() {
-    this.#transport ??= open((stead, data) => this.#receive(stead, data), (error) => this.#end(error));
-    return this.#transport;
-  }
 
   /** Says that this process wants to receive, and not only to ask. */
   listen() {
-    this.connect().listen();
+    if (this.#isClosed) throw closed();
+    this.#open().listen();
   }
 
   /** Sends an envelope that nobody answers. */
   post(stead, data) {
-    this.connect().post({ stead, data });
+    this.#open().post({ stead, data });
   }
 
   /** Sends an envelope that is of no use when the channel is closed meanwhile: who waited for it knows already. */
@@ -62,7 +61,8 @@ class Core {
    *   place of sending again when the daemon that had the question has died
    */
   ask(id, envelope, answer, fate) {
-    const transport = this.connect();
+    if (this.#isClosed) throw closed();
+    const transport = this.#open();
     this.#questions.set(id, { envelope, answer, fate });
     this.hold();
     try {
@@ -106,13 +106,18 @@ class Core {
     if (--this.#holds === 0) this.#transport?.unref();
   }
 
-  /** Ends what was begun: nothing is received any more, and whoever waits for an answer gets `closed`. */
+  /** Ends what was begun, for the rest of this process: nothing is received, and whoever waits for an answer gets `closed`. */
   close() {
-    const transport = this.#transport;
-    if (!transport) return;
-    transport.close();
-    this.#end(new SteadError('closed', 'stead.close() was called before the answer came'));
-    this.#transport = null;
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#transport?.close();
+    this.#end(closed());
+  }
+
+  /** The way to the daemon; throws `outside` if there is none. */
+  #open() {
+    this.#transport ??= open((stead, data) => this.#receive(stead, data), (error) => this.#end(error));
+    return this.#transport;
   }
 
   #receive(stead, data) {
@@ -149,7 +154,7 @@ class Core {
       this.forget(id);
       fate.reject(error);
     }
-    for (const closed of this.closed) closed(error);
+    for (const ended of this.ended) ended(error);
   }
 }
 

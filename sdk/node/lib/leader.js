@@ -39,7 +39,7 @@ class Leadership {
     this.#core = core;
     core.takers.leader = ({ leader, term, who }) => (leader ? this.#acquire(term) : this.#lose(term, who ?? null));
     core.resumed.add(() => this.#isCandidate && core.post({ candidate: true }));
-    core.closed.add(() => this.#end());
+    core.ended.add(() => this.#end());
   }
 
   /**
@@ -81,16 +81,17 @@ class Leadership {
     ended.finally(() => this.#running.delete(ended));
   }
 
-  async #lose(term, who) {
+  #lose(term, who) {
     const leader = this.#leader;
     leader.who = who;
-    if (leader.held) {
-      this.#yield();
-      await Promise.allSettled(this.#running);
-      this.#core.tell({ released: leader.term });
-    } else {
-      leader.term = term;
-    }
+    if (leader.held) this.#release();
+    else leader.term = term;
+  }
+
+  async #release() {
+    this.#yield();
+    await Promise.allSettled(this.#running);
+    this.#core.tell({ released: this.#leader.term });
   }
 
   #yield() {
@@ -105,11 +106,11 @@ class Leadership {
     this.#withdraw();
   }
 
-  // There is nobody any more who could tell that the role is another's.
+  // Nobody can tell any more that the role is another's, so it is given back.
   #end() {
-    if (this.#leader.held) this.#yield();
+    if (this.#leader.held) this.#release();
     this.#leader.who = null;
-    if (this.#isCandidate) this.#withdraw();
+    this.#resign();
   }
 
   #withdraw() {

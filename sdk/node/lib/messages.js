@@ -17,7 +17,7 @@ class Messages {
       if (stead.request !== undefined) this.#answer(stead, data);
       else this.#deliver(stead, data);
     };
-    core.closed.add(() => this.#clear());
+    core.ended.add(() => this.#clear());
   }
 
   /**

@@ -99,7 +99,7 @@ class SharedValues {
     this.#core = core;
     this.#leadership = leadership;
     core.takers.shared = ({ shared, version }, data) => this.#values.get(shared)?.receive(version, data);
-    core.closed.add(() => this.#values.clear());
+    core.ended.add(() => this.#values.clear());
   }
 
   /** The value of this name; always the same object. @param {string} name */

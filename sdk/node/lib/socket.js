@@ -21,6 +21,8 @@ class Socket {
   #closed = new AbortController();
   #isListening = false;
   #isCandidate = false;
+  /** What is said about the role of leader arrives in the order in which it was said. */
+  #said = Promise.resolve();
   #holds = 0;
   /** The connection of the stream, as long as it is open. @type {import('node:net').Socket | null} */
   #connection = null;
@@ -71,7 +73,7 @@ class Socket {
     if (stead.request !== undefined) return this.#request(stead, data);
     if (stead.to !== undefined) return this.#send(stead, data);
     if (stead.candidate !== undefined) return this.#candidate(stead.candidate);
-    if (stead.released !== undefined) return this.#repeat('POST', '/v1/released', { term: stead.released });
+    if (stead.released !== undefined) return this.#say('/v1/released', { term: stead.released });
     if (stead.set !== undefined) return this.#set(stead, data);
     if (stead.get !== undefined) return this.#get(stead);
     return this.#unset(stead);
@@ -106,8 +108,14 @@ class Socket {
 
   async #candidate(candidate) {
     this.#isCandidate = candidate;
-    // A candidate is told by the stream; when that opens, it says so itself.
-    if (this.#connection) await this.#repeat('POST', '/v1/candidates', { candidate });
+    // The role comes by the stream; when that opens, the candidate is named.
+    if (this.#connection || !candidate) await this.#say('/v1/candidates', { candidate });
+  }
+
+  /** Is done also when everything else is closed: another one waits for it. */
+  #say(path, body) {
+    this.#said = this.#said.catch(() => undefined).then(() => this.#repeat('POST', path, body, { signal: null }));
+    return this.#said;
   }
 
   async #set({ set, if_version, id }, data = null) {
@@ -163,8 +171,7 @@ class Socket {
       };
       await stream(this.#to('GET', '/v1/messages'), take, opened).catch((error) => this.#mayRepeat(error, tries));
       this.#connection = null;
-      // Nobody can tell this process that the role is another's, so it is not this one's any more.
-      this.#receive({ leader: false, who: null });
+      // If this is the leader, it goes on: nobody else is before it has said that it is not.
       await this.#wait(tries);
     }
   }
@@ -176,10 +183,10 @@ class Socket {
   }
 
   /** Asks until there is an answer. */
-  async #repeat(method, path, body, { headers, also } = {}) {
+  async #repeat(method, path, body, { headers, also, signal = this.#closed.signal } = {}) {
     for (let tries = 0; ; tries++) {
       try {
-        return await exchange(this.#to(method, path, body, headers), also);
+        return await exchange({ ...this.#to(method, path, body, headers), signal }, also);
       } catch (error) {
         this.#mayRepeat(error, tries);
         await this.#wait(tries);

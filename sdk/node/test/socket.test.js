@@ -84,23 +84,34 @@ test('shared values are set, compared and taken away', async (t) => {
   assert.equal(await child.said, 'conflict\n5\n');
 });
 
-test('the role is lost with the stream, and asked for again', async (t) => {
-  const { daemon } = await start(t, (stead) => {
-    const leader = stead.leader();
-    leader.on('acquired', () => stead.send('shop.9', 'acquired'));
+test('the role outlives the stream, and is given back at the end', async (t) => {
+  const { daemon, child } = await start(t, (stead) => {
+    stead.leader().on('acquired', ({ term }) => stead.send('shop.9', `acquired ${term}`));
+    stead.once('end', () => stead.close());
   });
-  const accept = async (candidate) => (await daemon.expect('POST /v1/candidates')).answer(200, { candidate });
+  const accept = async (candidate) => {
+    const question = await daemon.expect('POST /v1/candidates');
+    assert.deepEqual(question.body, { candidate });
+    question.answer(200, {});
+  };
   const stream = await daemon.expect('GET /v1/messages');
   stream.open();
   await accept(true);
   stream.event('leader', { stead: { leader: true, term: 1 } });
-  assert.equal((await daemon.expect('POST /v1/messages')).body.topic, 'acquired');
+  const told = await daemon.expect('POST /v1/messages');
+  assert.equal(told.body.topic, 'acquired 1');
+  told.answer(200, { receivers: 1, dropped: 0 });
   stream.cut();
+  const next = await daemon.expect('GET /v1/messages');
+  next.open();
+  await accept(true);
+  next.event('leader', { stead: { leader: true, term: 1 } });
+  next.event('message', { stead: { from: 'outside', topic: 'end' } });
+  await accept(false);
   const released = await daemon.expect('POST /v1/released');
   assert.deepEqual(released.body, { term: 1 });
   released.answer(200, {});
-  (await daemon.expect('GET /v1/messages')).open();
-  await accept(true);
+  assert.equal(await child.exited, 0);
 });
 
 test('a task is the same task however often it is sent', async (t) => {
