@@ -25,6 +25,8 @@ export type Code =
   | 'outside'
   | 'closed'
   | 'disconnected'
+  | 'forbidden'
+  | 'unavailable'
   | 'interrupted'
   | 'bad_message'
   | 'no_receiver'
@@ -123,8 +125,12 @@ export interface TaskOptions {
   key?: string;
   /** Higher ones first; 0 without it. */
   priority?: number;
-  /** In milliseconds, from the moment a worker has it. */
+  /** Of one try, in milliseconds. */
   timeout?: number;
+  /** How often it is tried again after a failure. */
+  retries?: number;
+  /** Whether it outlives the daemon and the machine's next start. */
+  durable?: boolean;
   /** Cancels the task. */
   signal?: AbortSignal;
   onProgress?: (data: any) => void;

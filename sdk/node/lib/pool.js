@@ -3,8 +3,8 @@
 
 const { received } = require('./error');
 
-/** @typedef {{ key?: string, priority?: number, timeout?: number, signal?: AbortSignal,
- *    onProgress?: (data: unknown) => void, onPart?: (data: unknown, number: number) => void }} Options */
+/** @typedef {{ key?: string, priority?: number, timeout?: number, retries?: number,
+ *    durable?: boolean, signal?: AbortSignal, onProgress?: (data: unknown) => void, onPart?: (data: unknown, number: number) => void }} Options */
 
 class Pool {
   #core;
@@ -75,11 +75,13 @@ class Pool {
 }
 
 /** The options as the words of the envelope. @param {Options} options */
-function words({ key, priority, timeout, onProgress, onPart }) {
+function words({ key, priority, timeout, retries, durable, onProgress, onPart }) {
   const words = {};
   if (key !== undefined) words.key = key;
   if (priority !== undefined) words.priority = priority;
   if (timeout !== undefined) words.timeout = timeout;
+  if (retries !== undefined) words.retries = retries;
+  if (durable !== undefined) words.durable = durable;
   if (onProgress) words.progress = true;
   if (onPart) words.parts = true;
   return words;

@@ -13,6 +13,9 @@ const { exchange, stream } = require('./http');
 const TRIES_MAX = 20;
 const PAUSE_MAX = 2000;
 
+/** What can be said about a task, and is said in the query. */
+const TERMS = ['key', 'priority', 'timeout', 'retries', 'durable'];
+
 const pause = (tries) => Math.min(PAUSE_MAX, 20 * 2 ** tries);
 
 class Socket {
@@ -135,29 +138,38 @@ class Socket {
     this.#receive({ ack: id });
   }
 
-  async #task({ pool, task, key, priority, timeout, progress, parts }, data = null) {
+  async #task({ pool, task, progress, parts, ...terms }, data = null) {
     const query = new URLSearchParams({ id: task });
-    for (const [name, value] of Object.entries({ key, priority, timeout })) if (value !== undefined) query.set(name, value);
-    if (progress || parts) query.set('wait', 'false');
+    for (const name of TERMS) if (terms[name] !== undefined) query.set(name, terms[name]);
     // The id makes it the same task however often it is sent.
-    const { body } = await this.#repeat('POST', `${poolPath(pool)}/tasks?${query}`, data, { also: [422] });
-    if (progress || parts) await this.#followTask(pool, task);
-    else this.#receive({ task, state: body.state, error: body.error }, body.result);
+    const path = `${poolPath(pool)}/tasks?${query}`;
+    const { state, error, result } = progress || parts ? await this.#watch(task, path, data) : await this.#await(path, data);
+    this.#receive({ task, state, error }, result);
   }
 
-  async #followTask(pool, task) {
+  /** A task at its end. */
+  async #await(path, input) {
+    for (let tries = 0; ; tries++) {
+      const { status, body } = await this.#repeat('POST', path, input, { also: [422] });
+      if (status !== 202) return body;
+      // The daemon that was asked is being replaced; the next one knows the task.
+      await this.#wait(tries);
+    }
+  }
+
+  /** The same, after everything that is told meanwhile. */
+  async #watch(task, path, input) {
     let part = 0;
-    let ended = false;
+    let end;
     const take = (event, body) => {
-      if (event === 'progress') this.#receive({ task, state: event }, body.data);
-      else if (event !== 'part') this.#receive({ task, state: event, error: body.error }, body.result), (ended = true);
-      // A stream that is opened again begins with the first part.
-      else if (body.part > part) this.#receive({ task, state: event, part: (part = body.part) }, body.data);
+      if (event === 'progress') this.#receive({ task, state: event }, body);
+      else if (event === 'part') this.#receive({ task, state: event, part: ++part }, body);
+      else end = body;
     };
-    const path = `${taskPath(pool, task)}/events`;
-    for (let tries = 0; !ended; tries++) {
-      await stream(this.#to('GET', path), take).catch((error) => this.#mayRepeat(error, tries));
-      if (!ended) await this.#wait(tries);
+    for (let tries = 0; ; tries++) {
+      await stream(this.#to('POST', path, input), take).catch((error) => this.#mayRepeat(error, tries));
+      if (end) return end;
+      await this.#wait(tries);
     }
   }
 
