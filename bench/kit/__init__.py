@@ -10,6 +10,7 @@
 | `contenders/`            | what is compared: how each is started, replaced and taken apart           |
 | `results.py`             | from rows to one figure per metric                                        |
 | `load.py`, `answers.py`  | load generators; single requests                                          |
+| `parts.py`               | what is compiled, or installed into the cache                            |
 | `tools.py`               | which programs are needed, found, built, installed                        |
 | `machine.py`, `noise.py` | what it ran on; who disturbed it                                          |
 | `processes.py`           | children: started, accounted for, ended by their id                       |

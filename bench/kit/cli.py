@@ -9,13 +9,15 @@ import sys
 import time
 from pathlib import Path
 
-from . import document, machine, noise, processes, report, tools, turns
+from . import document, machine, noise, parts, processes, report, tools, turns
 from .contenders import FAMILIES, Setting
 from .scenarios import SCENARIOS
 
 # The least number of repetitions for figures that are published.
 PUBLISHED_REPS_MIN = 3
 CPU_MILLISECONDS = 10
+# Scenarios whose program burns that much for each request, or a part of it for each task.
+CALIBRATED = {"a", "c", "q"}
 RESULTS = tools.CACHE / "results"
 DOCUMENT = tools.ROOT / "BENCHMARKS.md"
 
@@ -42,7 +44,7 @@ def parse(words):
     letters = ", ".join(f"{scenario.letter} {scenario.title}" for scenario in SCENARIOS)
     parser = argparse.ArgumentParser(
         prog="bench/run",
-        description="Measures Stead beside Node.js alone, its cluster, PM2, NGINX and HAProxy, in turns.",
+        description="Measures Stead beside its peers, in turns.",
         epilog=f"Scenarios: {letters}.",
     )
     every = ",".join(scenario.letter for scenario in SCENARIOS)
@@ -97,10 +99,9 @@ def measure(options, words):
     scenarios = [scenario for scenario in SCENARIOS if scenario.letter in options.scenarios]
     tools.require(needed_programs(scenarios, options.only))
     letters = {scenario.letter for scenario in scenarios}
-    found = tools.build(options.stead, with_proxy="g" in letters and "stead" in options.only)
-    if "pm2" in options.only and letters - {"g"}:
-        found.pm2 = tools.pm2()
-    loops = tools.calibrate(CPU_MILLISECONDS) if letters & {"a", "c"} else 0
+    found = tools.build(options.stead)
+    found.parts, found.missing = parts.gather(needed_parts(scenarios, options.only))
+    loops = tools.calibrate(CPU_MILLISECONDS) if letters & CALIBRATED else 0
     setting = Setting(options.workers, options.seconds, found, loops)
     processes.adopt_orphans()
     run = describe(options, words, found, loops)
@@ -123,6 +124,12 @@ def needed_programs(scenarios, families):
         contenders = [one for one in scenario.contenders if one.family in families]
         names.update(scenario.needs if contenders else (), *(one.needs for one in contenders))
     return names
+
+
+def needed_parts(scenarios, families):
+    """What has to be built or installed by ourselves, each once, in the order of the scenarios."""
+    contenders = [one for scenario in scenarios for one in scenario.contenders if one.family in families]
+    return list(dict.fromkeys(part for one in contenders for part in getattr(one, "parts", ())))
 
 
 def describe(options, words, found, loops):

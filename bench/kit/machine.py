@@ -27,14 +27,18 @@ def versions(tools):
     commands = {
         "Stead": ([tools.stead, "--version"], r"(\d\S*)"),
         "Node.js": (["node", "--version"], r"v(\S+)"),
-        "PM2": (tools.pm2 and ["node", tools.pm2, "--version"], r"(\d+\.\d+\.\d+)\s*$"),
         "NGINX": (["nginx", "-v"], r"nginx/(\S+)"),
         "HAProxy": (["haproxy", "-v"], r"version (\d[^\s-]*)"),
         "ab": (["ab", "-V"], r"Version (\S+)"),
         "wrk": (["wrk", "-v"], r"wrk (?:debian/)?(\S+)"),
+        "Python": (["python3", "--version"], r"Python (\S+)"),
+        "Redis": (["redis-server", "--version"], r"v=(\S+)"),
+        "GNU parallel": (["parallel", "--version"], r"parallel (\d+)"),
+        "OpenSSL": (["openssl", "version"], r"OpenSSL (\S+)"),
     }
-    found = {name: _version(*how) for name, how in commands.items() if how[0] and how[0][0]}
-    return {name: version for name, version in found.items() if version}
+    found = {name: _version(*how) for name, how in commands.items() if how[0][0]}
+    packages = {part.title: part.version for part in tools.parts if hasattr(part, "title")}
+    return {name: version for name, version in found.items() if version} | packages
 
 
 def revision(root):

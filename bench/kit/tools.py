@@ -3,7 +3,7 @@
 import json
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from .processes import Failure
@@ -13,9 +13,6 @@ ROOT = BENCH.parent
 CACHE = BENCH / ".cache"
 APPS = BENCH / "apps"
 
-PM2_VERSION = "7.0.4"
-PM2_SCRIPT = CACHE / "node_modules" / "pm2" / "bin" / "pm2"
-INSTALL_LIMIT_SECONDS = 300
 BUILD_LIMIT_SECONDS = 3600
 CALIBRATE_LIMIT_SECONDS = 60
 
@@ -28,6 +25,11 @@ PACKAGES = {
     "taskset": "util-linux",
     "node": "nodejs",
     "npm": "npm",
+    "cc": "gcc",
+    "openssl": "openssl",
+    "redis-server": "redis-server",
+    "parallel": "parallel",
+    "xargs": "findutils",
 }
 NOT_PACKAGED = {"cargo": "Rust (rustup.rs)"}
 
@@ -38,8 +40,15 @@ class Tools:
 
     stead: str | None = None
     load: str | None = None
-    proxy: str | None = None
-    pm2: str | None = None
+    # By part (see parts.py): where it is, or why it is missing.
+    parts: dict = field(default_factory=dict)
+    missing: dict = field(default_factory=dict)
+
+    def path(self, part):
+        """Where a part is; fails with the reason if it is nowhere."""
+        if part in self.missing:
+            raise Failure(self.missing[part])
+        return self.parts[part]
 
 
 def require(names):
@@ -57,23 +66,19 @@ def require(names):
     raise Failure("\n".join(lines))
 
 
-def build(stead=None, with_proxy=True):
-    """Builds Stead, the load client and the bare proxy in release mode; `stead` is a binary to measure instead."""
+def build(stead=None):
+    """Builds Stead and the load client in release mode; `stead` is a binary to measure instead."""
     executables = {}
     if stead is None:
-        executables |= _cargo("-p", "stead", "-p", "stead-load")
+        executables |= cargo("-p", "stead", "-p", "stead-load")
     else:
-        executables |= _cargo("-p", "stead-load") | {"stead": str(Path(stead).resolve())}
+        executables |= cargo("-p", "stead-load") | {"stead": str(Path(stead).resolve())}
         if shutil.which(executables["stead"]) is None:
             raise Failure(f"`{stead}` is not a program")
-    if with_proxy:
-        executables |= _cargo("-p", "stead-balancer", "--example", "proxy")
-    return Tools(
-        stead=executables["stead"], load=executables["stead-load"], proxy=executables.get("proxy")
-    )
+    return Tools(stead=executables["stead"], load=executables["stead-load"])
 
 
-def _cargo(*what):
+def cargo(*what):
     """Runs cargo and gives the executables it made or found up to date, by name."""
     command = ["cargo", "build", "--release", "--locked", *what, "--message-format", "json-render-diagnostics"]
     done = subprocess.run(
@@ -85,24 +90,6 @@ def _cargo(*what):
     return {
         message["target"]["name"]: message["executable"] for message in messages if message.get("executable")
     }
-
-
-def pm2():
-    """PM2's script, installed into the cache beside this file if it is not there yet."""
-    manifest = PM2_SCRIPT.parent.parent / "package.json"
-    if manifest.exists() and json.loads(manifest.read_text())["version"] == PM2_VERSION:
-        return str(PM2_SCRIPT)
-    require(["npm"])
-    CACHE.mkdir(exist_ok=True)
-    command = ["npm", "install", "--prefix", str(CACHE), "--no-audit", "--no-fund", "--loglevel=error"]
-    command.append(f"pm2@{PM2_VERSION}")
-    done = subprocess.run(
-        command, cwd=CACHE, capture_output=True, text=True, timeout=INSTALL_LIMIT_SECONDS, check=False
-    )
-    if done.returncode != 0 or not PM2_SCRIPT.exists():
-        hint = "without PM2: --only stead,node,cluster,nginx,haproxy"
-        raise Failure(f"`npm install pm2@{PM2_VERSION}` failed: {done.stderr.strip()[-400:]}\n{hint}")
-    return str(PM2_SCRIPT)
 
 
 def calibrate(milliseconds):

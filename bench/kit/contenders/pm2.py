@@ -2,10 +2,12 @@
 
 import os
 
+from ..parts import Npm
 from ..processes import Failure, tree
 from .base import Contender
 
 COMMAND_LIMIT_SECONDS = 60
+PM2 = Npm("pm2", "7.0.4", "PM2")
 
 
 class Pm2(Contender):
@@ -13,6 +15,7 @@ class Pm2(Contender):
 
     family = "pm2"
     label = "PM2 `-i max`"
+    parts = (PM2,)
 
     @property
     def home(self):
@@ -56,4 +59,4 @@ class Pm2(Contender):
         return self.environment | {"PM2_HOME": self.home, "PM2_DISABLE_VERSION_CHECK": "true"}
 
     def _command(self, *words):
-        return ["node", self.setting.tools.pm2, *words]
+        return ["node", f"{self.setting.tools.path(PM2)}/bin/pm2", *words]

@@ -5,10 +5,12 @@ import time
 
 from .. import answers, load
 from ..contenders import haproxy, nginx
+from ..parts import Example
 from ..processes import Failure, cpu_seconds, free_port, tree
 from .base import STEAD, Column, Scenario, at_most, figure
 
 CLIENTS = 64
+PROXY = Example("stead-balancer", "proxy")
 WARM_SECONDS = 1
 COLUMNS = (
     Column("us", "us per request", digits=1),
@@ -64,11 +66,12 @@ class SteadAlone:
     family = "stead"
     label = STEAD
     needs = ()
+    parts = (PROXY,)
 
     @staticmethod
     def command(_folder, port, upstream, tools):
         """How it is started before that upstream."""
-        return ["env", "LANES=1", tools.proxy, f"127.0.0.1:{port}", upstream]
+        return ["env", "LANES=1", tools.path(PROXY), f"127.0.0.1:{port}", upstream]
 
 
 def measure(row):

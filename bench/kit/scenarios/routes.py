@@ -2,7 +2,7 @@
 
 from ..contenders import nginx
 from .base import STEAD, Scenario, at_most, figure
-from .proxied import CLIENTS, COLUMNS, NginxAlone, SteadAlone, measure
+from .proxied import CLIENTS, COLUMNS, PROXY, NginxAlone, SteadAlone, measure
 
 MANY = 200
 LOAD = "unix keep-alive"
@@ -39,11 +39,12 @@ class SteadRouted:
     family = "stead"
     label = f"{STEAD}, {MANY} routes"
     needs = ()
+    parts = (PROXY,)
 
     @staticmethod
     def command(_folder, port, upstream, tools):
         """How it is started before that upstream."""
-        return ["env", "LANES=1", f"ROUTES={MANY}", tools.proxy, f"127.0.0.1:{port}", upstream]
+        return ["env", "LANES=1", f"ROUTES={MANY}", tools.path(PROXY), f"127.0.0.1:{port}", upstream]
 
 
 def goals(figures):
