@@ -1,6 +1,7 @@
 """Single requests: is it serving, when did it answer first, which process answered."""
 
 import http.client
+import socket
 import threading
 import time
 
@@ -42,6 +43,20 @@ def first_answer(port, child=None, pause=0.001, patience=PATIENCE_SECONDS):
         if time.monotonic() > deadline:
             raise Failure(f"no good answer on port {port} within {patience:.0f} s")
         time.sleep(pause)
+
+
+def listening(port, child, patience=PATIENCE_SECONDS):
+    """Waits until somebody takes connections, whatever is spoken there."""
+    deadline = time.monotonic() + patience
+    while True:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        if child.poll():
+            raise Failure(f"`{' '.join(child.args)}` ended with {child.returncode}")
+        if time.monotonic() > deadline:
+            raise Failure(f"nobody listens on port {port} within {patience:.0f} s")
+        time.sleep(0.002)
 
 
 def all_workers(port, count, patience=PATIENCE_SECONDS):

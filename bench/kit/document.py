@@ -11,8 +11,9 @@ RUNS = "runs"
 INTRODUCTION = """# Benchmarks
 
 Stead beside plain Node.js, Node's `cluster`, PM2, NGINX and HAProxy: the same server, the same machine, one run, contenders
-in turns. `bench/run` repeats all of it; [bench/README.md](bench/README.md) says how, and what is done so that the figures mean
-something. Only figures of one run may be compared. A star marks a row that something disturbed.
+in turns; from (o) on its library for processes, and its pools, beside what else there is for that. `bench/run` repeats all of it;
+[bench/README.md](bench/README.md) says how, and what is done so that the figures mean something. Only figures of one run may be
+compared. A star marks a row that something disturbed.
 
 The goals are the project's own for Stead; a figure beside one reads *Stead's against the limit*.
 """

@@ -4,17 +4,23 @@ A contender starts everything it needs on loopback ports of its own, below this 
 """
 
 from .base import Program, Setting
+from .command import Command
 from .haproxy import HaProxy, HaProxyRetry
 from .nginx import Nginx, NginxNextUpstream
 from .node import Cluster, Node
 from .pm2 import Pm2
 from .stead import Stead, SteadInBackground
 
-FAMILIES = ("node", "cluster", "pm2", "nginx", "haproxy", "stead")
+FAMILIES = (
+    "node", "cluster", "pm2", "nginx", "haproxy",
+    "c", "python", "piscina", "workerpool", "bullmq", "celery", "parallel", "xargs",
+    "stead",
+)  # fmt: skip
 
 __all__ = [
     "FAMILIES",
     "Cluster",
+    "Command",
     "HaProxy",
     "HaProxyRetry",
     "Nginx",

@@ -1,18 +1,23 @@
 """What is measured, in the order of the report. `base.py` says what a scenario is."""
 
 from . import (
+    batches,
     cpu,
     crashes,
     flat,
+    handshakes,
     hello,
     idle,
     logs,
     many,
     memory,
+    messages,
+    pools,
     proxied,
     reload,
     replacement,
     routes,
+    spawned,
     start,
     upgrade,
 )
@@ -32,4 +37,9 @@ SCENARIOS = (
     flat.SCENARIO,
     routes.SCENARIO,
     idle.SCENARIO,
+    spawned.SCENARIO,
+    messages.SCENARIO,
+    pools.SCENARIO,
+    batches.SCENARIO,
+    handshakes.SCENARIO,
 )

@@ -1,0 +1,296 @@
+"""Pools of workers that take tasks. Each is started, given tasks in its own best way, and says how fast they came back.
+
+`measure(row)` of each gives `noop_per_s`, `cpu_per_s` (tasks of a millisecond of CPU), `ideal_per_s` (such tasks if all cores
+did nothing else, measured right before and after) and, where tasks can be given one by one, `lone_us`.
+"""
+
+import json
+import shlex
+import time
+
+from .. import answers
+from ..parts import Npm, Pip
+from ..processes import Failure, free_port, is_alive
+from ..tools import APPS, CACHE
+from .command import figures
+
+POOLS = APPS / "pools"
+# Of the seconds of a load, for each of the measurements of a row.
+SHARE = 0.2
+# Kinds of tasks that are measured, and what is warmed up before.
+PHASES = 4
+PATIENCE_SECONDS = 60
+IDEAL_SECONDS = 0.5
+# Tasks for `stead map`, which is given a file: as many as last about as long as the others are measured.
+NOOPS_PER_SECOND, CPU_TASKS_PER_SECOND = 100_000, 800
+NODE_PATH = {"NODE_PATH": CACHE / "node_modules", "NODE_ENV": "production"}
+REDIS_CLIENT = Npm("ioredis", "5.11.1", "ioredis")
+CELERY = Pip("celery", "5.7.0", "Celery", "[redis]")
+
+
+class Pool:
+    """What they share."""
+
+    family = ""
+    label = ""
+    needs = ("node",)
+    parts = ()
+
+    @classmethod
+    def measure(cls, row):
+        """See the module."""
+        for part in cls.parts:
+            row.setting.tools.path(part)
+        cls.prepare(row)
+        before = cls.ideal(row)
+        measured = cls.drive(row, row.setting.seconds * SHARE, cls.loops(row))
+        return measured | {"ideal_per_s": (before + cls.ideal(row)) / 2}
+
+    @classmethod
+    def prepare(cls, row):
+        """Starts what has to be there before."""
+
+    @classmethod
+    def drive(cls, row, seconds, loops):
+        """Gives tasks; the figures."""
+        raise NotImplementedError
+
+    @classmethod
+    def ideal(cls, row):
+        """Tasks of a millisecond per second of all cores, without anybody who hands them out."""
+        return _together(row, ["node", APPS / "spin_rate.js", IDEAL_SECONDS, cls.loops(row)])
+
+    @staticmethod
+    def loops(row):
+        """Turns of the empty loop that are a millisecond; the setting has those of ten."""
+        return round(row.setting.loops / 10)
+
+
+def _together(row, command):
+    """The sum of what as many processes say as there are workers, all at the same time."""
+    children = [row.processes.start(command, capture=True) for _ in range(row.setting.workers)]
+    return sum(figures(row.processes.finish(child, PATIENCE_SECONDS))["per_s"] for child in children)
+
+
+def _limit(seconds):
+    return PATIENCE_SECONDS + PHASES * seconds
+
+
+class InProgram(Pool):
+    """A pool inside a Node.js program (apps/pools/drive.js)."""
+
+    kind = ""
+
+    @classmethod
+    def drive(cls, row, seconds, loops):
+        words = ["node", POOLS / "drive.js", cls.kind, row.setting.workers, seconds, loops]
+        return figures(row.processes.run(words, _limit(seconds), NODE_PATH))
+
+
+class ForkPool(InProgram):
+    """Node's own means: `child_process.fork`, each task to the child that has the fewest."""
+
+    family = "node"
+    label = "Node.js, own fork pool"
+    kind = "fork"
+
+
+class Piscina(InProgram):
+    """Threads."""
+
+    family = "piscina"
+    label = "piscina"
+    kind = "piscina"
+    parts = (Npm("piscina", "5.3.2", "piscina"),)
+
+
+class WorkerPool(InProgram):
+    """Processes."""
+
+    family = "workerpool"
+    label = "workerpool"
+    kind = "workerpool"
+    parts = (Npm("workerpool", "10.0.3", "workerpool"),)
+
+
+def _redis(row, *options):
+    """Starts one that is asked for nothing else, and gives its port."""
+    port = free_port()
+    folder = row.processes.folder / "redis"
+    folder.mkdir()
+    command = ["redis-server", "--port", port, "--bind", "127.0.0.1", "--dir", folder, "--save", "", *options]
+    server = row.processes.start(command)
+    answers.listening(port, server)
+    return port
+
+
+class BullMq(Pool):
+    """BullMQ on a Redis that keeps everything in memory."""
+
+    family = "bullmq"
+    label = "BullMQ"
+    needs = ("node", "redis-server")
+    parts = (Npm("bullmq", "6.7.0", "BullMQ"), REDIS_CLIENT)
+    redis_options = ()
+
+    @classmethod
+    def drive(cls, row, seconds, loops):
+        port = _redis(row, *cls.redis_options)
+        for _ in range(row.setting.workers):
+            row.processes.start(["node", POOLS / "bullmq.js", "worker", port], NODE_PATH)
+        words = ["node", POOLS / "bullmq.js", "drive", port, seconds, loops]
+        return figures(row.processes.run(words, _limit(seconds), NODE_PATH))
+
+
+class BullMqDurable(BullMq):
+    """BullMQ on a Redis that has every task on disk before it says so."""
+
+    label = "BullMQ, AOF always"
+    redis_options = ("--appendonly", "yes", "--appendfsync", "always")
+
+
+class Celery(Pool):
+    """Celery on Redis: Python at both ends."""
+
+    family = "celery"
+    label = "Celery"
+    needs = ("python3", "redis-server")
+    parts = (CELERY,)
+    calibrated = None
+
+    @classmethod
+    def drive(cls, row, seconds, loops):
+        environment = {"BENCH_REDIS_PORT": _redis(row), "PYTHONPATH": POOLS, "PYTHONDONTWRITEBYTECODE": 1, "C_FORCE_ROOT": 1}
+        options = ["--loglevel=ERROR", "--without-gossip", "--without-mingle", "--without-heartbeat"]
+        command = [f"{row.setting.tools.path(CELERY)}/celery", "-A", "celery_tasks", "worker", "-c", row.setting.workers, *options]
+        row.processes.start(command, environment)
+        words = [*cls.program(row), "drive", seconds, loops]
+        return figures(row.processes.run(words, _limit(seconds), environment))
+
+    @classmethod
+    def ideal(cls, row):
+        """In Python."""
+        return _together(row, [*cls.program(row), "ideal", IDEAL_SECONDS, cls.loops(row)])
+
+    @classmethod
+    def loops(cls, row):
+        """Python's turns are slower than those of Node.js."""
+        if cls.calibrated is None:
+            cls.calibrated = json.loads(row.processes.run([*cls.program(row), "calibrate"], PATIENCE_SECONDS))
+        return cls.calibrated
+
+    @staticmethod
+    def program(row):
+        """The first words of the command that does everything but the tasks."""
+        return ["env", "PYTHONDONTWRITEBYTECODE=1", f"{row.setting.tools.path(CELERY)}/python", POOLS / "celery_tasks.py"]
+
+
+class SteadMap(Pool):
+    """`stead map` with workers that know nothing of it."""
+
+    family = "stead"
+    label = "**Stead** `map`"
+    worker = "worker.js"
+
+    @classmethod
+    def drive(cls, row, seconds, loops):
+        noops, cpu_tasks = round(NOOPS_PER_SECOND * seconds), round(CPU_TASKS_PER_SECOND * row.setting.workers * seconds)
+        return {
+            "noop_per_s": cls.rate(row, "noop", noops, 0),
+            "cpu_per_s": cls.rate(row, "cpu", cpu_tasks, loops),
+        }
+
+    @classmethod
+    def rate(cls, row, name, count, loops):
+        """From the first result to the last, so that the start of the workers is not in it, as with the others."""
+        tasks, results = (row.processes.folder / f"{name}.{what}" for what in ("tasks", "results"))
+        tasks.write_text(f'{{"loops":{loops}}}\n' * count)
+        command = shlex.join(
+            [row.setting.tools.stead, "map", "-n", str(row.setting.workers), "--", "node", str(POOLS / cls.worker)]
+        )
+        shell = ["sh", "-c", f"exec {command} < {tasks} > {results}"]
+        child = row.processes.start(shell, {"STEAD_HOME": row.processes.folder / "home"})
+        deadline = time.monotonic() + _limit(1)
+        begun = _until(lambda: results.exists() and results.stat().st_size > 0, child, deadline, row.processes)
+        _until(lambda: child.poll() is not None, child, deadline, row.processes)
+        elapsed = time.monotonic() - begun
+        lines = results.read_bytes().count(b"\n")
+        if child.returncode != 0 or lines != count:
+            raise Failure(f"`stead map` ended with {child.returncode} and {lines:,} results of {count:,}")
+        return count / elapsed
+
+
+class SteadMapEnvelope(SteadMap):
+    """`stead map` with workers that speak the protocol of pools."""
+
+    label = "**Stead** `map`, workers that speak its protocol"
+    worker = "worker_envelope.js"
+
+
+def _until(is_so, child, deadline, processes):
+    """When it became so; fails if the child ends before, or it takes too long."""
+    while not is_so():
+        if not is_alive(child.pid) and child.poll() is not None and not is_so():
+            raise Failure(f"ended with {child.returncode}: {processes.tail()}")
+        if time.monotonic() > deadline:
+            raise Failure(f"it takes too long: {processes.tail()}")
+        time.sleep(0.001)
+    return time.monotonic()
+
+
+class SteadPool(Pool):
+    """A pool of the daemon, and a Node.js program under the same daemon that gives it tasks."""
+
+    family = "stead"
+    label = "**Stead** pool"
+    worker = "worker.js"
+    driver = "envelope"
+    settings = ""
+    at_once = 64
+
+    @classmethod
+    def drive(cls, row, seconds, loops):
+        folder = row.processes.folder
+        said = folder / "figures"
+        command = ["node", POOLS / "drive.js", cls.driver, row.setting.workers, seconds, loops, said]
+        (folder / "stead.toml").write_text(f"""
+[app.driver]
+command = {_words(command)}
+env = {{ BENCH_AT_ONCE = "{cls.at_once}" }}
+restart = "temporary"
+
+[pool.work]
+command = {_words(["node", POOLS / cls.worker])}
+size = {row.setting.workers}
+{cls.settings}
+""")
+        environment = {"STEAD_RUNTIME_DIR": folder / "stead", "STEAD_HOME": folder / "home"}
+        child = row.processes.start([row.setting.tools.stead, "run"], environment)
+        _until(said.exists, child, time.monotonic() + _limit(seconds), row.processes)
+        return figures(said.read_text())
+
+
+def _words(command):
+    return json.dumps([str(word) for word in command])
+
+
+class SteadPoolEnvelope(SteadPool):
+    """Its workers speak the protocol of pools."""
+
+    label = "**Stead** pool, workers that speak its protocol"
+    worker = "worker_envelope.js"
+
+
+class SteadPoolHttp(SteadPool):
+    """The program gives its tasks by HTTP."""
+
+    label = "**Stead** pool over HTTP"
+    driver = "http"
+
+
+class SteadPoolDurable(SteadPool):
+    """Every task is on disk before it is accepted."""
+
+    label = "**Stead** pool, durable"
+    settings = "durable = true"
+    at_once = 1000
