@@ -10,22 +10,21 @@ from ..tools import Tools
 
 @dataclass(frozen=True)
 class Command:
-    """See the module. `words` come before those that are the same for all, `last_words` after them."""
+    """See the module. `words` are its first ones, before those that are the same for all."""
 
     family: str
     label: str
     words: Callable[[Tools], list]
     needs: tuple[str, ...] = ()
     parts: tuple = ()
-    last_words: tuple = ()
 
     def figures(self, row, more_words, limit, cores=None):
         """Runs it to its end, at most `limit` seconds."""
-        words = [*self.words(row.setting.tools), *more_words, *self.last_words]
-        return figures(row.processes.run(words, limit, cores=cores))
+        words = [*self.words(row.setting.tools), *more_words]
+        return read_figures(row.processes.run(words, limit, cores=cores))
 
 
-def figures(text):
+def read_figures(text):
     """The last line of what a program printed, as numbers by name."""
     try:
         found = json.loads(text.strip().splitlines()[-1])

@@ -12,7 +12,7 @@ from .. import answers
 from ..parts import Npm, Pip
 from ..processes import Failure, free_port, is_alive
 from ..tools import APPS, CACHE
-from .command import figures
+from .command import read_figures
 
 POOLS = APPS / "pools"
 # Of the seconds of a load, for each of the measurements of a row.
@@ -69,7 +69,7 @@ class Pool:
 def _together(row, command):
     """The sum of what as many processes say as there are workers, all at the same time."""
     children = [row.processes.start(command, capture=True) for _ in range(row.setting.workers)]
-    return sum(figures(row.processes.finish(child, PATIENCE_SECONDS))["per_s"] for child in children)
+    return sum(read_figures(row.processes.finish(child, PATIENCE_SECONDS))["per_s"] for child in children)
 
 
 def _limit(seconds):
@@ -84,7 +84,7 @@ class InProgram(Pool):
     @classmethod
     def drive(cls, row, seconds, loops):
         words = ["node", POOLS / "drive.js", cls.kind, row.setting.workers, seconds, loops]
-        return figures(row.processes.run(words, _limit(seconds), NODE_PATH))
+        return read_figures(row.processes.run(words, _limit(seconds), NODE_PATH))
 
 
 class ForkPool(InProgram):
@@ -139,7 +139,7 @@ class BullMq(Pool):
         for _ in range(row.setting.workers):
             row.processes.start(["node", POOLS / "bullmq.js", "worker", port], NODE_PATH)
         words = ["node", POOLS / "bullmq.js", "drive", port, seconds, loops]
-        return figures(row.processes.run(words, _limit(seconds), NODE_PATH))
+        return read_figures(row.processes.run(words, _limit(seconds), NODE_PATH))
 
 
 class BullMqDurable(BullMq):
@@ -165,7 +165,7 @@ class Celery(Pool):
         command = [f"{row.setting.tools.path(CELERY)}/celery", "-A", "celery_tasks", "worker", "-c", row.setting.workers, *options]
         row.processes.start(command, environment)
         words = [*cls.program(row), "drive", seconds, loops]
-        return figures(row.processes.run(words, _limit(seconds), environment))
+        return read_figures(row.processes.run(words, _limit(seconds), environment))
 
     @classmethod
     def ideal(cls, row):
@@ -267,7 +267,7 @@ size = {row.setting.workers}
         environment = {"STEAD_RUNTIME_DIR": folder / "stead", "STEAD_HOME": folder / "home"}
         child = row.processes.start([row.setting.tools.stead, "run"], environment)
         _until(said.exists, child, time.monotonic() + _limit(seconds), row.processes)
-        return figures(said.read_text())
+        return read_figures(said.read_text())
 
 
 def _words(command):

@@ -1,5 +1,7 @@
 """(o) How many children can be started and waited for, by C, Node.js, Python, and Stead's library."""
 
+from dataclasses import dataclass
+
 from ..contenders import Command
 from ..parts import Compiled, Example
 from ..tools import APPS
@@ -8,6 +10,8 @@ from .base import STEAD, Column, Scenario, at_least, figure
 # Of the seconds of a load: a spawn takes a fraction of a millisecond.
 SHARE = 0.2
 PATIENCE_SECONDS = 30
+# About as many as there will be.
+CHILDREN_PER_SECOND = 2500
 PART_OF_C = 0.9
 TIMES_NODE = 3
 AT_ONCE = {"one_per_s": 1, "four_per_s": 4}
@@ -26,9 +30,20 @@ def node(how):
     return Command("node", f"Node.js `{how}`", lambda _: ["node", APPS / "spawn_rate.js", how], ("node",))
 
 
-def stead(how):
-    """A Rust program that uses stead-process (crates/process/examples/spawn_rate.rs)."""
-    return Command("stead", f"{STEAD}, {how}", lambda tools: [tools.path(LIBRARY), how], (), (LIBRARY,))
+@dataclass(frozen=True)
+class Library(Command):
+    """stead-process (crates/process/examples/spawn_rate.rs), which is told how many children, not for how long."""
+
+    form: str = ""
+
+    def figures(self, row, more_words, limit, cores=None):
+        seconds, at_once = more_words
+        return super().figures(row, [round(seconds * CHILDREN_PER_SECOND), at_once, self.form], limit, cores)
+
+
+def stead(form):
+    """A Rust program."""
+    return Library("stead", f"{STEAD}, {form}", lambda tools: [tools.path(LIBRARY)], parts=(LIBRARY,), form=form)
 
 
 C = (c("vfork"), c("posix_spawn"))
