@@ -2,10 +2,13 @@
 
 import unittest
 
-from . import document, load, report, results
-from .contenders import HaProxy, Nginx
-from .scenarios import SCENARIOS, cpu
+from . import document, load, parts, report, results
+from .cli import needed_parts
+from .contenders import HaProxy, Nginx, command, pools
+from .scenarios import SCENARIOS, cpu, messages
+from .scenarios import pools as pools_scenario
 from .scenarios.base import STEAD
+from .tools import Tools
 
 AB = """
 Complete requests:      12
@@ -75,6 +78,31 @@ class Reports(unittest.TestCase):
             self.assertRaises(load.Failure, parse, "apr_pollset_poll: The timeout specified has expired")
 
 
+    def test_figures_are_the_last_line_of_a_program(self):
+        self.assertEqual(command.read_figures('a word\n{"per_s": 2.5}\n'), {"per_s": 2.5})
+        for text in ("", "no figures", '{"error": "a wrong result"}'):
+            self.assertRaises(load.Failure, command.read_figures, text)
+
+
+class Parts(unittest.TestCase):
+    """What is built or installed, and what is not."""
+
+    def test_only_what_the_chosen_contenders_need(self):
+        chosen = [scenario for scenario in SCENARIOS if scenario.letter in "apq"]
+        self.assertEqual(needed_parts(chosen, ["celery"]), [pools.CELERY])
+        self.assertEqual(needed_parts(chosen, ["nginx"]), [])
+
+    def test_a_package_that_cannot_be_had_is_a_reason_and_no_failure(self):
+        class Missing:
+            def get(self):
+                raise parts.NotInstalled("`pip install x` failed")
+
+        part = Missing()
+        tools = Tools(None, None, *parts.gather([part]))
+        with self.assertRaisesRegex(load.Failure, "pip install x"):
+            tools.path(part)
+
+
 class Figures(unittest.TestCase):
     """Which rows count, and what becomes of them."""
 
@@ -122,6 +150,28 @@ class Goals(unittest.TestCase):
             HaProxy.label: {"per_second": 100, "p99_ms": 10},
         }
         self.assertEqual([goal.met for goal in cpu.goals({"": figures})], [True, False, True])
+
+
+    def test_a_pool_is_judged_by_the_peer_that_the_goal_names(self):
+        figures = {
+            pools.ForkPool.label: {"noop_per_s": 100, "lone_us": 40},
+            pools.WorkerPool.label: {"noop_per_s": 30},
+            pools.BullMqDurable.label: {"noop_per_s": 3},
+            pools.SteadMap.label: {"noop_per_s": 50, "share": 0.96},
+            pools.SteadMapEnvelope.label: {"noop_per_s": 110},
+            pools.SteadPool.label: {"lone_us": 101, "share": 0.9},
+            pools.SteadPoolDurable.label: {"noop_per_s": 15},
+        }
+        met = [goal.met for goal in pools_scenario.goals({"": figures})]
+        self.assertEqual(met, [True, True, False, True, False, True])
+
+    def test_messages_are_ahead_only_if_all_four_are(self):
+        load_name = f"100 B, {messages.ONE_CORE}"
+        theirs = dict.fromkeys(messages.MODES, 10)
+        for worst, met in ((12, True), (11, False)):
+            mine = dict.fromkeys(messages.MODES, 20) | {"broadcast_per_s": worst}
+            figures = {load_name: {messages.NODE["json"].label: theirs, messages.TO_NODE.label: mine}}
+            self.assertIn(met, [goal.met for goal in messages.goals(figures)])
 
 
 class Document(unittest.TestCase):

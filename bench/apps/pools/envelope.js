@@ -1,4 +1,4 @@
-// The pool `work` of the Stead that runs this program: no library, the documented messages themselves.
+// The pool `spin` of the Stead that runs this program: no library, the documented messages themselves.
 module.exports = async () => {
   const waiting = new Map();
   process.on('message', ({ stead, data }) => {
@@ -13,7 +13,7 @@ module.exports = async () => {
     run: (loops) =>
       new Promise((resolve, reject) => {
         waiting.set(++id, { resolve, reject });
-        process.send({ stead: { pool: 'work', task: id }, data: { loops } });
+        process.send({ stead: { pool: 'spin', task: id }, data: { loops } });
       }),
     close: () => {},
   };

@@ -8,7 +8,7 @@ module.exports = async () => {
   const options = {
     agent,
     socketPath: process.env.STEAD_SOCKET,
-    path: '/v1/pools/work/tasks',
+    path: '/v1/pools/spin/tasks',
     method: 'POST',
   };
   const run = (loops) =>

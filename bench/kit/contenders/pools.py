@@ -259,7 +259,7 @@ command = {_words(command)}
 env = {{ BENCH_AT_ONCE = "{cls.at_once}" }}
 restart = "temporary"
 
-[pool.work]
+[pool.spin]
 command = {_words(["node", POOLS / cls.worker])}
 size = {row.setting.workers}
 {cls.settings}
