@@ -146,8 +146,9 @@
 //!
 //! Nothing here handles SIGCHLD or waits for children it did not start, so it can live beside `std::process` and
 //! `tokio::process`. Other code that waits for *any* child, or ignores SIGCHLD, takes exits away: they then read as
-//! neither code nor signal. One thread in the background looks after dropped children and deadlines; no signal is ever
-//! delivered to it.
+//! neither code nor signal. One thread in the background looks after dropped children and deadlines; no signal that is
+//! meant for the program is ever delivered to it. A process that was made by a plain `fork(2)` has no such thread, and
+//! must not use this module before it has executed a program.
 //!
 //! `NODE_CHANNEL_FD` and its kin, if this program was itself started with a channel, are not handed on.
 

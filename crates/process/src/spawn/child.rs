@@ -22,6 +22,9 @@ use super::{DESCRIPTOR_NUMBER_MAX, SpawnFailure, Step};
 /// The kernel's structure begins with the handler and has at most this size; all else is zero here.
 const KERNEL_SIGACTION_WORDS: usize = 8;
 const SIGNAL_SET_BYTES: usize = 8;
+const ALL_SIGNALS: u64 = u64::MAX;
+/// Those that C libraries use between threads (32 to 34): `setuid`, for one, waits until every thread has handled one.
+const LIBRARY_SIGNALS: u64 = 0b111 << 31;
 
 /// Highest signal number on Linux.
 const SIGNAL_MAX: i32 = 64;
@@ -44,25 +47,25 @@ pub(super) fn start(plan: &mut Plan) -> io::Result<(Pid, OwnedFd, Option<SpawnFa
     let mut pidfd: RawFd = -1;
     // A signal that reached the child before its handlers are reset would run the parent's handlers there, in the
     // parent's memory.
-    let (pid, error) = with_signals_blocked(|| {
-        let task = ptr::from_mut(&mut task).cast();
-        // SAFETY: the child only runs `become_program`, which keeps to system calls and does not return. The stack is
-        // used by nobody else, and all that `task` points to outlives the child's use of it, because CLONE_VFORK
-        // holds this thread until the child has left this memory.
-        let pid = unsafe { libc::clone(become_program, stack.top(), flags, task, &raw mut pidfd) };
-        (pid, io::Error::last_os_error())
-    });
+    let mask = set_signal_mask(ALL_SIGNALS);
+    let task_at = ptr::from_mut(&mut task).cast();
+    // SAFETY: the child only runs `become_program`, which keeps to system calls and does not return. The stack is used by
+    // nobody else, and all that the task points to outlives the child's use of it, because CLONE_VFORK holds this thread
+    // until the child has left this memory.
+    let pid = unsafe { libc::clone(become_program, stack.top(), flags, task_at, &raw mut pidfd) };
+    let error = io::Error::last_os_error();
+    set_signal_mask(mask);
     let Some(pid) = Pid::from_raw(pid.max(0)) else { return Err(error) };
     // SAFETY: the kernel has just made it for us.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
     Ok((pid, pidfd, stack.report().read()))
 }
 
-/// Runs `work` on this thread without any signal coming in between. Threads begun in it never get one.
+/// Runs `work` in such a way that threads begun in it never get a signal that is meant for the program.
 pub(crate) fn with_signals_blocked<T>(work: impl FnOnce() -> T) -> T {
-    let before = set_signal_mask(u64::MAX);
+    let mask = set_signal_mask(ALL_SIGNALS & !LIBRARY_SIGNALS);
     let result = work();
-    set_signal_mask(before);
+    set_signal_mask(mask);
     result
 }
 

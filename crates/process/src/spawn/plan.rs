@@ -210,10 +210,11 @@ fn limits(
     spec: &SpawnSpec,
     open_files_default: Option<u64>,
 ) -> Vec<(libc::__rlimit_resource_t, libc::rlimit)> {
-    let own = getrlimit(Resource::Nofile);
-    let hard = own.maximum.unwrap_or(libc::RLIM_INFINITY);
     let open_files = spec.open_files_max.or(open_files_default);
-    let open_files = open_files.map(|wanted| libc::rlimit { rlim_cur: wanted.min(hard), rlim_max: hard });
+    let open_files = open_files.map(|wanted| {
+        let hard = getrlimit(Resource::Nofile).maximum.unwrap_or(libc::RLIM_INFINITY);
+        libc::rlimit { rlim_cur: wanted.min(hard), rlim_max: hard }
+    });
     let named = spec.identity.limits.iter().map(|&(name, value)| {
         let value = value.unwrap_or(libc::RLIM_INFINITY);
         (name.number(), libc::rlimit { rlim_cur: value, rlim_max: value })

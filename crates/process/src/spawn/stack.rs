@@ -1,12 +1,13 @@
 //! The stacks that new processes stand on until they become programs.
 //!
 //! A stack is memory that stays shared even with a process that otherwise has a copy, so that the report beside it can be
-//! read by the parent. Stacks are kept for the next start.
+//! read by the parent. Stacks are kept for the next start of the same process: after a `fork` two processes would share
+//! them.
 
 use std::ffi::c_void;
 use std::io;
 use std::ptr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::{SpawnFailure, Step};
 
@@ -18,8 +19,14 @@ const GUARD_BYTES: usize = 64 * 1024;
 const REPORT_BYTES: usize = 64;
 const BYTES: usize = GUARD_BYTES + STACK_BYTES;
 
-/// Stacks that nobody uses. As many as there ever were starts at one moment, which is as many as there are threads.
-static FREE: Mutex<Vec<Mapping>> = Mutex::new(Vec::new());
+static FREE: Mutex<Free> = Mutex::new(Free { process: 0, stacks: Vec::new() });
+
+/// Stacks that nobody uses. As many as there ever were starts at one moment, which is at most as many as there are threads.
+struct Free {
+    /// Whose they are.
+    process: u32,
+    stacks: Vec<Mapping>,
+}
 
 /// A stack for one start; goes back for the next one when dropped.
 pub(super) struct Stack(Option<Mapping>);
@@ -42,7 +49,7 @@ unsafe impl Send for Mapping {}
 impl Stack {
     /// With an empty report.
     pub(super) fn take() -> io::Result<Self> {
-        let free = FREE.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let free = free().stacks.pop();
         let stack = Self(Some(free.map_or_else(Mapping::new, Ok)?));
         stack.report().fill(SpawnFailureWords { step_and_one: 0, errno: 0 });
         Ok(stack)
@@ -62,8 +69,17 @@ impl Stack {
 
 impl Drop for Stack {
     fn drop(&mut self) {
-        FREE.lock().unwrap_or_else(PoisonError::into_inner).extend(self.0.take());
+        free().stacks.extend(self.0.take());
     }
+}
+
+fn free() -> MutexGuard<'static, Free> {
+    let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
+    let process = std::process::id();
+    if free.process != process {
+        *free = Free { process, stacks: Vec::new() };
+    }
+    free
 }
 
 impl Mapping {

@@ -97,6 +97,21 @@ fn a_thread_that_ends_takes_no_child_along() {
     assert_eq!(child.wait_blocking().unwrap().signal, Some(15), "not SIGKILL, as by the kernel");
 }
 
+#[test]
+fn the_thread_in_the_background_gets_no_signal_of_the_programs() {
+    drop(Command::new("true").spawn().unwrap());
+    let threads = std::fs::read_dir("/proc/self/task").unwrap().flatten();
+    let status = |thread: std::fs::DirEntry| std::fs::read_to_string(thread.path().join("status"));
+    let mut texts = threads.filter_map(|thread| status(thread).ok());
+    let minder = texts.find(|text| text.starts_with("Name:\tstead-minder")).unwrap();
+    let blocked = minder.lines().find_map(|line| line.strip_prefix("SigBlk:\t")).unwrap();
+    let blocked = u64::from_str_radix(blocked, 16).unwrap();
+    let is_blocked = |number: i32| blocked & (1 << (number - 1)) != 0;
+    assert!(is_blocked(Signal::TERM.number()) && is_blocked(Signal::USR1.number()));
+    // By this one the C library makes all threads change their user.
+    assert!(!is_blocked(33));
+}
+
 /// Runs the test of that name in another process, as somebody who dies.
 fn mortal(test: &str) -> (Child, Vec<i32>) {
     let mut command = Command::new(std::env::current_exe().unwrap());
