@@ -34,6 +34,7 @@ pub const KILL_GRACE_DEFAULT: Duration = Duration::from_secs(5);
 /// # Ok::<(), stead_process::child::ExecError>(())
 /// ```
 pub struct Command {
+    /// Without environment and descriptors, which are known only when it starts.
     pub(super) spec: SpawnSpec,
     pub(super) arg0: Option<OsString>,
     inherit_environment: bool,
@@ -222,15 +223,15 @@ impl Command {
         self
     }
 
-    /// Leads a process group of its own: Ctrl-C on the terminal does not reach it, and it is ended together with all
-    /// processes in that group.
+    /// Leads a process group of its own: Ctrl-C on the terminal does not reach it, and its tree can be found by the group
+    /// too. Of this and [`Self::detached`] the last counts.
     pub fn own_group(&mut self, yes: bool) -> &mut Self {
         self.group = if yes { Group::Own } else { Group::Inherited };
         self
     }
 
     /// Leads a session of its own, without a terminal, as a program that outlives this one should. To let go of it, see
-    /// [`Child::unref`].
+    /// [`Child::unref`]. Of this and [`Self::own_group`] the last counts.
     pub fn detached(&mut self, yes: bool) -> &mut Self {
         self.group = if yes { Group::Session } else { Group::Inherited };
         self

@@ -39,11 +39,8 @@ pub(super) fn spawn(command: &mut Command) -> Result<Child, SpawnError> {
 }
 
 pub(super) fn spawn_with(command: &mut Command, default: Streams) -> Result<Child, SpawnError> {
-    command.spec.environment = command.resolved_environment();
-    let result = try_spawn(command, default);
-    command.spec.environment.clear();
-    let (started, ours) =
-        result.map_err(|failure| failure.into_error(command.name(), command.spec.context()))?;
+    let (started, ours) = try_spawn(command, default)
+        .map_err(|failure| failure.into_error(command.name(), command.spec.context()))?;
     // The child has them now. Kept open here they would keep the readers of pipes from seeing an end.
     for stdio in command.streams.values_mut().filter(|stdio| matches!(stdio, Stdio::Descriptor(_))) {
         *stdio = Stdio::Used;
@@ -58,7 +55,8 @@ fn try_spawn(command: &Command, default: Streams) -> Result<(Started, Vec<(i32, 
     minder::begin().map_err(|error| SpawnFailure::preparing(&error))?;
     let ends = ends(command, default)
         .map_err(|error| SpawnFailure { step: Step::Descriptors, ..SpawnFailure::preparing(&error) })?;
-    let spec = SpawnSpec { descriptors: ends.numbers, ..command.spec.clone() };
+    let environment = command.resolved_environment();
+    let spec = SpawnSpec { descriptors: ends.numbers, environment, ..command.spec.clone() };
     let theirs: Vec<BorrowedFd<'_>> = ends.theirs.iter().map(Theirs::as_fd).collect();
     let kind = Kind::Child { group: command.group, dies_with_parent: command.kill_with_parent };
     let started = if command.kill_with_parent {

@@ -4,9 +4,8 @@
 //! and may be allocating. So nothing here allocates, locks or panics; everything was laid out in the [`Plan`]. A step that
 //! fails is written beside the stack and the process ends.
 //!
-//! A child that takes on another user gets a copy of the memory in the place of the memory itself: the new user may
-//! signal and trace it before it becomes the program, and must not hold or see its parent by that. Memory that is not
-//! copied is what makes the start fast, and as fast for a large parent as for a small one.
+//! Memory that is not copied is what makes the start fast, and as fast for a large parent as for a small one. Where it
+//! would be dangerous ([`Plan::may_share_memory`]) the process has a copy, and all else is the same.
 
 use std::ffi::{CStr, c_void};
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
@@ -41,7 +40,7 @@ struct Task<'a> {
 /// Creates the process and waits until it has become the program, or has failed and is dead.
 pub(super) fn start(plan: &mut Plan) -> io::Result<(Pid, OwnedFd, Option<SpawnFailure>)> {
     let stack = Stack::take()?;
-    let memory = if plan.changes_user() { 0 } else { libc::CLONE_VM };
+    let memory = if plan.may_share_memory() { libc::CLONE_VM } else { 0 };
     let flags = memory | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
     let mut task = Task { plan, report: stack.report() };
     let mut pidfd: RawFd = -1;

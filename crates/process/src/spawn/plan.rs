@@ -111,9 +111,13 @@ impl Plan {
         })
     }
 
-    /// The program runs as another user than its parent, or with other groups.
-    pub(super) fn changes_user(&self) -> bool {
-        self.user.groups.is_some() || self.user.gid.is_some() || self.user.uid.is_some()
+    /// Until it is the program, the new process may be in its parent's memory.
+    ///
+    /// Not if it runs as another user, who may signal and trace it: the parent would be held and seen by that. And not in
+    /// a control group, because a group that runs out of memory is killed with everybody whose memory is in use there.
+    pub(super) fn may_share_memory(&self) -> bool {
+        let changes_user = self.user.groups.is_some() || self.user.gid.is_some() || self.user.uid.is_some();
+        !changes_user && self.cgroup.is_none()
     }
 }
 

@@ -118,3 +118,14 @@ fn short_forms_do_what_they_say() {
         assert_eq!(exec_file("echo", ["$((1 + 1))"]).await.unwrap().stdout, b"$((1 + 1))\n");
     });
 }
+
+#[test]
+fn all_that_waits_may_move_between_threads() {
+    fn check(_: impl Send) {}
+    let mut child = Command::new("true").spawn().unwrap();
+    check(child.events().next());
+    check(child.wait());
+    check(Command::new("true").output());
+    check(Command::new("true").pipe(&mut Command::new("true")).output());
+    check(exec("true"));
+}
