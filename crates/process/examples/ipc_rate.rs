@@ -7,6 +7,7 @@
 //! with `typed` both Rust ends encode and parse each message.
 
 use std::error::Error;
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -70,10 +71,7 @@ fn main() -> Outcome {
     let (end, mode, bytes) = (&job.end, &job.mode, job.text.len());
     let report =
         json!({ "end": end, "mode": mode, "bytes": bytes, "form": form, "per_s": rate.round() as u64 });
-    #[expect(clippy::print_stdout, reason = "this is the result")]
-    {
-        println!("{report}");
-    }
+    writeln!(std::io::stdout(), "{report}")?;
     Ok(())
 }
 

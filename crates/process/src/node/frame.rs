@@ -302,7 +302,7 @@ fn parse_line(line: &[u8]) -> Result<Value, FrameError> {
 
 /// The line with escapes of lone surrogates (`\ud800` to `\udfff`) replaced by U+FFFD; `None` if there are
 /// none.
-pub(super) fn without_lone_surrogates(line: &[u8]) -> Option<Vec<u8>> {
+fn without_lone_surrogates(line: &[u8]) -> Option<Vec<u8>> {
     let unit = |at: usize| -> Option<u16> {
         let escape = line.get(at..at + 6)?.strip_prefix(b"\\u")?;
         u16::from_str_radix(std::str::from_utf8(escape).ok()?, 16).ok()

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::frame::{self, BUN_MARK, FrameError, Serialization, without_lone_surrogates};
+use super::frame::{self, BUN_MARK, FrameError, Serialization};
 use super::v8::{self, Structured};
 use crate::channel::Handle;
 
@@ -21,18 +21,13 @@ pub struct Message {
 }
 
 impl Message {
-    /// The message in a frame. A JSON line loses what only JavaScript understands: halves of surrogate pairs become
-    /// U+FFFD.
+    /// The message in a frame.
     pub(super) fn of_frame(frame: &[u8], serialization: Serialization) -> Self {
         let bytes = match serialization {
-            Serialization::Advanced => frame.to_vec(),
-            Serialization::Json => {
-                let line = frame.strip_prefix(&[BUN_MARK]).unwrap_or(frame);
-                let escaped = memchr::memmem::find(line, b"\\u").is_some();
-                escaped.then(|| without_lone_surrogates(line)).flatten().unwrap_or_else(|| line.to_vec())
-            }
+            Serialization::Json => frame.strip_prefix(&[BUN_MARK]).unwrap_or(frame),
+            Serialization::Advanced => frame,
         };
-        Self { bytes, serialization, handle: None }
+        Self { bytes: bytes.to_vec(), serialization, handle: None }
     }
 
     /// A message made of a value.
@@ -81,8 +76,8 @@ impl Message {
         self.serialization
     }
 
-    /// The message as JSON. What is not JSON in V8's format becomes what `JSON.stringify` makes of it, see
-    /// [`v8`](super::v8).
+    /// The message as JSON; halves of surrogate pairs, which JavaScript allows in texts, are U+FFFD. What is not JSON in V8's
+    /// format becomes what `JSON.stringify` makes of it, see [`v8`](super::v8).
     ///
     /// # Errors
     /// The other side did not write a message.
@@ -120,7 +115,10 @@ impl Message {
     /// The message is none, or is not of this type.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T, FrameError> {
         match self.serialization {
-            Serialization::Json => self.parse_borrowed(),
+            // JavaScript's strings may hold what Rust's cannot; reading them as a value repairs that.
+            Serialization::Json => self
+                .parse_borrowed()
+                .or_else(|error| serde_json::from_value(self.value()?).map_err(|_| error)),
             Serialization::Advanced => serde_json::from_value(self.value()?).map_err(FrameError::Json),
         }
     }

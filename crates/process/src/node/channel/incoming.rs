@@ -4,7 +4,9 @@
 
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
+use std::sync::LazyLock;
 
+use memchr::memmem::Finder;
 use serde_json::{Value, json};
 
 use super::Received;
@@ -16,6 +18,9 @@ use crate::node::message::Message;
 pub(crate) const HANDLE: &str = "NODE_HANDLE";
 /// Descriptors that arrived before their message was whole. Node.js sends one at a time.
 const DESCRIPTORS_AHEAD_MAX: usize = 16;
+
+/// What every word between Node.js and Node.js has in it, in either serialization.
+static INTERNAL: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"NODE_"));
 
 /// What was read and not understood yet.
 #[derive(Debug)]
@@ -62,7 +67,7 @@ impl Incoming {
             Ok(frame) => frame,
         };
         // A descriptor's message that cannot be read must be answered too, so it is looked at closely then.
-        if memchr::memmem::find(frame, b"NODE_").is_none() && self.descriptors.is_empty() {
+        if INTERNAL.find(frame).is_none() && self.descriptors.is_empty() {
             return Some(Step::Give(Received::Message(Message::of_frame(frame, serialization))));
         }
         let message = Message::of_frame(frame, serialization);
