@@ -57,7 +57,7 @@ fn main() -> Outcome {
     let job = match words[..] {
         ["child", "rust"] => return runtime()?.block_on(child()),
         ["child", "blocking"] => return child_blocking(),
-        [end, mode, bytes, seconds, ..] => Job::new(end, mode, bytes.parse()?, seconds.parse()?, typed),
+        [end, mode, bytes, seconds, ..] => Job::new((end, mode), bytes.parse()?, seconds.parse()?, typed),
         _ => return Err(USAGE.into()),
     };
     let rate = match (job.end.as_str(), job.mode.as_str()) {
@@ -91,7 +91,7 @@ struct Job {
 }
 
 impl Job {
-    fn new(end: &str, mode: &str, bytes: usize, seconds: f64, typed: bool) -> Self {
+    fn new((end, mode): (&str, &str), bytes: usize, seconds: f64, typed: bool) -> Self {
         let text = "x".repeat(bytes);
         let echo = u8::from(matches!(mode, "rtt" | "inflight"));
         let line = format!("{{\"echo\":{echo},\"data\":\"{text}\"}}").into_bytes();

@@ -399,6 +399,12 @@ impl Link {
         &self,
         mut push: impl FnMut() -> Result<T, SendError>,
     ) -> Result<T, SendError> {
+        // Whoever sends and sends to a side that reads as fast lets other tasks run too.
+        tokio::task::coop::consume_budget().await;
+        match push() {
+            Err(SendError::Full) => (),
+            result => return result,
+        }
         loop {
             let room = self.room.notified();
             tokio::pin!(room);
