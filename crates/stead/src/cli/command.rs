@@ -3,7 +3,7 @@
 use super::background::BackgroundArguments;
 use super::{
     ExitCode, Report, RunArguments, completions, config, doctor, env, flush, import, init, list, logs, man,
-    monit, not_offered, numbers, output, reload, reset, save, scale, send, serve, shards, show, signal,
+    map, monit, not_offered, numbers, output, reload, reset, save, scale, send, serve, shards, show, signal,
     start, startup, stop, upgrade,
 };
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -63,6 +63,8 @@ pub enum Command {
     StartOrReload(start::StartArguments),
     /// Serve the files of a directory
     Serve(serve::ServeArguments),
+    /// Do a batch of tasks from standard input with workers, results to standard output
+    Map(map::MapArguments),
     /// The worker that does it
     #[command(hide = true)]
     FileServer(crate::files::FileServerArguments),
@@ -238,6 +240,7 @@ pub fn execute(command: &Command) -> Option<ExitCode> {
         Command::StartOrRestart(arguments) => start::execute(arguments, start::Running::Restarts),
         Command::StartOrReload(arguments) => start::execute(arguments, start::Running::Reloads),
         Command::Serve(arguments) => serve::execute(arguments),
+        Command::Map(arguments) => map::execute(arguments),
         Command::FileServer(arguments) => crate::files::run(arguments),
         Command::Stop(arguments) => stop::execute(arguments),
         Command::Restart(arguments) => reload::execute_restart(arguments),

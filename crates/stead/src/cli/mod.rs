@@ -8,6 +8,7 @@
 //! | `start.rs`, `follow.rs`, `background.rs` | starting apps in the background instance, and that instance |
 //! | `stop.rs`, `reload.rs`, `scale.rs`, `signal.rs`, `send.rs`, `env.rs`, `reset.rs`, `upgrade.rs` | verbs, complete |
 //! | `serve.rs` | the files of a directory as an app |
+//! | `map/` | a batch of tasks, without any instance |
 //! | `import.rs` | files of other managers, made into a `stead.toml` |
 //! | `save.rs`, `saved.rs` | apps that survive a reboot, and the file they are in |
 //! | `list.rs`, `show.rs`, `numbers.rs` | what is running, for people and for scripts |
@@ -40,6 +41,7 @@ pub mod init;
 pub mod list;
 pub mod logs;
 pub mod man;
+pub mod map;
 pub mod monit;
 mod not_offered;
 pub mod numbers;

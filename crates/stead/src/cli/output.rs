@@ -117,6 +117,11 @@ impl Output {
         self.coloured
     }
 
+    /// Whether lines for people may be drawn over.
+    pub(super) fn is_live(&self) -> bool {
+        self.live
+    }
+
     /// A line for people that the next one replaces, on a terminal.
     pub(super) fn progress(&mut self, line: &str) {
         if self.last == line {

@@ -86,6 +86,8 @@ pub use sharing::{Claim, Conflict, conflict};
 pub use signal::parse_signal;
 pub use static_files::companion;
 
+pub(crate) use program::resolve_command;
+pub(crate) use quantity::parse_duration;
 pub(crate) use read_app::check_name;
 pub(crate) use shell::{join as join_words, split as split_words};
 pub(crate) use suggest::nearest;

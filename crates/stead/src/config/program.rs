@@ -75,6 +75,23 @@ pub(super) fn resolve(
     Ok(resolved)
 }
 
+/// Finds out what a command on the command line runs, in this directory; adds to the environment what this needs.
+pub(crate) fn resolve_command(
+    words: &[OsString],
+    directory: &Path,
+    environment: &mut BTreeMap<OsString, OsString>,
+) -> Result<Program, ProgramError> {
+    let request = Request {
+        words,
+        arguments: &[],
+        interpreter: None,
+        interpreter_arguments: &[],
+        shell: false,
+        directory,
+    };
+    resolve(request, environment).map(|resolved| resolved.program)
+}
+
 /// What has no interpreter of its own can be given no arguments for it.
 fn no_interpreter(request: &Request<'_>, what: &'static str) -> Result<(), ProgramError> {
     let asked = request.interpreter.is_some() || !request.interpreter_arguments.is_empty();

@@ -1,0 +1,207 @@
+//! What is said to a worker and what it says: lines, plain or in envelopes.
+//!
+//! A plain worker is given the input and answers with the result, one task at a time. One that has said
+//! `{"stead": {"worker": true}}` gets each input in an envelope with a token, and answers with the same token, in any order.
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use stead_jobs::TaskId;
+
+/// What a worker that says nothing about an error is quoted with.
+const UNSAID: &str = "the worker gave no reason";
+
+/// What the lines of the input are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Format {
+    /// Each is a JSON value.
+    Json,
+    /// Each is a text.
+    Text,
+}
+
+impl Format {
+    /// What the first line shows: JSON if it is some, or begins like an object, an array or a string.
+    pub(super) fn of(line: &[u8]) -> Format {
+        match line.first() {
+            Some(b'{' | b'[' | b'"') => Format::Json,
+            _ if is_json(line) => Format::Json,
+            _ => Format::Text,
+        }
+    }
+}
+
+/// Whether these bytes are one JSON value.
+pub(super) fn is_json(line: &[u8]) -> bool {
+    serde_json::from_slice::<&RawValue>(line).is_ok()
+}
+
+/// An input as JSON.
+pub(super) fn as_json(input: &[u8], format: Format, to: &mut Vec<u8>) {
+    match format {
+        Format::Json => to.extend_from_slice(input),
+        Format::Text => {
+            let text = String::from_utf8_lossy(input);
+            serde_json::to_writer(to, &text).expect("a text can be written as JSON into memory");
+        }
+    }
+}
+
+/// A task in an envelope, as a line.
+pub(super) fn envelope(task: TaskId, attempt: u32, input: &[u8], format: Format, to: &mut Vec<u8>) {
+    to.extend_from_slice(
+        format!("{{\"stead\":{{\"run\":\"{task}\",\"attempt\":{attempt}}},\"data\":").as_bytes(),
+    );
+    as_json(input, format, to);
+    to.extend_from_slice(b"}\n");
+}
+
+/// The word that a worker is to stop a task, as a line.
+pub(super) fn abort(task: TaskId, to: &mut Vec<u8>) {
+    to.extend_from_slice(format!("{{\"stead\":{{\"abort\":\"{task}\"}}}}\n").as_bytes());
+}
+
+/// What a line of a worker says.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Said {
+    /// It takes envelopes from now on.
+    Worker { concurrency: u32 },
+    /// A task in an envelope is done.
+    Done { task: TaskId, result: Bytes },
+    /// It has failed; the error is a JSON object.
+    Failed { task: TaskId, error: Bytes, retry: bool },
+    /// Another envelope, which is nothing here.
+    Else,
+    /// No envelope: a plain result.
+    Plain(Bytes),
+}
+
+#[derive(Deserialize)]
+struct Message<'a> {
+    #[serde(borrow)]
+    stead: Envelope<'a>,
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    worker: Option<bool>,
+    concurrency: Option<u32>,
+    done: Option<&'a str>,
+    failed: Option<&'a str>,
+    retry: Option<bool>,
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
+}
+
+/// Reads a line without its end. What is given back lies in the line.
+pub(super) fn read(line: &Bytes) -> Said {
+    if !line.starts_with(b"{") {
+        return Said::Plain(line.clone());
+    }
+    let Ok(message) = serde_json::from_slice::<Message<'_>>(line) else { return Said::Plain(line.clone()) };
+    let envelope = message.stead;
+    let number = |token: &str| token.parse::<TaskId>().ok();
+    let part = |raw: Option<&RawValue>, otherwise: &'static str| match raw {
+        Some(raw) => line.slice_ref(raw.get().as_bytes()),
+        None => Bytes::from_static(otherwise.as_bytes()),
+    };
+    if let Some(task) = envelope.done.and_then(number) {
+        return Said::Done { task, result: part(message.data, "null") };
+    }
+    if let Some(task) = envelope.failed.and_then(number) {
+        let error = part(envelope.error, "{}");
+        return Said::Failed { task, error, retry: envelope.retry.unwrap_or(true) };
+    }
+    match envelope.worker {
+        Some(true) => Said::Worker { concurrency: envelope.concurrency.unwrap_or(1).max(1) },
+        Some(false) | None => Said::Else,
+    }
+}
+
+/// A result as a line of the output: a text without line ends as it is if the input was text, everything else as it came.
+pub(super) fn result_line(result: &[u8], format: Format, is_json: bool, to: &mut Vec<u8>) {
+    let text = match format {
+        Format::Text if is_json && result.starts_with(b"\"") => serde_json::from_slice::<String>(result).ok(),
+        Format::Text | Format::Json => None,
+    };
+    match text {
+        Some(text) if !text.contains('\n') => to.extend_from_slice(text.as_bytes()),
+        Some(_) | None => to.extend_from_slice(result),
+    }
+    to.push(b'\n');
+}
+
+/// What a worker's error says, for people.
+pub(super) fn message(error: &[u8]) -> String {
+    #[derive(Deserialize)]
+    struct Error {
+        message: Option<String>,
+    }
+    let told = serde_json::from_slice::<Error>(error).ok().and_then(|error| error.message);
+    told.unwrap_or_else(|| UNSAID.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(line: &'static str, expected: &Said) {
+        assert_eq!(read(&Bytes::from_static(line.as_bytes())), *expected, "{line}");
+    }
+
+    #[test]
+    fn lines_are_envelopes_or_results() {
+        check("42", &Said::Plain("42".into()));
+        check("{\"a\":1}", &Said::Plain("{\"a\":1}".into()));
+        check("{\"stead\":1}", &Said::Plain("{\"stead\":1}".into()));
+        check("not { JSON", &Said::Plain("not { JSON".into()));
+        check("{\"stead\":{\"worker\":true}}", &Said::Worker { concurrency: 1 });
+        check("{\"stead\":{\"worker\":true,\"concurrency\":8}}", &Said::Worker { concurrency: 8 });
+        check(
+            "{\"stead\":{\"done\":\"7\"},\"data\":[1, 2]}",
+            &Said::Done { task: 7, result: "[1, 2]".into() },
+        );
+        check("{\"stead\":{\"done\":\"7\"}}", &Said::Done { task: 7, result: "null".into() });
+        check(
+            "{\"stead\":{\"failed\":\"7\",\"retry\":false,\"error\":{\"message\":\"no\"}}}",
+            &Said::Failed { task: 7, error: "{\"message\":\"no\"}".into(), retry: false },
+        );
+        check("{\"stead\":{\"progress\":\"7\"},\"data\":0.5}", &Said::Else);
+    }
+
+    #[test]
+    fn first_line_shows_the_format() {
+        for (line, format) in [
+            ("{\"a\": 1}", Format::Json),
+            ("{\"a\": ", Format::Json),
+            ("[1", Format::Json),
+            ("42", Format::Json),
+            ("null", Format::Json),
+            ("photo.jpg", Format::Text),
+            ("42.jpg", Format::Text),
+            ("some words", Format::Text),
+        ] {
+            assert_eq!(Format::of(line.as_bytes()), format, "{line}");
+        }
+    }
+
+    #[test]
+    fn texts_come_and_go_as_texts() {
+        let mut sent = Vec::new();
+        envelope(3, 1, b"a \"b\"", Format::Text, &mut sent);
+        assert_eq!(sent, b"{\"stead\":{\"run\":\"3\",\"attempt\":1},\"data\":\"a \\\"b\\\"\"}\n");
+        for (result, is_json, line) in [
+            ("\"a b\"", true, "a b\n"),
+            ("\"a\\nb\"", true, "\"a\\nb\"\n"),
+            ("\"a\"", false, "\"a\"\n"),
+            ("1", true, "1\n"),
+        ] {
+            let mut written = Vec::new();
+            result_line(result.as_bytes(), Format::Text, is_json, &mut written);
+            assert_eq!(written, line.as_bytes());
+        }
+    }
+}

@@ -1,0 +1,400 @@
+//! The processes that take tasks one after another: their start, their lines, their end.
+//!
+//! A Node.js program is spoken to over its message channel, any other over its standard streams; both are lines both ways. What the
+//! program prints beside that goes to standard error. Each process dies with this one, however that ends.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use stead_jobs::{Input, Ready, TaskId, WorkerId};
+use stead_process::child::{Child, ChildStdin, Command, Exit, Handle, Signal, SpawnError, Stdio};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::sync::mpsc::{Sender, UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::JoinHandle;
+
+use super::Heard;
+use super::protocol::{self, Format, Said};
+
+/// Number of the message channel in a Node.js worker.
+const CHANNEL: i32 = 3;
+
+/// So much is read at a time.
+const CHUNK_BYTES: usize = 1 << 16;
+
+/// A longer line is a mistake: it would have to be in memory as a whole.
+const LINE_BYTES_MAX: usize = 64 << 20;
+
+/// How long what a dead worker has said may take to be read; longer only if another process keeps its streams open.
+const LAST_WORDS_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// How long a worker that has closed its side, or was told that there is no more, may take to end.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How many of a worker's last lines are kept, for the report on one that dies at its start.
+const LAST_LINES: usize = 8;
+
+/// Tasks that a worker with envelopes may have ahead at most; the pool gives far fewer if they are slow.
+const PREFETCH_MAX: u32 = 1024;
+
+/// What a worker runs.
+#[derive(Clone, Debug)]
+pub(super) struct Program {
+    pub(super) arguments: Vec<std::ffi::OsString>,
+    pub(super) environment: Vec<(std::ffi::OsString, std::ffi::OsString)>,
+    /// It is given a message channel.
+    pub(super) channel: bool,
+}
+
+/// All that run.
+#[derive(Debug)]
+pub(super) struct Workers {
+    program: Program,
+    format: Format,
+    heard: Sender<Heard>,
+    next: WorkerId,
+    running: BTreeMap<WorkerId, Worker>,
+}
+
+#[derive(Debug)]
+struct Worker {
+    slot: u32,
+    handle: Handle,
+    orders: UnboundedSender<Vec<u8>>,
+    /// Lines on their way to it.
+    out: Vec<u8>,
+    envelopes: bool,
+    /// What it was given in plain.
+    plain: Option<(TaskId, u32, Bytes)>,
+    answered: bool,
+    last_lines: VecDeque<String>,
+}
+
+/// A worker could not be started.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum StartError {
+    /// There is no process.
+    #[error(transparent)]
+    Spawn(#[from] SpawnError),
+    /// Its streams cannot be used.
+    #[error("failed to use the streams of a worker")]
+    Streams(#[source] io::Error),
+}
+
+/// A worker that is no more.
+#[derive(Debug)]
+pub(super) struct Gone {
+    /// It had answered something.
+    pub(super) answered: bool,
+    /// The last that it printed.
+    pub(super) last_lines: Vec<String>,
+}
+
+/// How a worker ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct End {
+    pub(super) exit: Exit,
+    /// It never read what it was given: it died before it could.
+    pub(super) unread: bool,
+}
+
+impl Workers {
+    pub(super) fn new(program: Program, format: Format, heard: Sender<Heard>) -> Workers {
+        Workers { program, format, heard, next: 1, running: BTreeMap::new() }
+    }
+
+    pub(super) fn format(&mut self, format: Format) {
+        self.format = format;
+    }
+
+    pub(super) fn has_channel(&self) -> bool {
+        self.program.channel
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.running.len()
+    }
+
+    /// The lowest place that nobody fills.
+    pub(super) fn free_slot(&self) -> u32 {
+        let taken = |slot: &u32| self.running.values().any(|worker| worker.slot == *slot);
+        (0..).find(|slot| !taken(slot)).expect("there are fewer workers than numbers")
+    }
+
+    /// Starts one. It can be given a plain task at once.
+    pub(super) fn start(&mut self, slot: u32) -> Result<Ready, StartError> {
+        let mut child = self.command(slot).spawn()?;
+        let worker = self.next;
+        self.next += 1;
+        let handle = child.handle();
+        let (orders, receiver) = unbounded_channel();
+        let link = Link::of(&mut child).map_err(StartError::Streams)?;
+        tokio::spawn(mind(worker, child, link, receiver, self.heard.clone()));
+        let fresh = Worker {
+            slot,
+            handle,
+            orders,
+            out: Vec::new(),
+            envelopes: false,
+            plain: None,
+            answered: false,
+            last_lines: VecDeque::new(),
+        };
+        self.running.insert(worker, fresh);
+        Ok(Ready { worker, slot, concurrency: 1, prefetch_max: 0, abortable: false })
+    }
+
+    fn command(&self, slot: u32) -> Command {
+        let mut command = Command::new(&self.program.arguments[0]);
+        command.args(&self.program.arguments[1..]).env_clear().envs(self.program.environment.iter().cloned());
+        command.env("STEAD_POOL", "map").env("STEAD_WORKER", format!("map.{slot}"));
+        command.own_group(true).sweep_group(true).kill_with_parent(true).kill_on_drop(true);
+        command.stderr(Stdio::Piped);
+        if self.program.channel {
+            command.stdin(Stdio::Null).stdout(Stdio::Piped).descriptor(CHANNEL, Stdio::Piped);
+            command
+                .env("NODE_CHANNEL_FD", CHANNEL.to_string())
+                .env("NODE_CHANNEL_SERIALIZATION_MODE", "json");
+        } else {
+            command.stdin(Stdio::Piped).stdout(Stdio::Piped);
+        }
+        command
+    }
+
+    /// A task goes to a worker with the next `flush`.
+    pub(super) fn give(&mut self, worker: WorkerId, task: TaskId, attempt: u32, input: Bytes) {
+        let (format, channel) = (self.format, self.program.channel);
+        let Some(worker) = self.running.get_mut(&worker) else { return };
+        if worker.envelopes {
+            return protocol::envelope(task, attempt, &input, format, &mut worker.out);
+        }
+        match channel {
+            true => protocol::as_json(&input, format, &mut worker.out),
+            false => worker.out.extend_from_slice(&input),
+        }
+        worker.out.push(b'\n');
+        worker.plain = Some((task, attempt, input));
+    }
+
+    pub(super) fn abort(&mut self, worker: WorkerId, task: TaskId) {
+        if let Some(worker) = self.running.get_mut(&worker) {
+            protocol::abort(task, &mut worker.out);
+        }
+    }
+
+    pub(super) fn kill(&self, worker: WorkerId) {
+        if let Some(worker) = self.running.get(&worker) {
+            worker.kill();
+        }
+    }
+
+    pub(super) fn kill_all(&self) {
+        self.running.values().for_each(Worker::kill);
+    }
+
+    /// Sends what was given.
+    pub(super) fn flush(&mut self) {
+        for worker in self.running.values_mut().filter(|worker| !worker.out.is_empty()) {
+            // One that is dead does not read; that it is will be heard.
+            let _ = worker.orders.send(std::mem::take(&mut worker.out));
+        }
+    }
+
+    /// Tells all that there is nothing more: each finds the end of its input.
+    pub(super) fn close(&mut self) {
+        for worker in self.running.values_mut() {
+            worker.orders = unbounded_channel().0;
+        }
+    }
+
+    /// What a line means for the pool.
+    pub(super) fn said(&mut self, id: WorkerId, line: &Bytes) -> Option<Input> {
+        let format = self.format;
+        let worker = self.running.get_mut(&id)?;
+        match protocol::read(line) {
+            Said::Worker { concurrency } => {
+                worker.envelopes = true;
+                // What it was given before it said so is in no envelope, so it will not answer to that.
+                if let Some((task, attempt, input)) = worker.plain.take() {
+                    protocol::envelope(task, attempt, &input, format, &mut worker.out);
+                }
+                let slot = worker.slot;
+                Some(Input::Ready(Ready {
+                    worker: id,
+                    slot,
+                    concurrency,
+                    prefetch_max: PREFETCH_MAX.max(concurrency),
+                    abortable: true,
+                }))
+            }
+            Said::Done { task, result } => {
+                worker.answered = true;
+                Some(Input::Done { worker: id, task, result })
+            }
+            Said::Failed { task, error, retry } => {
+                worker.answered = true;
+                Some(Input::Failed { worker: id, task, error, retry })
+            }
+            Said::Plain(result) if !worker.envelopes => {
+                worker.answered = true;
+                let (task, ..) = worker.plain.take()?;
+                Some(Input::Done { worker: id, task, result })
+            }
+            Said::Plain(_) | Said::Else => None,
+        }
+    }
+
+    /// A line that a worker printed.
+    pub(super) fn printed(&mut self, worker: WorkerId, line: &str) {
+        if let Some(worker) = self.running.get_mut(&worker) {
+            if worker.last_lines.len() == LAST_LINES {
+                worker.last_lines.pop_front();
+            }
+            worker.last_lines.push_back(line.to_owned());
+        }
+    }
+
+    pub(super) fn gone(&mut self, worker: WorkerId) -> Option<Gone> {
+        let Worker { answered, last_lines, .. } = self.running.remove(&worker)?;
+        Some(Gone { answered, last_lines: last_lines.into() })
+    }
+}
+
+impl Worker {
+    fn kill(&self) {
+        // One that cannot be killed because it runs as another user ends with its input.
+        let _ = self.handle.signal_tree(Signal::KILL);
+    }
+}
+
+/// Our ends of a worker's streams.
+struct Link {
+    read: Box<dyn AsyncRead + Unpin + Send>,
+    write: Written,
+    /// What is only printed.
+    printed: Vec<Box<dyn AsyncRead + Unpin + Send>>,
+}
+
+enum Written {
+    Channel(tokio::net::unix::OwnedWriteHalf),
+    Stdin(ChildStdin),
+}
+
+impl Link {
+    fn of(child: &mut Child) -> io::Result<Link> {
+        let stderr = child.stderr.take().ok_or(io::ErrorKind::BrokenPipe)?;
+        let stdout = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
+        if let Some(channel) = child.take_pipe(CHANNEL) {
+            channel.set_nonblocking(true)?;
+            let (read, write) = UnixStream::from_std(channel)?.into_split();
+            let printed: Vec<Box<dyn AsyncRead + Unpin + Send>> = vec![Box::new(stdout), Box::new(stderr)];
+            return Ok(Link { read: Box::new(read), write: Written::Channel(write), printed });
+        }
+        let stdin = child.stdin.take().ok_or(io::ErrorKind::BrokenPipe)?;
+        Ok(Link { read: Box::new(stdout), write: Written::Stdin(stdin), printed: vec![Box::new(stderr)] })
+    }
+}
+
+/// Stays with a worker from its start to its end.
+async fn mind(
+    worker: WorkerId,
+    child: Child,
+    link: Link,
+    orders: UnboundedReceiver<Vec<u8>>,
+    heard: Sender<Heard>,
+) {
+    let handle = child.handle();
+    let told = heard.clone();
+    let mut said = tokio::spawn(read_lines(link.read, async move |lines| {
+        told.send(Heard::Said { worker, lines }).await.is_ok()
+    }));
+    let printed: Vec<JoinHandle<bool>> = link
+        .printed
+        .into_iter()
+        .map(|stream| {
+            let told = heard.clone();
+            tokio::spawn(read_lines(stream, async move |lines| {
+                told.send(Heard::Printed { worker, lines }).await.is_ok()
+            }))
+        })
+        .collect();
+    let written = tokio::spawn(write(link.write, orders, handle.clone()));
+    let early = tokio::select! {
+        unread = &mut said => Some(unread.unwrap_or(false)),
+        _ = handle.wait() => None,
+    };
+    if early.is_some() && tokio::time::timeout(LEAVE_TIMEOUT, handle.wait()).await.is_err() {
+        let _ = handle.signal_tree(Signal::KILL);
+    }
+    let exit = handle.wait().await.unwrap_or_default();
+    let last = tokio::time::timeout(LAST_WORDS_TIMEOUT, async {
+        let reset = match early {
+            Some(reset) => reset,
+            None => said.await.unwrap_or(false),
+        };
+        for stream in printed {
+            let _ = stream.await;
+        }
+        reset
+    });
+    let reset = last.await.unwrap_or(false);
+    let unread = reset || written.await.unwrap_or(false);
+    // The batch may have ended before its last worker.
+    let _ = heard.send(Heard::Gone { worker, end: End { exit, unread } }).await;
+}
+
+/// Passes whole lines on. Tells whether the other side died with something unread, as a socket can tell.
+async fn read_lines(
+    mut stream: Box<dyn AsyncRead + Unpin + Send>,
+    tell: impl AsyncFn(Bytes) -> bool,
+) -> bool {
+    let mut buffer = BytesMut::new();
+    loop {
+        buffer.reserve(CHUNK_BYTES);
+        let before = buffer.len();
+        match stream.read_buf(&mut buffer).await {
+            Ok(0) => break,
+            Ok(_) => (),
+            Err(error) => return error.kind() == io::ErrorKind::ConnectionReset,
+        }
+        if let Some(end) = memchr::memrchr(b'\n', &buffer[before..])
+            && !tell(buffer.split_to(before + end + 1).freeze()).await
+        {
+            return false;
+        }
+        if buffer.len() > LINE_BYTES_MAX {
+            return false;
+        }
+    }
+    if !buffer.is_empty() {
+        tell(buffer.freeze()).await;
+    }
+    false
+}
+
+/// Writes what there is to write, until there will be no more or the worker is dead. Tells whether it died with something unread.
+async fn write(mut to: Written, mut orders: UnboundedReceiver<Vec<u8>>, handle: Handle) -> bool {
+    loop {
+        let order = tokio::select! {
+            order = orders.recv() => order,
+            _ = handle.wait() => None,
+        };
+        let Some(bytes) = order else { break };
+        let stream: &mut (dyn AsyncWrite + Unpin + Send) = match &mut to {
+            Written::Channel(channel) => channel,
+            Written::Stdin(stdin) => stdin,
+        };
+        if stream.write_all(&bytes).await.is_err() {
+            break;
+        }
+    }
+    match to {
+        Written::Stdin(stdin) if handle.try_wait().is_some() => {
+            let unread = stdin.into_std().map(|stdin| rustix::io::ioctl_fionread(stdin));
+            matches!(unread, Ok(Ok(1..)))
+        }
+        Written::Stdin(_) | Written::Channel(_) => false,
+    }
+}
