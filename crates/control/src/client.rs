@@ -1,5 +1,8 @@
 //! The other end of the API: one connection per request, over the socket file.
 
+mod messages;
+
+use crate::messenger::Fault;
 use crate::sse::Parser;
 use crate::{
     Environment, Event, PoisonedRequest, Progress, Refusal, RenewRequest, SavedApp, ShardTable, StartAnswer,
@@ -364,9 +367,18 @@ async fn succeeded(answer: Response<Incoming>) -> Result<Response<Incoming>, Cli
     }
     #[derive(Deserialize)]
     struct Failure {
-        error: Refusal,
+        error: Negative,
     }
-    Err(ClientError::Refused(read::<Failure>(answer).await?.error))
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Negative {
+        Refusal(Box<Refusal>),
+        Fault(Fault),
+    }
+    Err(ClientError::Refused(match read::<Failure>(answer).await?.error {
+        Negative::Refusal(refusal) => *refusal,
+        Negative::Fault(fault) => fault.into(),
+    }))
 }
 
 /// Of whatever else it says, an instance says which version it is.

@@ -1,6 +1,7 @@
 //! What workers may ask for over the API: messages, requests, shared values, the leader's role. The binary implements the trait,
 //! `workers.rs` calls it; how an answer "no" looks to a worker is here too.
 
+use crate::{Refusal, RefusalKind};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -199,6 +200,20 @@ impl Fault {
             // A worker may answer with any code of its own.
             _ => (502, None),
         }
+    }
+}
+
+/// For those who are used to the rest of the API.
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Refusal {
+        let kind = match fault.code.as_str() {
+            "bad_message" => RefusalKind::Invalid,
+            "no_such_app" => RefusalKind::NoSuchApp,
+            "no_receiver" => RefusalKind::NoSuchWorker,
+            "conflict" => RefusalKind::Conflict,
+            _ => RefusalKind::Failed,
+        };
+        Refusal { hint: fault.hint, ..Refusal::new(kind, fault.message) }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What an instance of Stead looks like at one moment: plain data, the answer of `GET /v1/status`.
 
-use crate::{ExitRecord, Refusal, Text, WorkerStatus, time};
+use crate::{ExitRecord, Leadership, Refusal, Text, WorkerStatus, time};
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, SystemTime};
 
@@ -74,6 +74,9 @@ pub struct AppStatus {
     /// When it was started, in seconds since 1970; absent while it is stopped.
     #[serde(default, with = "time::moment_option", skip_serializing_if = "Option::is_none")]
     pub started: Option<SystemTime>,
+    /// Which of its workers leads; absent when none does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leader: Option<Leadership>,
     /// Where its logs are; absent when they go to the terminal alone, or nowhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logs: Option<Text>,

@@ -1,5 +1,7 @@
 //! What the switchboard needs of whoever drives it.
 
+use std::time::Instant;
+
 use serde_json::Value;
 
 use crate::{AppId, Fault, Member, Note};
@@ -17,6 +19,15 @@ pub trait Carrier {
 
     /// A line for the log of an app.
     fn say(&mut self, app: AppId, text: String);
+}
+
+/// What the switchboard is given whenever something happens: the time, and who carries what follows.
+#[derive(Debug)]
+pub struct Turn<'a, C> {
+    /// When it happens.
+    pub now: Instant,
+    /// Carries what follows.
+    pub carrier: &'a mut C,
 }
 
 /// Something for a worker.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::address::Address;
 
@@ -155,14 +155,14 @@ fn flag(stead: &Map<String, Value>, key: &str) -> Result<Option<bool>, String> {
 
 /// What a worker gets: with `data`, if there is any.
 pub(crate) fn envelope(stead: Value, data: Option<Value>) -> Value {
-    match data {
-        Some(data) => json!({ "stead": stead, "data": data }),
-        None => json!({ "stead": stead }),
-    }
+    let members = [("stead", Some(stead)), ("data", data)];
+    members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[track_caller]

@@ -31,7 +31,7 @@ mod tests;
 mod values;
 
 pub use address::Address;
-pub use carrier::{Answer, Carrier, Delivery, Kind, Parcel};
+pub use carrier::{Answer, Carrier, Delivery, Kind, Parcel, Turn};
 pub use envelope::{Concern, concern_of};
 pub use fault::{Code, Fault};
 pub use leader::{Leader, Standing, View};
@@ -39,7 +39,7 @@ pub use limits::{Limits, weight};
 pub use note::{Note, Waiting};
 pub use routing::{Outcome, Post, Sender};
 pub use switchboard::{Member, Switchboard};
-pub use values::Shared;
+pub use values::{Change, Shared};
 
 /// Names an app while the instance lives.
 pub type AppId = u32;

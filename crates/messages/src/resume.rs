@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::carrier::{Carrier, Kind};
+use crate::carrier::{Carrier, Kind, Turn};
 use crate::note::Note;
 use crate::switchboard::{App, Member, Switchboard};
 use crate::{AppId, Limits, WorkerId};
@@ -74,25 +74,25 @@ impl Switchboard {
     }
 
     /// All apps and workers that go on [have joined](Self::join): what is known of others is of dead ones.
-    pub fn resumed(&mut self, now: Instant, carrier: &mut impl Carrier) {
+    pub fn resumed(&mut self, turn: &mut Turn<'_, impl Carrier>) {
         let ids: Vec<AppId> = self.apps.keys().copied().collect();
         for id in ids {
             let app = &self.apps[&id];
             if app.name.is_empty() {
-                self.remove_app(id, carrier);
+                self.remove_app(id, turn.carrier);
                 continue;
             }
             let holder = app.leader.holder().map(|(worker, _)| worker);
             let known = app.speakers.iter().chain(app.leader.candidates()).copied().chain(holder);
             let dead: Vec<WorkerId> = known.filter(|worker| !app.stations.contains_key(worker)).collect();
             for worker in dead {
-                self.gone(Member { app: id, worker }, carrier);
+                self.gone(Member { app: id, worker }, turn.carrier);
             }
-            self.settle_leader(id, now, carrier);
+            self.settle_leader(id, turn);
         }
         for member in self.requests.receivers() {
             if self.station(member).is_none() {
-                self.end_requests_of(member, "the worker that was asked", carrier);
+                self.end_requests_of(member, "the worker that was asked", turn.carrier);
             }
         }
     }
@@ -101,7 +101,7 @@ impl Switchboard {
     pub fn deliver_parked(&mut self, parked: Vec<(Member, serde_json::Value)>, carrier: &mut impl Carrier) {
         for (to, envelope) in parked {
             // One that has no room now has none for an older message either.
-            self.deliver(to, Kind::Answer, envelope, carrier);
+            self.deliver(to, (Kind::Answer, &envelope), carrier);
         }
     }
 }

@@ -1,10 +1,8 @@
 //! The leader of each app, among the other things that workers are told.
 
-use std::time::Instant;
-
 use serde_json::{Value, json};
 
-use crate::carrier::Carrier;
+use crate::carrier::{Carrier, Turn};
 use crate::leader::{Standing, View};
 use crate::note::Note;
 use crate::switchboard::{App, Member, Switchboard};
@@ -12,19 +10,19 @@ use crate::{AppId, Code, Fault, WorkerId};
 
 impl Switchboard {
     /// A worker wants to lead its app, or no longer.
-    pub fn candidate(&mut self, member: Member, candidate: bool, now: Instant, carrier: &mut impl Carrier) {
+    pub fn candidate(&mut self, member: Member, candidate: bool, turn: &mut Turn<'_, impl Carrier>) {
         let Some(app) = self.apps.get_mut(&member.app) else { return };
         if !app.stations.contains_key(&member.worker) {
             return;
         }
         if app.leader.candidate(member.worker, candidate) {
-            carrier.note(&Note::Candidate { member, candidate });
+            turn.carrier.note(&Note::Candidate { member, candidate });
         }
         if let Some(station) = self.station(member) {
             // Whoever asks is told again.
             station.told = None;
         }
-        self.settle_leader(member.app, now, carrier);
+        self.settle_leader(member.app, turn);
     }
 
     /// A worker has let go of the role.
@@ -35,8 +33,7 @@ impl Switchboard {
         &mut self,
         member: Member,
         term: u64,
-        now: Instant,
-        carrier: &mut impl Carrier,
+        turn: &mut Turn<'_, impl Carrier>,
     ) -> Result<(), Fault> {
         let Some(app) = self.apps.get_mut(&member.app) else { return Ok(()) };
         let was_candidate = app.leader.candidates().contains(&member.worker);
@@ -45,10 +42,10 @@ impl Switchboard {
             return Err(Fault::new(Code::NotLeader, text));
         }
         if was_candidate && !app.leader.candidates().contains(&member.worker) {
-            carrier.note(&Note::Candidate { member, candidate: false });
+            turn.carrier.note(&Note::Candidate { member, candidate: false });
         }
-        carrier.note(&app.leader_note(member.app));
-        self.settle_leader(member.app, now, carrier);
+        turn.carrier.note(&app.leader_note(member.app));
+        self.settle_leader(member.app, turn);
         Ok(())
     }
 
@@ -60,7 +57,7 @@ impl Switchboard {
     }
 
     /// Lets the role go where it has to, and tells whom it concerns.
-    pub(crate) fn settle_leader(&mut self, id: AppId, now: Instant, carrier: &mut impl Carrier) {
+    pub(crate) fn settle_leader(&mut self, id: AppId, turn: &mut Turn<'_, impl Carrier>) {
         let Some(app) = self.apps.get_mut(&id) else { return };
         let App { leader, stations, .. } = app;
         let standing = |worker: WorkerId| match stations.get(&worker) {
@@ -70,7 +67,7 @@ impl Switchboard {
             _ => Standing::NotReady,
         };
         if leader.settle(standing) {
-            carrier.note(&app.leader_note(id));
+            turn.carrier.note(&app.leader_note(id));
         }
         let changed = |(worker, station): (&WorkerId, &mut crate::switchboard::Station)| {
             let view = app.leader.view(*worker);
@@ -79,7 +76,7 @@ impl Switchboard {
         };
         let workers: Vec<WorkerId> = app.stations.iter_mut().filter_map(changed).collect();
         for worker in workers {
-            self.pay(Member { app: id, worker }, now, carrier);
+            self.pay(Member { app: id, worker }, turn);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::address::{Address, Which, app_and_slot};
-use crate::carrier::{Carrier, Delivery, Kind};
+use crate::carrier::{Carrier, Delivery, Kind, Turn};
 use crate::envelope::envelope;
 use crate::limits::weight;
 use crate::requests::{Asker, Request, Token};
@@ -37,6 +37,8 @@ pub struct Post {
     pub include_self: bool,
     /// What it says.
     pub data: Value,
+    /// How long an answer is waited for, if it is a question and says so.
+    pub timeout: Option<Duration>,
 }
 
 /// How many got a message.
@@ -68,11 +70,11 @@ impl Switchboard {
     ///
     /// # Errors
     /// Nobody can be meant, it is too large, or the one who is meant has no room.
-    pub fn send<C: Carrier>(
+    pub fn send(
         &mut self,
         sender: &Sender,
         post: Post,
-        (now, carrier): (Instant, &mut C),
+        turn: &mut Turn<'_, impl Carrier>,
     ) -> Result<Outcome, Fault> {
         self.check_size(sender, &post)?;
         let target = self.target(sender, &post)?;
@@ -80,66 +82,57 @@ impl Switchboard {
         let envelope = message(sender, post, None);
         match target {
             Target::Each(apps) => {
-                let mut outcome = Outcome::NOBODY;
+                let mut all = Outcome::default();
                 for member in self.members_of(&apps) {
                     if include_self || sender.member != Some(member) {
-                        self.count(member, &envelope, &mut outcome, (now, carrier));
+                        let one = self.send_one(member, &envelope, turn.carrier);
+                        all.receivers += one.receivers;
+                        all.dropped += one.dropped;
                     }
                 }
-                Ok(outcome)
+                Ok(all)
             }
             Target::First(members) => {
-                let mut outcome = Outcome::NOBODY;
-                for member in members {
-                    self.count(member, &envelope, &mut outcome, (now, carrier));
-                    if outcome != Outcome::NOBODY {
-                        return Ok(outcome);
-                    }
-                }
-                Err(deaf())
+                let mut outcomes =
+                    members.into_iter().map(|member| self.send_one(member, &envelope, turn.carrier));
+                outcomes.find(|outcome| *outcome != Outcome::default()).ok_or_else(deaf)
             }
         }
     }
 
-    fn count<C: Carrier>(
-        &mut self,
-        member: Member,
-        envelope: &Value,
-        outcome: &mut Outcome,
-        (_, carrier): (Instant, &mut C),
-    ) {
-        let delivery = self.deliver_one(member, Kind::Message, envelope, carrier);
-        let name = self.name_of(member);
-        let Some(station) = self.station(member) else { return };
+    fn send_one(&mut self, member: Member, envelope: &Value, carrier: &mut impl Carrier) -> Outcome {
+        let delivery = self.deliver(member, (Kind::Message, envelope), carrier);
+        let Some(app) = self.apps.get_mut(&member.app) else { return Outcome::default() };
+        let Some(station) = app.stations.get_mut(&member.worker) else { return Outcome::default() };
+        let name = format_args!("{}.{}", app.name, station.slot);
         match delivery {
             Delivery::Done => {
-                outcome.receivers += 1;
                 let dropped = std::mem::take(&mut station.dropped);
                 if dropped > 0 {
                     carrier
                         .say(member.app, format!("{name} reads its messages again; {dropped} were dropped"));
                 }
+                Outcome { receivers: 1, dropped: 0 }
             }
             Delivery::Full => {
-                outcome.dropped += 1;
                 station.dropped += 1;
                 if station.dropped == 1 {
                     let text =
                         format!("{name} does not read its messages; new ones are dropped until it does");
                     carrier.say(member.app, text);
                 }
+                Outcome { receivers: 0, dropped: 1 }
             }
-            Delivery::Absent => (),
+            Delivery::Absent => Outcome::default(),
         }
     }
 
     /// Asks one worker. The answer goes to the asker, once.
-    pub(crate) fn request<C: Carrier>(
+    pub(crate) fn request(
         &mut self,
         sender: &Sender,
         (post, asker): (Post, Asker),
-        timeout: Option<Duration>,
-        (now, carrier): (Instant, &mut C),
+        turn: &mut Turn<'_, impl Carrier>,
     ) -> Result<(), Fault> {
         self.check_size(sender, &post)?;
         let members = match self.target(sender, &post)? {
@@ -159,15 +152,15 @@ impl Switchboard {
         };
         self.admit(&asker, limits.queue_max)?;
         let token = Token(self.process, self.next);
+        let patience = post.timeout.unwrap_or(limits.timeout).min(PATIENCE_MAX);
         let envelope = message(sender, post, Some(token));
         let mut full = false;
         for member in members {
-            match self.deliver_one(member, Kind::Message, &envelope, carrier) {
+            match self.deliver(member, (Kind::Message, &envelope), turn.carrier) {
                 Delivery::Done => {
-                    let patience = timeout.unwrap_or(limits.timeout).min(PATIENCE_MAX);
                     self.next += 1;
                     self.under_way((&asker, member), token.1, true);
-                    self.requests.add(token, (asker, member), now + patience);
+                    self.requests.add(token, (asker, member), turn.now + patience);
                     return Ok(());
                 }
                 Delivery::Full => full = true,
@@ -184,14 +177,13 @@ impl Switchboard {
     ///
     /// # Errors
     /// Nobody can be asked, it is too large, or nobody has room.
-    pub fn call<C: Carrier>(
+    pub fn call(
         &mut self,
         sender: &Sender,
         (post, call): (Post, u64),
-        timeout: Option<Duration>,
-        by: (Instant, &mut C),
+        turn: &mut Turn<'_, impl Carrier>,
     ) -> Result<(), Fault> {
-        self.request(sender, (post, Asker::Call(call)), timeout, by)
+        self.request(sender, (post, Asker::Call(call)), turn)
     }
 
     /// Nobody waits for the answer to this call any more.
@@ -206,12 +198,11 @@ impl Switchboard {
     ///
     /// # Errors
     /// It was not asked, or its answer came too late.
-    pub fn reply<C: Carrier>(
+    pub fn reply(
         &mut self,
         member: Member,
-        token: &str,
-        answer: Result<Value, Fault>,
-        (_, carrier): (Instant, &mut C),
+        (token, answer): (&str, Result<Value, Fault>),
+        carrier: &mut impl Carrier,
     ) -> Result<(), Fault> {
         let found = Token::parse(token).and_then(|token| self.requests.answered(token, member));
         let Some(request) = found else {
@@ -252,7 +243,7 @@ impl Switchboard {
                     Ok((from, data)) => envelope(json!({ "reply": id, "from": from }), Some(data)),
                     Err(fault) => envelope(json!({ "reply": id, "error": fault.to_value() }), None),
                 };
-                self.deliver(*member, Kind::Answer, envelope, carrier);
+                self.deliver(*member, (Kind::Answer, &envelope), carrier);
             }
         }
     }

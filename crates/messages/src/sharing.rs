@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::carrier::{Carrier, Delivery, Kind};
+use crate::carrier::{Carrier, Delivery, Kind, Turn};
 use crate::envelope::{check_name, envelope};
 use crate::note::Note;
 use crate::switchboard::{App, Member, Switchboard};
-use crate::values::Shared;
+use crate::values::{Change, Shared};
 use crate::{AppId, Code, Fault};
 
 /// A worker that always has something else waiting gets a value this often.
@@ -21,30 +21,29 @@ impl Switchboard {
     ///
     /// # Errors
     /// It has another version, or is too large.
-    pub fn share<C: Carrier>(
+    pub fn share(
         &mut self,
-        id: AppId,
-        name: &str,
-        (data, if_version): (Option<Value>, Option<u64>),
-        (now, carrier): (Instant, &mut C),
+        (id, name): (AppId, &str),
+        change: Change,
+        turn: &mut Turn<'_, impl Carrier>,
     ) -> Result<u64, Fault> {
         check_name(name).map_err(|text| Fault::new(Code::BadMessage, text))?;
         let Some(app) = self.apps.get_mut(&id) else {
             return Err(Fault::new(Code::NoReceiver, "the app is gone"));
         };
-        let note = data.clone();
-        let Some(version) = app.values.change(name, data, (if_version, &app.limits))? else {
+        let note = change.data.clone();
+        let Some(version) = app.values.change(name, change, &app.limits)? else {
             return Ok(app.values.version());
         };
         let (name, data) = (name.to_owned(), note.into_iter().collect());
-        carrier.note(&Note::Value { app: id, name: name.clone(), version, data });
+        turn.carrier.note(&Note::Value { app: id, name: name.clone(), version, data });
         let workers: Vec<_> = app.stations.keys().copied().collect();
         for worker in workers {
             let member = Member { app: id, worker };
             if let Some(station) = self.station(member) {
                 station.owed.values.insert(name.clone(), version);
             }
-            self.pay(member, now, carrier);
+            self.pay(member, turn);
         }
         Ok(version)
     }
@@ -62,8 +61,8 @@ impl Switchboard {
     }
 
     /// Tells a worker what it is owed, as far as it has room.
-    pub(crate) fn pay(&mut self, member: Member, now: Instant, carrier: &mut impl Carrier) {
-        match self.pay_all(member, now, carrier) {
+    pub(crate) fn pay(&mut self, member: Member, turn: &mut Turn<'_, impl Carrier>) {
+        match self.pay_all(member, turn) {
             Delivery::Done => {
                 if let Some(station) = self.station(member) {
                     station.owed.since = None;
@@ -71,9 +70,9 @@ impl Switchboard {
             }
             Delivery::Full => {
                 if let Some(station) = self.station(member) {
-                    station.owed.since.get_or_insert(now);
+                    station.owed.since.get_or_insert(turn.now);
                 }
-                self.owe(member, now);
+                self.owe(member, turn.now);
             }
             // It is told everything when it can be reached.
             Delivery::Absent => {
@@ -85,9 +84,9 @@ impl Switchboard {
         }
     }
 
-    fn pay_all(&mut self, member: Member, now: Instant, carrier: &mut impl Carrier) -> Delivery {
-        while let Some((kind, envelope, mark)) = self.next_owed(member, now) {
-            match self.deliver(member, kind, envelope, carrier) {
+    fn pay_all(&mut self, member: Member, turn: &mut Turn<'_, impl Carrier>) -> Delivery {
+        while let Some((kind, envelope, mark)) = self.next_owed(member, turn.now) {
+            match self.deliver(member, (kind, &envelope), turn.carrier) {
                 Delivery::Done => self.paid(member, mark),
                 other => return other,
             }

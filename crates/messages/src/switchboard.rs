@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::carrier::{Carrier, Delivery, Kind, Parcel};
+use crate::carrier::{Carrier, Delivery, Kind, Parcel, Turn};
 use crate::envelope::{Envelope, Malformed, Word, envelope};
 use crate::leader::{Leader, View};
 use crate::note::Note;
-use crate::requests::Requests;
+use crate::requests::{Asker, Requests};
 use crate::routing::{Outcome, Post, Sender};
-use crate::values::Values;
-use crate::{AppId, Fault, Limits, WorkerId};
+use crate::values::{Change, Values};
+use crate::{AppId, Code, Fault, Limits, WorkerId};
 
 /// How soon it is tried again to tell a worker what it had no room for.
 const RETRY_AFTER: Duration = Duration::from_millis(20);
@@ -44,6 +44,14 @@ pub struct Switchboard {
     pub(crate) retry_at: Option<Instant>,
     /// Nothing is delivered any more: what would be, waits for the next process.
     pub(crate) parked: Option<Vec<(Member, Value)>>,
+}
+
+/// What a worker waits for that was refused, by what it knows it.
+enum Call {
+    /// An answer of another worker.
+    Request(Option<Value>),
+    /// Only to hear what became of it, if at all.
+    Act(Option<Value>),
 }
 
 #[derive(Debug)]
@@ -145,7 +153,7 @@ impl Switchboard {
     }
 
     /// Messages can reach a worker from now on; it is told what all know already.
-    pub fn open(&mut self, member: Member, (now, resumed): (Instant, bool), carrier: &mut impl Carrier) {
+    pub fn open(&mut self, member: Member, resumed: bool, turn: &mut Turn<'_, impl Carrier>) {
         let Some(app) = self.apps.get_mut(&member.app) else { return };
         let Some(station) = app.stations.get_mut(&member.worker) else { return };
         station.told = None;
@@ -153,25 +161,25 @@ impl Switchboard {
         station.owed.leader = app.leader.view(member.worker).is_some();
         let values = app.values.all().iter();
         station.owed.values = values.map(|(name, shared)| (name.clone(), shared.version)).collect();
-        self.pay(member, now, carrier);
+        self.pay(member, turn);
     }
 
     /// A worker can take requests and roles, or no longer.
-    pub fn set_ready(&mut self, member: Member, ready: bool, now: Instant, carrier: &mut impl Carrier) {
+    pub fn set_ready(&mut self, member: Member, ready: bool, turn: &mut Turn<'_, impl Carrier>) {
         if let Some(station) = self.station(member) {
             station.ready = ready;
             station.leaving &= !ready;
         }
-        self.settle_leader(member.app, now, carrier);
+        self.settle_leader(member.app, turn);
     }
 
     /// A worker is about to end: it gets no requests and has to let go of its role.
-    pub fn leave(&mut self, member: Member, now: Instant, carrier: &mut impl Carrier) {
+    pub fn leave(&mut self, member: Member, turn: &mut Turn<'_, impl Carrier>) {
         if let Some(station) = self.station(member) {
             station.ready = false;
             station.leaving = true;
         }
-        self.settle_leader(member.app, now, carrier);
+        self.settle_leader(member.app, turn);
     }
 
     /// A worker is dead.
@@ -191,92 +199,102 @@ impl Switchboard {
     }
 
     /// Whoever follows a worker that is [gone](Self::gone) may begin. Apart from that, because it can come later.
-    pub fn succeed(&mut self, app: AppId, now: Instant, carrier: &mut impl Carrier) {
-        self.settle_leader(app, now, carrier);
+    pub fn succeed(&mut self, app: AppId, turn: &mut Turn<'_, impl Carrier>) {
+        self.settle_leader(app, turn);
     }
 
     /// A worker has sent an envelope that [concerns](crate::concern_of) messages.
-    pub fn hear(&mut self, member: Member, message: Value, now: Instant, carrier: &mut impl Carrier) {
+    pub fn hear(&mut self, member: Member, message: Value, turn: &mut Turn<'_, impl Carrier>) {
         let Some(app) = self.apps.get_mut(&member.app) else { return };
         let Some(name) = app.called(member.worker) else { return };
         if app.speakers.insert(member.worker) {
-            carrier.note(&Note::Speaks { member });
+            turn.carrier.note(&Note::Speaks { member });
         }
         let Envelope { id, word, data } = match Envelope::parse(message) {
             Ok(envelope) => envelope,
             Err(Malformed { id, request, text }) => {
-                let fault = Fault::new(crate::Code::BadMessage, text);
-                return self.refuse(member, (id, request), &fault, (now, carrier));
+                let call = if request.is_some() { Call::Request(request) } else { Call::Act(id) };
+                return self.refuse(member, call, (&Fault::new(Code::BadMessage, text), turn));
             }
         };
         let sender = Sender { member: Some(member), name };
-        let outcome = match word {
-            Word::Send { to, topic, include_self } => {
-                let post = Post { to, topic, include_self, data };
-                self.send(&sender, post, (now, carrier)).map(|outcome| {
-                    (json!({ "receivers": outcome.receivers, "dropped": outcome.dropped }), None)
-                })
+        if let Word::Request { to, topic, id, timeout } = word {
+            let post = Post { to, topic, include_self: false, data, timeout };
+            let asker = Asker::Worker(member, id.clone());
+            if let Err(fault) = self.request(&sender, (post, asker), turn) {
+                self.refuse(member, Call::Request(Some(id)), (&fault, turn));
             }
-            Word::Request { to, topic, id, timeout } => {
-                let post = Post { to, topic, include_self: false, data };
-                let asker = crate::requests::Asker::Worker(member, id.clone());
-                if let Err(fault) = self.request(&sender, (post, asker), timeout, (now, carrier)) {
-                    self.refuse(member, (None, Some(id)), &fault, (now, carrier));
-                }
-                return;
+            return;
+        }
+        match (self.act(&sender, member, (word, data, turn)), id) {
+            (Ok((mut stead, data)), Some(id)) => {
+                stead["ack"] = id;
+                self.deliver(member, (Kind::Answer, &envelope(stead, data)), turn.carrier);
+            }
+            (Ok(_), None) => (),
+            (Err(fault), id) => self.refuse(member, Call::Act(id), (&fault, turn)),
+        }
+    }
+
+    /// Does what a worker wants, which is not a question; what it is told if it wants to know.
+    fn act<C: Carrier>(
+        &mut self,
+        sender: &Sender,
+        member: Member,
+        (word, data, turn): (Word, Value, &mut Turn<'_, C>),
+    ) -> Result<(Value, Option<Value>), Fault> {
+        let nothing = json!({});
+        let id = member.app;
+        match word {
+            Word::Send { to, topic, include_self } => {
+                let post = Post { to, topic, include_self, data, timeout: None };
+                let Outcome { receivers, dropped } = self.send(sender, post, turn)?;
+                Ok((json!({ "receivers": receivers, "dropped": dropped }), None))
             }
             Word::Reply { token, error } => {
                 let answer = error.map_or(Ok(data), |error| Err(Fault::told_by_worker(&error)));
-                self.reply(member, &token, answer, (now, carrier)).map(|()| (json!({}), None))
+                self.reply(member, (&token, answer), turn.carrier)?;
+                Ok((nothing, None))
             }
-            Word::Set { name, if_version } => self
-                .share(member.app, &name, (Some(data), if_version), (now, carrier))
-                .map(|version| (json!({ "version": version }), None)),
-            Word::Unset { name, if_version } => self
-                .share(member.app, &name, (None, if_version), (now, carrier))
-                .map(|version| (json!({ "version": version }), None)),
-            Word::Get { name } => Ok(self.shared(member.app, &name)),
+            Word::Set { name, if_version } => {
+                let version = self.share((id, &name), Change { data: Some(data), if_version }, turn)?;
+                Ok((json!({ "version": version }), None))
+            }
+            Word::Unset { name, if_version } => {
+                let version = self.share((id, &name), Change { data: None, if_version }, turn)?;
+                Ok((json!({ "version": version }), None))
+            }
+            Word::Get { name } => Ok(self.shared(id, &name)),
             Word::Candidate(candidate) => {
-                self.candidate(member, candidate, now, carrier);
-                Ok((json!({}), None))
+                self.candidate(member, candidate, turn);
+                Ok((nothing, None))
             }
-            Word::Released(term) => self.released(member, term, now, carrier).map(|()| (json!({}), None)),
-        };
-        match (outcome, id) {
-            (Ok((mut stead, data)), Some(id)) => {
-                stead["ack"] = id;
-                self.deliver(member, Kind::Answer, envelope(stead, data), carrier);
+            Word::Released(term) => {
+                self.released(member, term, turn)?;
+                Ok((nothing, None))
             }
-            (Ok(_), None) => (),
-            (Err(fault), id) => self.refuse(member, (id, None), &fault, (now, carrier)),
+            Word::Request { .. } => Ok((nothing, None)),
         }
     }
 
     /// Says no to a worker, in the way it waits for; to one that does not wait, in the log.
-    fn refuse<C: Carrier>(
-        &mut self,
-        member: Member,
-        (id, request): (Option<Value>, Option<Value>),
-        fault: &Fault,
-        (now, carrier): (Instant, &mut C),
-    ) {
-        let stead = match (id, request) {
-            (_, Some(request)) => json!({ "reply": request, "error": fault.to_value() }),
-            (Some(id), None) => json!({ "ack": id, "error": fault.to_value() }),
-            (None, None) => return self.complain(member, fault, now, carrier),
+    fn refuse<C: Carrier>(&mut self, member: Member, call: Call, (fault, turn): (&Fault, &mut Turn<'_, C>)) {
+        let stead = match call {
+            Call::Request(id) => json!({ "reply": id, "error": fault.to_value() }),
+            Call::Act(Some(id)) => json!({ "ack": id, "error": fault.to_value() }),
+            Call::Act(None) => return self.complain(member, fault, turn),
         };
-        self.deliver(member, Kind::Answer, envelope(stead, None), carrier);
+        self.deliver(member, (Kind::Answer, &envelope(stead, None)), turn.carrier);
     }
 
-    fn complain(&mut self, member: Member, fault: &Fault, now: Instant, carrier: &mut impl Carrier) {
-        let name = self.name_of(member);
+    fn complain(&mut self, member: Member, fault: &Fault, turn: &mut Turn<'_, impl Carrier>) {
+        let (name, now) = (self.name_of(member), turn.now);
         let Some(station) = self.station(member) else { return };
-        let is_due =
-            station.complained.is_none_or(|last| now.saturating_duration_since(last) >= COMPLAINT_EVERY);
-        if is_due {
+        let since = station.complained.map(|last| now.saturating_duration_since(last));
+        if since.is_none_or(|since| since >= COMPLAINT_EVERY) {
             station.complained = Some(now);
             let text: String = fault.message.chars().take(QUOTE_CHARACTERS_MAX).collect();
-            carrier.say(member.app, format!("a message of {name} was refused: {text}"));
+            turn.carrier.say(member.app, format!("a message of {name} was refused: {text}"));
         }
     }
 
@@ -284,18 +302,7 @@ impl Switchboard {
     pub(crate) fn deliver(
         &mut self,
         to: Member,
-        kind: Kind,
-        envelope: Value,
-        carrier: &mut impl Carrier,
-    ) -> Delivery {
-        self.deliver_one(to, kind, &envelope, carrier)
-    }
-
-    pub(crate) fn deliver_one(
-        &mut self,
-        to: Member,
-        kind: Kind,
-        envelope: &Value,
+        (kind, envelope): (Kind, &Value),
         carrier: &mut impl Carrier,
     ) -> Delivery {
         let Some(parked) = &mut self.parked else { return carrier.deliver(to, &Parcel { kind, envelope }) };
@@ -314,12 +321,12 @@ impl Switchboard {
     }
 
     /// The time has come.
-    pub fn wake(&mut self, now: Instant, carrier: &mut impl Carrier) {
-        self.expire_requests(now, carrier);
-        if self.retry_at.is_some_and(|retry_at| retry_at <= now) {
+    pub fn wake(&mut self, turn: &mut Turn<'_, impl Carrier>) {
+        self.expire_requests(turn.now, turn.carrier);
+        if self.retry_at.is_some_and(|retry_at| retry_at <= turn.now) {
             self.retry_at = None;
             for member in std::mem::take(&mut self.owed) {
-                self.pay(member, now, carrier);
+                self.pay(member, turn);
             }
         }
     }
@@ -350,13 +357,9 @@ impl Switchboard {
         self.parked.get_or_insert_default();
         for call in self.requests.calls() {
             let text = "the daemon is being replaced; the question may have been understood";
-            carrier.answer(call, Err(Fault::new(crate::Code::Unavailable, text)));
+            carrier.answer(call, Err(Fault::new(Code::Unavailable, text)));
         }
     }
-}
-
-impl Outcome {
-    pub(crate) const NOBODY: Self = Self { receivers: 0, dropped: 0 };
 }
 
 impl Station {

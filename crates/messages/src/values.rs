@@ -16,6 +16,15 @@ pub struct Shared {
     pub data: Value,
 }
 
+/// What is to become of a value.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Change {
+    /// The new value; nothing: it is forgotten.
+    pub data: Option<Value>,
+    /// Only if it has this version; 0: if it is not set.
+    pub if_version: Option<u64>,
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Values {
     version: u64,
@@ -41,8 +50,8 @@ impl Values {
     pub(crate) fn change(
         &mut self,
         name: &str,
-        data: Option<Value>,
-        (if_version, limits): (Option<u64>, &Limits),
+        Change { data, if_version }: Change,
+        limits: &Limits,
     ) -> Result<Option<u64>, Fault> {
         let found = self.get(name).map_or(0, |shared| shared.version);
         if let Some(wanted) = if_version.filter(|wanted| *wanted != found) {
@@ -117,7 +126,7 @@ mod tests {
     fn check(steps: &[(&str, Option<Value>, Option<u64>, Result<Option<u64>, &str>)]) {
         let mut values = Values::default();
         for (name, data, if_version, expected) in steps {
-            let found = values.change(name, data.clone(), (*if_version, &LIMITS));
+            let found = values.change(name, Change { data: data.clone(), if_version: *if_version }, &LIMITS);
             let found = found.map_err(|fault| fault.code);
             assert_eq!(found, expected.map_err(str::to_owned), "{name} {data:?} {if_version:?}");
         }

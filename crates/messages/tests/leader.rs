@@ -7,7 +7,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use stead_messages::{Answer, AppId, Carrier, Delivery, Kind, Limits, Member, Note, Parcel, Switchboard};
+use stead_messages::{
+    Answer, AppId, Carrier, Delivery, Kind, Limits, Member, Note, Parcel, Switchboard, Turn,
+};
 
 const APP: AppId = 7;
 const SEEDS: u64 = 300;
@@ -81,6 +83,10 @@ impl World {
         World { board, post: Post::default(), now: Instant::now(), random, next: 1, daemons: 1, term: 0 }
     }
 
+    fn act<T>(&mut self, act: impl FnOnce(&mut Switchboard, &mut Turn<'_, Post>) -> T) -> T {
+        act(&mut self.board, &mut Turn { now: self.now, carrier: &mut self.post })
+    }
+
     fn draw(&mut self, below: u64) -> u64 {
         self.random ^= self.random << 13;
         self.random ^= self.random >> 7;
@@ -109,7 +115,7 @@ impl World {
             7..=11 => self.let_read(),
             12..=13 => self.let_release(),
             14..=17 => self.hear(),
-            _ => self.board.wake(self.now, &mut self.post),
+            _ => self.act(|board, turn| board.wake(turn)),
         }
     }
 
@@ -124,14 +130,14 @@ impl World {
         self.post.workers.insert(id, worker);
         let member = Member { app: APP, worker: id };
         self.board.join(member, slot);
-        self.board.open(member, (self.now, false), &mut self.post);
+        self.act(|board, turn| board.open(member, false, turn));
     }
 
     fn set_ready(&mut self) {
         let Some(id) = self.some_worker() else { return };
         let ready = self.draw(4) > 0;
         if !self.post.workers[&id].draining {
-            self.board.set_ready(Member { app: APP, worker: id }, ready, self.now, &mut self.post);
+            self.act(|board, turn| board.set_ready(Member { app: APP, worker: id }, ready, turn));
         }
     }
 
@@ -150,16 +156,16 @@ impl World {
         let member = Member { app: APP, worker: id };
         let worker = self.post.workers.remove(&id).unwrap();
         for message in worker.outbox {
-            self.board.hear(member, message, self.now, &mut self.post);
+            self.act(|board, turn| board.hear(member, message, turn));
         }
         self.board.gone(member, &mut self.post);
-        self.board.succeed(APP, self.now, &mut self.post);
+        self.act(|board, turn| board.succeed(APP, turn));
     }
 
     fn drain(&mut self) {
         let Some(id) = self.some_worker() else { return };
         self.post.workers.get_mut(&id).unwrap().draining = true;
-        self.board.leave(Member { app: APP, worker: id }, self.now, &mut self.post);
+        self.act(|board, turn| board.leave(Member { app: APP, worker: id }, turn));
     }
 
     fn withdraw(&mut self) {
@@ -202,7 +208,7 @@ impl World {
     fn hear(&mut self) {
         let Some(id) = self.some_worker() else { return };
         if let Some(message) = self.post.workers.get_mut(&id).unwrap().outbox.pop_front() {
-            self.board.hear(Member { app: APP, worker: id }, message, self.now, &mut self.post);
+            self.act(|board, turn| board.hear(Member { app: APP, worker: id }, message, turn));
         }
     }
 
@@ -234,9 +240,9 @@ impl World {
         for (id, slot) in workers {
             let member = Member { app: APP, worker: id };
             self.board.join(member, slot);
-            self.board.open(member, (self.now, !in_order), &mut self.post);
+            self.act(|board, turn| board.open(member, !in_order, turn));
         }
-        self.board.resumed(self.now, &mut self.post);
+        self.act(|board, turn| board.resumed(turn));
         self.board.deliver_parked(parked, &mut self.post);
         self.post.notes = self.board.notes();
     }
@@ -259,12 +265,12 @@ impl World {
             let worker = self.post.workers.get_mut(&id).unwrap();
             worker.outbox.push_back(json!({ "stead": { "candidate": true } }));
             if worker.alive && !worker.draining {
-                self.board.set_ready(Member { app: APP, worker: id }, true, self.now, &mut self.post);
+                self.act(|board, turn| board.set_ready(Member { app: APP, worker: id }, true, turn));
             }
         }
         for _ in 0..3000 {
             self.now += Duration::from_millis(20);
-            self.board.wake(self.now, &mut self.post);
+            self.act(|board, turn| board.wake(turn));
             self.let_read();
             self.let_release();
             self.hear();

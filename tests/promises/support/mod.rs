@@ -11,6 +11,7 @@
 //! | `terminal.rs` | a terminal whose screen can be read |
 //! | `http.rs` | requests and answers as raw bytes |
 //! | `http2.rs` | frames of HTTP/2, as a test wants them |
+//! | `talk.rs` | the socket for workers, and what workers wrote down about what they heard |
 //! | `websocket.rs` | as much of a WebSocket client as an echo needs |
 //! | `load.rs` | loads as the promises use them, and what has to be true of their reports |
 //! | `executions.rs` | what workers wrote down about the requests they executed |
@@ -36,6 +37,7 @@ pub(crate) mod processes;
 pub(crate) mod sharing;
 pub(crate) mod status;
 pub(crate) mod stead;
+pub(crate) mod talk;
 pub(crate) mod terminal;
 pub(crate) mod waiting;
 pub(crate) mod websocket;
@@ -45,4 +47,5 @@ pub(crate) use fixtures::{fixture, node};
 pub(crate) use http::{Answer, Client, get};
 pub(crate) use load::{Load, ledger};
 pub(crate) use stead::Stead;
+pub(crate) use talk::Talk;
 pub(crate) use waiting::{alone, beside, eventually, pause_between, soon};

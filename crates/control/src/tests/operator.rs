@@ -54,6 +54,7 @@ fn shop() -> AppStatus {
         file: None,
         watch: true,
         cron_restart: Some("0 4 * * *".to_owned()),
+        leader: None,
         failure: None,
         started: Some(UNIX_EPOCH + Duration::from_secs(1_700_000_010)),
         logs: Some(Text::from("/var/lib/stead/logs/shop")),

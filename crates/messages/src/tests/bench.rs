@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::{Answer, AppId, Carrier, Delivery, Kind, Limits, Member, Note, Parcel, Switchboard};
+use crate::{Answer, AppId, Carrier, Delivery, Kind, Limits, Member, Note, Parcel, Switchboard, Turn};
 
 pub(super) const LIMITS: Limits = Limits {
     message_bytes_max: 1000,
@@ -77,19 +77,23 @@ impl Bench {
         bench
     }
 
+    pub(super) fn act<T>(&mut self, act: impl FnOnce(&mut Switchboard, &mut Turn<'_, Post>) -> T) -> T {
+        act(&mut self.board, &mut Turn { now: self.now, carrier: &mut self.post })
+    }
+
     pub(super) fn start(&mut self, app: AppId, slot: u32, worker: u64) {
         let member = Member { app, worker };
         self.board.join(member, slot);
         self.post.heard.insert(member, Vec::new());
-        self.board.open(member, (self.now, false), &mut self.post);
-        self.board.set_ready(member, true, self.now, &mut self.post);
+        self.act(|board, turn| board.open(member, false, turn));
+        self.act(|board, turn| board.set_ready(member, true, turn));
     }
 
     pub(super) fn kill(&mut self, app: AppId, worker: u64) {
         let member = Member { app, worker };
         self.post.heard.remove(&member);
         self.board.gone(member, &mut self.post);
-        self.board.succeed(app, self.now, &mut self.post);
+        self.act(|board, turn| board.succeed(app, turn));
     }
 
     /// It stops reading.
@@ -103,12 +107,12 @@ impl Bench {
     }
 
     pub(super) fn says(&mut self, app: AppId, worker: u64, message: Value) {
-        self.board.hear(Member { app, worker }, message, self.now, &mut self.post);
+        self.act(|board, turn| board.hear(Member { app, worker }, message, turn));
     }
 
     pub(super) fn pass(&mut self, time: Duration) {
         self.now += time;
-        self.board.wake(self.now, &mut self.post);
+        self.act(|board, turn| board.wake(turn));
     }
 
     /// What a worker has heard since it was asked last: what is in `stead`, and the data behind an arrow.

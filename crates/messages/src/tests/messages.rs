@@ -186,9 +186,8 @@ fn somebody_outside_asks_and_is_answered() {
     let mut bench = Bench::of(&[("shop", 1)]);
     let ask = |bench: &mut Bench, call| {
         let to = Address::parse(&json!("shop")).unwrap();
-        let post = Post { to, topic: None, include_self: false, data: json!("hi") };
-        let by = (bench.now, &mut bench.post);
-        bench.board.call(&Sender::outside(), (post, call), None, by).unwrap();
+        let post = Post { to, topic: None, include_self: false, data: json!("hi"), timeout: None };
+        bench.act(|board, turn| board.call(&Sender::outside(), (post, call), turn)).unwrap();
     };
     ask(&mut bench, 1);
     let token = bench.is_asked(0, 0);
@@ -213,7 +212,7 @@ fn what_is_under_way_survives_a_process_that_ends_in_order() {
     bench.board.add_app(0, "shop", super::bench::LIMITS);
     bench.start(0, 0, 0);
     bench.start(0, 1, 1);
-    bench.board.resumed(bench.now, &mut bench.post);
+    bench.act(|board, turn| board.resumed(turn));
     bench.says(0, 1, json!({"stead": {"reply": token}, "data": 7}));
     bench.hears(0, 0, &[r#"{"from":"shop.1","reply":1} -> 7"#]);
 }

@@ -40,7 +40,7 @@ fn a_leader_that_is_to_end_lets_go_before_the_next_is_told() {
     let mut bench = candidates(2);
     bench.hears(0, 0, &[LEADS]);
     bench.hears(0, 1, &[FOLLOWS]);
-    bench.board.leave(Member { app: 0, worker: 0 }, bench.now, &mut bench.post);
+    bench.act(|board, turn| board.leave(Member { app: 0, worker: 0 }, turn));
     bench.hears(0, 0, &[r#"{"leader":false,"term":1,"who":null}"#]);
     bench.hears(0, 1, &[]);
     bench.says(0, 0, json!({"stead": {"released": 1, "id": "x"}}));
@@ -59,7 +59,7 @@ fn the_role_stays_where_it_is_when_the_process_that_gave_it_dies() {
     for worker in [1, 0] {
         bench.start(0, worker as u32, worker);
     }
-    bench.board.resumed(bench.now, &mut bench.post);
+    bench.act(|board, turn| board.resumed(turn));
     bench.hears(0, 0, &[LEADS]);
     let (holder, term) = bench.board.leader(0).unwrap();
     assert_eq!((holder, term), (Some(Member { app: 0, worker: 0 }), 1));
@@ -73,7 +73,7 @@ fn a_leader_that_died_meanwhile_is_followed_by_another() {
     bench.post.heard.clear();
     bench.start(0, 1, 1);
     bench.hears(0, 1, &[r#"{"leader":false,"term":1,"who":null}"#]);
-    bench.board.resumed(bench.now, &mut bench.post);
+    bench.act(|board, turn| board.resumed(turn));
     bench.hears(0, 1, &[r#"{"leader":true,"term":2,"who":"shop.1"}"#]);
 }
 
@@ -87,7 +87,7 @@ fn those_that_speak_are_told_after_the_death_of_the_process() {
         let member = Member { app: 0, worker };
         bench.board.join(member, worker as u32);
         bench.post.heard.insert(member, Vec::new());
-        bench.board.open(member, (bench.now, true), &mut bench.post);
+        bench.act(|board, turn| board.open(member, true, turn));
     }
     bench.hears(0, 0, &[r#"{"resumed":true}"#, LEADS]);
     bench.hears(0, 1, &[]);

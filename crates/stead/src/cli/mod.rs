@@ -60,6 +60,7 @@ pub mod send;
 pub mod serve;
 mod session;
 pub mod shards;
+pub mod shared;
 pub mod show;
 pub mod signal;
 pub mod start;

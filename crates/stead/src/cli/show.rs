@@ -8,7 +8,7 @@ use super::table::{Column, draw, none, number, paint, words};
 use super::{ExitCode, Report, TargetArguments, session};
 use clap::Args;
 use std::time::{Duration, SystemTime};
-use stead_control::{AppStatus, ExitRecord, RuntimeDirectory, WorkerStatus};
+use stead_control::{AppStatus, ExitRecord, Leadership, RuntimeDirectory, WorkerStatus};
 
 /// The arguments of `stead show`.
 #[derive(Args, Clone, Debug, Default)]
@@ -113,6 +113,7 @@ fn what(app: &AppStatus, instance: &str, now: SystemTime) -> Lines {
         ("mode", mode(app)),
         ("watch", if app.watch { "yes, reloads when files change".to_owned() } else { "no".to_owned() }),
         ("cron", app.cron_restart.clone().unwrap_or_else(none)),
+        ("leader", app.leader.as_ref().map(leader).unwrap_or_default()),
         ("logs", app.logs.as_ref().map_or_else(none, ToString::to_string)),
     ];
     if let Some(started) = app.started {
@@ -126,6 +127,10 @@ fn what(app: &AppStatus, instance: &str, now: SystemTime) -> Lines {
     lines.push(("instance", instance.to_owned()));
     lines.retain(|(_, text)| !text.is_empty());
     lines
+}
+
+fn leader(leader: &Leadership) -> String {
+    leader.who.as_ref().map(|who| format!("{who}, term {}", leader.term)).unwrap_or_default()
 }
 
 fn status(app: &AppStatus) -> String {

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, UNIX_EPOCH};
 use stead_control::{
     AppState, AppStatus, Counters, Environment, Event, ExitRecord, ExitReport, Instances, Latency,
-    ListenStatus, Mode, Operator, PoisonedRequest, Progress, Refusal, ReloadStatus, RenewRequest,
+    Leadership, ListenStatus, Mode, Operator, PoisonedRequest, Progress, Refusal, ReloadStatus, RenewRequest,
     RuntimeDirectory, SavedApp, Server, ShardTable, StartAnswer, StartRequest, Status, Steps, StopRequest,
     Text, WorkerState, WorkerStatus, bind,
 };
@@ -60,6 +60,7 @@ fn shop() -> AppStatus {
         file: Some(Text::from("/srv/shop/stead.toml")),
         watch: false,
         cron_restart: None,
+        leader: None,
         failure: None,
         started: Some(UNIX_EPOCH + Duration::from_secs(1_700_000_100)),
         logs: Some(Text::from("/var/lib/stead/logs/shop")),
@@ -121,6 +122,7 @@ fn api() -> AppStatus {
         file: None,
         watch: true,
         cron_restart: Some("0 4 * * *".to_owned()),
+        leader: Some(Leadership { who: Some("api.0".to_owned()), term: 3 }),
         failure: None,
         started: None,
         logs: None,

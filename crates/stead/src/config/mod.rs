@@ -71,6 +71,7 @@ pub use foreign::{Draft, ForeignError, Imported, Note, Setting, Weight, fit_name
 pub use instances::{INSTANCES_MAX, InstanceCount, cores};
 pub use load::{FILE_NAME, file_here, file_of, foreign_here, lanes_default, load, load_from, names_apps};
 pub use program_error::ProgramError;
+pub use quantity::parse_duration;
 pub use read_tls::warning as certificate_warning;
 pub use sample::sample;
 pub use schema::schema;

@@ -30,7 +30,7 @@ const SIZE_UNITS: [(&str, u64); 10] = [
 ///
 /// # Errors
 /// A message for people, when it is none.
-pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is not a duration");
     let nanoseconds = parse(text, &DURATION_UNITS).ok_or_else(wrong)?;
     if nanoseconds > u128::from(u64::MAX) {

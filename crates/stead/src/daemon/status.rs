@@ -54,6 +54,7 @@ impl AppTask {
             file: self.origin.file.as_deref().map(Text::from),
             watch: self.settings.watch.is_some(),
             cron_restart: self.settings.cron_restart.clone(),
+            leader: Some(self.shared.exchange.leadership(self.id)).filter(|leader| leader.who.is_some()),
             failure: None,
             started: self.started.filter(|_| !self.rests),
             logs: self.outlet.directory().map(Text::from),

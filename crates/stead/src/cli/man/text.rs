@@ -24,7 +24,7 @@ const FAMILIES: [&[&str]; 11] = [
     &["stead-list", "stead-show", "stead-monit", "stead-logs", "stead-reset", "stead-doctor"],
     &["stead-logs", "stead-flush"],
     &["stead-list", "stead-pid", "stead-id", "stead-jlist", "stead-prettylist", "stead-ping"],
-    &["stead-signal", "stead-send", "stead-env", "stead-show"],
+    &["stead-signal", "stead-send", "stead-shared", "stead-env", "stead-show"],
     &["stead-shards", "stead-scale", "stead-show"],
     &["stead-save", "stead-resurrect", "stead-startup", "stead-unstartup"],
     &["stead-upgrade", "stead-kill", "stead-ping", "stead-doctor"],
@@ -76,6 +76,9 @@ pub(super) fn more(page: &str) -> &'static [&'static str] {
             "The files are read, so it does not matter whether the app runs. Following goes on over rotation.",
         ],
         "stead-env" => &["Values that look like secrets are shown as asterisks unless they are asked for."],
+        "stead-send" => {
+            &["With --topic or --request it goes in an envelope, and to workers of any language."]
+        }
         "stead-shards" => {
             &["When workers come or go, no key moves that need not. A replaced worker keeps its keys."]
         }

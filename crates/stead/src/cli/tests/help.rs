@@ -34,6 +34,7 @@ fn every_verb_explains_itself() {
         "send",
         "env",
         "shards",
+        "shared",
         "save",
         "upgrade",
         "kill",

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use serde_json::Value;
-use stead_messages::{Limits, Member};
+use stead_messages::{Change, Limits, Member};
 use stead_supervisor::WorkerId;
 use tokio::task::JoinHandle;
 
@@ -111,13 +111,12 @@ fn value_of(printed: &[u8]) -> Value {
 impl Exchange {
     /// A value that is the same as before is not told again.
     fn set_computed(&self, app: u32, name: &str, value: Value) -> Result<(), String> {
-        let now = std::time::Instant::now();
-        self.with(|state| {
-            let known = state.board.values(app).and_then(|values| values.get(name));
+        self.act(|board, turn| {
+            let known = board.values(app).and_then(|values| values.get(name));
             if known.is_some_and(|known| known.data == value) {
                 return Ok(());
             }
-            let shared = state.board.share(app, name, (Some(value), None), (now, &mut state.post));
+            let shared = board.share((app, name), Change { data: Some(value), if_version: None }, turn);
             shared.map(drop).map_err(|fault| fault.to_string())
         })
     }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
 
 use stead_control::{
     Caller, Fault, Heard, Leadership, Messenger, Peer, Post, Posted, Reply, Share, SharedValue,
@@ -23,22 +22,21 @@ impl Messenger for Desk {
     }
 
     async fn post(&self, caller: Caller, post: Post) -> Result<Posted, Fault> {
-        let patience = post.patience();
+        let timeout = post.patience();
         let Post { to, topic, data, include_self, request, .. } = post;
         let to = Address::parse(&to).map_err(|text| Fault::new("bad_message", text))?;
-        let post = messages::Post { to, topic, include_self, data };
+        let post = messages::Post { to, topic, include_self, data, timeout };
         let exchange = &self.0.exchange;
         let sender = exchange.sender(&caller)?;
         if !request {
-            let sent =
-                exchange.with(|state| state.board.send(&sender, post, (Instant::now(), &mut state.post)));
+            let sent = exchange.act(|board, turn| board.send(&sender, post, turn));
             let messages::Outcome { receivers, dropped } = sent.map_err(fault)?;
             return Ok(Posted::Sent { receivers, dropped });
         }
-        let waiting = exchange.with(|state| {
-            let (call, answer) = state.post.call();
-            let asked = state.board.call(&sender, (post, call), patience, (Instant::now(), &mut state.post));
-            asked.map(|()| (call, answer)).inspect_err(|_| state.post.hang_up(call))
+        let waiting = exchange.act(|board, turn| {
+            let (call, answer) = turn.carrier.call();
+            let asked = board.call(&sender, (post, call), turn);
+            asked.map(|()| (call, answer)).inspect_err(|_| turn.carrier.hang_up(call))
         });
         let (call, answer) = waiting.map_err(fault)?;
         let _line = Line { exchange: Arc::clone(exchange), call };
@@ -61,10 +59,7 @@ impl Messenger for Desk {
             Some(error) => Err(messages::Fault::told_by_worker(&error)),
             None => Ok(reply.data),
         };
-        self.0
-            .exchange
-            .with(|state| state.board.reply(member, token, answer, (Instant::now(), &mut state.post)))
-            .map_err(fault)
+        self.0.exchange.act(|board, turn| board.reply(member, (token, answer), turn.carrier)).map_err(fault)
     }
 
     fn shared_values(&self, app: &str) -> Result<BTreeMap<String, SharedValue>, Fault> {
@@ -83,8 +78,8 @@ impl Messenger for Desk {
         self.0.exchange.with(|state| {
             let id = state.app(app)?;
             let Share { data, if_version } = share;
-            let by = (Instant::now(), &mut state.post);
-            state.board.share(id, name, (data, if_version), by).map_err(fault)
+            let (board, mut turn) = state.turn();
+            board.share((id, name), messages::Change { data, if_version }, &mut turn).map_err(fault)
         })
     }
 
@@ -94,16 +89,13 @@ impl Messenger for Desk {
 
     fn candidate(&self, caller: Caller, candidate: bool) -> Result<(), Fault> {
         let member = self.0.exchange.member(&caller)?;
-        self.0.exchange.with(|state| {
-            state.board.candidate(member, candidate, Instant::now(), &mut state.post);
-        });
+        self.0.exchange.act(|board, turn| board.candidate(member, candidate, turn));
         Ok(())
     }
 
     fn released(&self, caller: Caller, term: u64) -> Result<(), Fault> {
         let member = self.0.exchange.member(&caller)?;
-        let now = Instant::now();
-        self.0.exchange.with(|state| state.board.released(member, term, now, &mut state.post)).map_err(fault)
+        self.0.exchange.act(|board, turn| board.released(member, term, turn)).map_err(fault)
     }
 }
 

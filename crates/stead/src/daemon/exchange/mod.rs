@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use stead_messages::{AppId, Concern, Limits, Member, Note, Switchboard, concern_of};
+use stead_messages::{AppId, Concern, Limits, Member, Note, Switchboard, Turn, concern_of};
 use stead_process::keeper::Keeper;
 use stead_process::node::{Channel, Received};
 use tokio::sync::Notify;
@@ -115,20 +115,21 @@ impl Exchange {
 
     /// A worker gets requests, or for now no longer.
     pub(super) fn set_ready(&self, member: Member, ready: bool) {
-        self.with(|state| state.board.set_ready(member, ready, Instant::now(), &mut state.post));
+        self.act(|board, turn| board.set_ready(member, ready, turn));
     }
 
     /// A worker is to end.
     pub(super) fn leave(&self, member: Member) {
-        self.with(|state| state.board.leave(member, Instant::now(), &mut state.post));
+        self.act(|board, turn| board.leave(member, turn));
     }
 
     /// A worker's process has ended.
     pub(super) fn gone(&self, member: Member) {
         self.with(|state| {
             state.post.part(member);
-            state.board.gone(member, &mut state.post);
-            state.board.succeed(member.app, Instant::now(), &mut state.post);
+            let (board, mut turn) = state.turn();
+            board.gone(member, turn.carrier);
+            board.succeed(member.app, &mut turn);
         });
     }
 
@@ -136,7 +137,7 @@ impl Exchange {
     pub(super) fn hear(&self, member: Member, received: Received) -> Option<Received> {
         match received {
             Received::Message(message) if concern_of(&message) == Concern::Messages => {
-                self.with(|state| state.board.hear(member, message, Instant::now(), &mut state.post));
+                self.act(|board, turn| board.hear(member, message, turn));
                 None
             }
             other => Some(other),
@@ -146,10 +147,10 @@ impl Exchange {
     /// All apps and workers that go on are there.
     pub(super) fn resumed(&self) {
         self.with(|state| {
-            let now = Instant::now();
-            state.board.resumed(now, &mut state.post);
             let parked = std::mem::take(&mut state.parked);
-            state.board.deliver_parked(parked, &mut state.post);
+            let (board, mut turn) = state.turn();
+            board.resumed(&mut turn);
+            board.deliver_parked(parked, turn.carrier);
             state.after_death = false;
             state.compact();
         });
@@ -179,10 +180,17 @@ impl Exchange {
                 }
             };
             tokio::select! {
-                () = wait => self.with(|state| state.board.wake(Instant::now(), &mut state.post)),
+                () = wait => self.act(|board, turn| board.wake(turn)),
                 () = self.sooner.notified() => (),
             }
         }
+    }
+
+    fn act<T>(&self, act: impl FnOnce(&mut Switchboard, &mut Turn<'_, PostOffice>) -> T) -> T {
+        self.with(|state| {
+            let (board, mut turn) = state.turn();
+            act(board, &mut turn)
+        })
     }
 
     /// Does something, and sets the clock if that has to be earlier now.
@@ -211,6 +219,10 @@ impl Exchange {
 }
 
 impl State {
+    fn turn(&mut self) -> (&mut Switchboard, Turn<'_, PostOffice>) {
+        (&mut self.board, Turn { now: Instant::now(), carrier: &mut self.post })
+    }
+
     /// Sets the clock.
     fn alarm(&mut self) -> Option<Instant> {
         self.alarm = self.board.poll_timeout();
@@ -218,7 +230,9 @@ impl State {
     }
 
     fn opened(&mut self, member: Member) {
-        self.board.open(member, (Instant::now(), self.after_death), &mut self.post);
+        let after_death = self.after_death;
+        let (board, mut turn) = self.turn();
+        board.open(member, after_death, &mut turn);
     }
 
     fn compact(&mut self) {
