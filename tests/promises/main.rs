@@ -52,6 +52,7 @@ mod reload_by_itself;
 mod reload_under_load;
 mod route_options;
 mod routes;
+mod schedules;
 mod shards;
 mod shared_socket;
 mod shared_values;

@@ -209,6 +209,14 @@ impl Client {
         self.post(&path(Some(app), "reset"), None).await
     }
 
+    /// Runs a schedule of an app now; does not wait for its end.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn run_schedule(&self, app: &str, schedule: &str) -> Result<(), ClientError> {
+        self.post(&path(Some(app), &format!("schedules/{}/run", escape(schedule))), None).await
+    }
+
     /// Empties the logs of an app.
     ///
     /// # Errors

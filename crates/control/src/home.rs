@@ -1,4 +1,4 @@
-//! Where an instance keeps what must outlive it: saved apps, logs.
+//! Where an instance keeps what must outlive it: saved apps, logs, schedules.
 //!
 //! Only says where and makes the directory; who writes a file decides what is in it.
 
@@ -58,6 +58,11 @@ impl Home {
     /// What the background instance says about itself.
     pub fn daemon_log(&self) -> PathBuf {
         self.path.join("daemon.log")
+    }
+
+    /// What is known of an app's schedules.
+    pub fn schedules(&self, app: &str) -> PathBuf {
+        self.path.join("schedules").join(app)
     }
 
     /// Logs of an app, where its configuration does not name another place.

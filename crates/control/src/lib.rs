@@ -28,6 +28,7 @@ mod pools;
 mod progress;
 mod refusal;
 mod runtime;
+mod schedule;
 mod server;
 mod shards;
 mod socket;
@@ -47,13 +48,12 @@ pub use home::Home;
 pub use messenger::{
     Caller, Fault, Heard, Leadership, Messenger, Peer, Post, Posted, Receipt, Reply, Share, SharedValue,
 };
-pub use pools::{
-    DeadTask, PoolStatus, Pools, TaskCounts, TaskEvent, TaskRequest, TaskState, TaskStatus,
-};
 pub use operator::{Operator, Steps, StopRequest};
+pub use pools::{DeadTask, PoolStatus, Pools, TaskCounts, TaskEvent, TaskRequest, TaskState, TaskStatus};
 pub use progress::{Death, Event, PoisonedRequest, Progress};
 pub use refusal::{Refusal, RefusalKind};
 pub use runtime::{Found, RuntimeDirectory, RuntimeDirectoryError};
+pub use schedule::{ScheduleOutcome, ScheduleRun, ScheduleStatus};
 pub use server::Server;
 pub use shards::{ShardSlot, ShardTable};
 pub use socket::{SocketError, bind, bind_for_workers};

@@ -70,6 +70,9 @@ pub trait Operator: Send + Sync + 'static {
         key: Option<String>,
     ) -> impl Future<Output = Result<ShardTable, Refusal>> + Send;
 
+    /// Runs a schedule of an app now.
+    fn run_schedule(&self, app: &str, schedule: &str) -> impl Future<Output = Result<(), Refusal>> + Send;
+
     /// Sets the counters of an app (restarts, requests, exits) to zero.
     fn reset(&self, app: &str) -> impl Future<Output = Result<(), Refusal>> + Send;
 

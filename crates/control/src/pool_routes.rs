@@ -72,8 +72,9 @@ async fn submit<P: Pools>(
     headers: HeaderMap,
     input: Bytes,
 ) -> Result<Response, Response> {
-    let Query(terms) = terms
-        .map_err(|error| refuse(Fault::new("bad_message", format!("invalid query: {}", error.body_text()))))?;
+    let Query(terms) = terms.map_err(|error| {
+        refuse(Fault::new("bad_message", format!("invalid query: {}", error.body_text())))
+    })?;
     let wait = terms.wait.unwrap_or(true);
     let request = TaskRequest {
         input,
@@ -138,10 +139,7 @@ async fn events<P: Pools>(
     pools.watch(&pool, &id).map(sse::answer)
 }
 
-async fn dead<P: Pools>(
-    State(pools): To<P>,
-    Path(pool): Path<String>,
-) -> Result<Json<Vec<DeadTask>>, Fault> {
+async fn dead<P: Pools>(State(pools): To<P>, Path(pool): Path<String>) -> Result<Json<Vec<DeadTask>>, Fault> {
     pools.dead(&pool).map(Json)
 }
 

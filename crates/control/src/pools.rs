@@ -23,7 +23,8 @@ pub trait Pools: Send + Sync + 'static {
 
     /// Gives a task to a pool. Returns when it has ended, or without `wait` as soon as it cannot be lost any more. A task that
     /// has not ended then is told as it is.
-    fn submit(&self, pool: &str, task: TaskRequest) -> impl Future<Output = Result<TaskStatus, Fault>> + Send;
+    fn submit(&self, pool: &str, task: TaskRequest)
+    -> impl Future<Output = Result<TaskStatus, Fault>> + Send;
 
     /// The same, and everything that happens to it; the last event is its end.
     fn submit_and_watch(

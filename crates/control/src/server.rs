@@ -14,6 +14,7 @@
 //! | `POST /v1/apps/{app}/messages`, `..?slot=0` | any JSON, sent to each of its Node.js workers or to one |
 //! | `GET /v1/apps/{app}/environment` | pairs of name and value |
 //! | `GET /v1/apps/{app}/shards`, `..?key=..` | [`ShardTable`]: who owns which part of the keys, and who owns this one |
+//! | `POST /v1/apps/{app}/schedules/{name}/run` | a run of a schedule begins |
 //! | `POST /v1/apps/{app}/reset`, `../flush` | counters to zero; logs emptied |
 //! | `GET /v1/definitions` | every app as it is to be kept, list of [`SavedApp`] |
 //! | `POST /v1/upgrade` | `{"binary": "/usr/bin/stead"}`, told in server-sent events |
@@ -151,6 +152,7 @@ fn router<O: Operator>(operator: Arc<O>) -> Router {
         .route("/v1/apps/{app}/environment", get(environment::<O>))
         .route("/v1/apps/{app}/shards", get(shards::<O>))
         .route("/v1/apps/{app}/reset", post(reset::<O>))
+        .route("/v1/apps/{app}/schedules/{name}/run", post(run_schedule::<O>))
         .route("/v1/apps/{app}/flush", post(flush::<O>))
         .route("/v1/stop", post(stop_all::<O>))
         .route("/v1/reload", post(reload_all::<O>))
@@ -318,6 +320,14 @@ async fn shards<O: Operator>(
 
 async fn reset<O: Operator>(State(operator): To<O>, Path(app): Path<String>) -> Result<Response, Refusal> {
     operator.reset(&app).await?;
+    Ok(accepted())
+}
+
+async fn run_schedule<O: Operator>(
+    State(operator): To<O>,
+    Path((app, name)): Path<(String, String)>,
+) -> Result<Response, Refusal> {
+    operator.run_schedule(&app, &name).await?;
     Ok(accepted())
 }
 

@@ -1,6 +1,6 @@
 //! What an instance of Stead looks like at one moment: plain data, the answer of `GET /v1/status`.
 
-use crate::{ExitRecord, Leadership, Refusal, Text, WorkerStatus, time};
+use crate::{ExitRecord, Leadership, Refusal, ScheduleStatus, Text, WorkerStatus, time};
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, SystemTime};
 
@@ -68,6 +68,9 @@ pub struct AppStatus {
     /// When it is reloaded by the clock, as configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cron_restart: Option<String>,
+    /// What it does by the clock.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub schedules: Vec<ScheduleStatus>,
     /// Why it is `failed`, when it was given up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Refusal>,

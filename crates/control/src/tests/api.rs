@@ -35,6 +35,7 @@ async fn what_is_asked_reaches_the_operator() {
     assert_eq!(client.signal("shop", Some(1), 10).await.unwrap(), 2);
     assert_eq!(client.send_message("shop", None, json!({"type": "hello"})).await.unwrap(), 2);
     assert_eq!(client.send_message("shop", Some(0), json!("ready?")).await.unwrap(), 2);
+    client.run_schedule("shop", "nightly").await.unwrap();
     assert_eq!(client.shards("shop", None).await.unwrap().owner, None);
     assert_eq!(client.shards("shop", Some("a b&c")).await.unwrap().owner, Some(0));
     assert_eq!(client.environment("shop").await.unwrap(), [(Text::from("PORT"), Text::from("8080"))]);
@@ -53,6 +54,7 @@ async fn what_is_asked_reaches_the_operator() {
         "signal shop Some(1) 10",
         "message shop None {\"type\":\"hello\"}",
         "message shop Some(0) \"ready?\"",
+        "run nightly of shop",
         "shards shop None",
         "shards shop Some(\"a b&c\")",
         "environment shop",

@@ -55,6 +55,7 @@ fn shop() -> AppStatus {
         watch: true,
         cron_restart: Some("0 4 * * *".to_owned()),
         leader: None,
+        schedules: Vec::new(),
         failure: None,
         started: Some(UNIX_EPOCH + Duration::from_secs(1_700_000_010)),
         logs: Some(Text::from("/var/lib/stead/logs/shop")),
@@ -198,6 +199,10 @@ impl Operator for FakeOperator {
     async fn environment(&self, app: &str) -> Result<Environment, Refusal> {
         self.check(app, format!("environment {app}"))?;
         Ok(vec![(Text::from("PORT"), Text::from("8080"))])
+    }
+
+    async fn run_schedule(&self, app: &str, schedule: &str) -> Result<(), Refusal> {
+        self.check(app, format!("run {schedule} of {app}"))
     }
 
     async fn shards(&self, app: &str, key: Option<String>) -> Result<ShardTable, Refusal> {

@@ -3,8 +3,8 @@
 use super::background::BackgroundArguments;
 use super::{
     ExitCode, Report, RunArguments, completions, config, doctor, env, flush, import, init, list, logs, man,
-    map, monit, not_offered, numbers, output, reload, reset, save, scale, send, serve, shards, shared, show,
-    signal, start, startup, stop, upgrade,
+    map, monit, not_offered, numbers, output, reload, reset, save, scale, schedule, send, serve, shards,
+    shared, show, signal, start, startup, stop, upgrade,
 };
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser, Subcommand};
@@ -104,6 +104,8 @@ pub enum Command {
     Shards(shards::ShardsArguments),
     /// Show or change the values that the workers of an app share
     Shared(shared::SharedArguments),
+    /// Run now what an app does by the clock
+    Schedule(schedule::ScheduleArguments),
     /// Set the counters of apps to zero
     Reset(reset::ResetArguments),
     /// Keep the list of apps for `stead resurrect`, also over a reboot
@@ -259,6 +261,7 @@ pub fn execute(command: &Command) -> Option<ExitCode> {
         Command::Env(arguments) => env::execute(arguments),
         Command::Shards(arguments) => shards::execute(arguments),
         Command::Shared(arguments) => shared::execute(arguments),
+        Command::Schedule(arguments) => schedule::execute(arguments),
         Command::Reset(arguments) => reset::execute(arguments),
         Command::Save(arguments) => save::execute(arguments),
         Command::Resurrect(arguments) => save::execute_resurrect(arguments),

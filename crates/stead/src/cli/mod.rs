@@ -54,6 +54,7 @@ pub mod run;
 pub mod save;
 pub mod saved;
 pub mod scale;
+pub mod schedule;
 mod secrets;
 mod selector;
 pub mod send;

@@ -5,7 +5,7 @@ use super::format::{age, cpu, exit, grouped, latency, memory, rate};
 use super::list::{colour, head, mode, state};
 use super::output::Output;
 use super::table::{Column, draw, none, number, paint, words};
-use super::{ExitCode, Report, TargetArguments, session};
+use super::{ExitCode, Report, TargetArguments, schedule, session};
 use clap::Args;
 use std::time::{Duration, SystemTime};
 use stead_control::{AppStatus, ExitRecord, Leadership, RuntimeDirectory, WorkerStatus};
@@ -93,6 +93,7 @@ pub(super) fn draw_app(
         text.push_str(&format!("\n{table}\n"));
     }
     text.push_str(&format!("\n{}", section(&requests(app))));
+    text.push_str(&schedule::shown(&app.schedules, now));
     text.push_str(&exits(app, now));
     text
 }

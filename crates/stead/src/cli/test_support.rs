@@ -61,6 +61,7 @@ fn shop() -> AppStatus {
         watch: false,
         cron_restart: None,
         leader: None,
+        schedules: Vec::new(),
         failure: None,
         started: Some(UNIX_EPOCH + Duration::from_secs(1_700_000_100)),
         logs: Some(Text::from("/var/lib/stead/logs/shop")),
@@ -123,6 +124,7 @@ fn api() -> AppStatus {
         watch: true,
         cron_restart: Some("0 4 * * *".to_owned()),
         leader: Some(Leadership { who: Some("api.0".to_owned()), term: 3 }),
+        schedules: Vec::new(),
         failure: None,
         started: None,
         logs: None,
@@ -288,6 +290,11 @@ impl Operator for FakeOperator {
         self.check(app)?;
         let pair = |name: &str, value: &str| (Text::from(name), Text::from(value));
         Ok(vec![pair("DATABASE_PASSWORD", "hunter2"), pair("PORT", "8080")])
+    }
+
+    async fn run_schedule(&self, app: &str, schedule: &str) -> Result<(), Refusal> {
+        self.ask(format!("run {schedule} of {app}"));
+        self.check(app)
     }
 
     async fn shards(&self, app: &str, key: Option<String>) -> Result<ShardTable, Refusal> {

@@ -116,6 +116,7 @@ impl Around<'_> {
             choosing: table.choosing,
             messages: table.messages,
             pool,
+            schedules: table.schedules,
         })
     }
 

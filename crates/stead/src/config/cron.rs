@@ -1,7 +1,8 @@
-//! Cron expressions: what they may look like, said in one place for those who check them and those who follow them.
+//! Cron expressions and time zones: what they may look like, said in one place for those who check them and those who follow them.
 
 use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
+use jiff::tz::TimeZone;
 
 /// Reads an expression of five fields (minute, hour, day, month, weekday) or six (seconds first).
 ///
@@ -18,6 +19,16 @@ pub fn parse_cron(text: &str) -> Result<Cron, String> {
         let reason = error.rsplit(": ").next().unwrap_or_default().trim_end_matches('.').to_lowercase();
         format!("`{text}` is not a cron expression: {reason}")
     })
+}
+
+/// The time zone of this name; of this machine, without one.
+///
+/// # Errors
+/// A message for people, when there is none of this name.
+pub fn parse_zone(name: Option<&str>) -> Result<TimeZone, String> {
+    let Some(name) = name else { return Ok(TimeZone::system()) };
+    TimeZone::get(name)
+        .map_err(|_| format!("`{name}` is not a time zone, as \"Europe/Berlin\" or \"UTC\" are"))
 }
 
 #[cfg(test)]

@@ -38,6 +38,8 @@ pub(super) enum Shape {
     /// Keys whose names fit this pattern.
     Map(&'static str, Box<Shape>),
     Any(Vec<Shape>),
+    /// Whatever JSON has a word for.
+    Anything,
 }
 
 impl<T: 'static> Form<T> {

@@ -21,6 +21,7 @@ pub(super) struct Defaults {
     pub(super) lanes: Member,
     pub(super) app: Vec<Member>,
     pub(super) pool: Vec<Member>,
+    pub(super) schedule: Vec<Member>,
     pub(super) group: Vec<Member>,
 }
 
@@ -46,15 +47,22 @@ impl Defaults {
             let found = members.iter().find(|member| member.key == key);
             found.unwrap_or_else(|| panic!("defaults.toml names `{key}`")).clone()
         };
-        // [app.NAME], [pool.NAME] and [group.NAME] stand for the tables of all names.
-        let table = |key: &str| match take(key).entry.value {
-            Value::Table(mut tables) => match tables.pop().map(|member| member.entry.value) {
-                Some(Value::Table(members)) => members,
-                _ => unreachable!("defaults.toml has the table [{key}.NAME]"),
-            },
-            _ => unreachable!("defaults.toml has the table [{key}.NAME]"),
-        };
-        Defaults { lanes: take("lanes"), app: table("app"), pool: table("pool"), group: table("group") }
+        let mut app = table_of_names(take("app"));
+        let schedule = app.iter().position(|member| member.key == "schedule");
+        let schedule = table_of_names(app.remove(schedule.expect("defaults.toml names `schedule`")));
+        let (pool, group) = (table_of_names(take("pool")), table_of_names(take("group")));
+        Defaults { lanes: take("lanes"), app, schedule, pool, group }
+    }
+}
+
+/// [app.NAME], [pool.NAME] and [group.NAME] stand for the tables of all names.
+fn table_of_names(member: Member) -> Vec<Member> {
+    let Value::Table(mut tables) = member.entry.value else {
+        unreachable!("defaults.toml has the table [{}.NAME]", member.key)
+    };
+    match tables.pop().map(|member| member.entry.value) {
+        Some(Value::Table(members)) => members,
+        _ => unreachable!("defaults.toml has the table [{}.NAME]", member.key),
     }
 }
 

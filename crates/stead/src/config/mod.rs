@@ -11,7 +11,7 @@
 //! | `discover.rs` | what a directory looks like it wants to run |
 //! | `form.rs`, `tagged.rs`, `choices.rs` | the forms that values have |
 //! | `read_pool.rs` | the keys of a pool |
-//! | `read_app.rs`, `read_care.rs`, `read_choosing.rs`, `read_proxy.rs`, `read_routes.rs`, `read_tls.rs`, `read_acme.rs` | the keys of an app |
+//! | `read_app.rs`, `read_care.rs`, `read_choosing.rs`, `read_proxy.rs`, `read_routes.rs`, `read_schedule.rs`, `read_tls.rs`, `read_acme.rs` | the keys of an app |
 //! | `sharing.rs`, `datagrams.rs`, `static_files.rs` | which apps can share an address; addresses of UDP; apps that serve files for others |
 //! | `foreign/` | files that others have written: PM2's, `package.json`, Procfiles |
 //! | `program.rs`, `package.rs`, `interpreter.rs`, `search.rs`, `shell.rs` | what a command runs |
@@ -44,6 +44,7 @@ mod read_messages;
 mod read_pool;
 mod read_proxy;
 mod read_routes;
+mod read_schedule;
 mod read_tls;
 mod reader;
 mod reference;
@@ -64,7 +65,7 @@ mod tests;
 mod users;
 
 pub use address::{AddressError, Listen, ListenAddress, Scheme};
-pub use cron::parse_cron;
+pub use cron::{parse_cron, parse_zone};
 pub use discover::{Start, discover};
 pub use error::ConfigError;
 pub use foreign::{Draft, ForeignError, Imported, Note, Setting, Weight, fit_name, import};
@@ -76,19 +77,18 @@ pub use read_tls::warning as certificate_warning;
 pub use sample::sample;
 pub use schema::schema;
 pub use settings::{
-    AccessForm, Acme, AppSettings, Balance, BalancerSettings, Certificate, CgroupSettings, ChoosingSettings,
-    ClientCa, Dependency, DependencyCondition, Group, GroupStrategy, HealthCheck, HealthSettings,
-    HookSettings, Identity, LogPlace, LogSettings, MessageSettings, Mode, Placeholder, PoolSettings, Program, RateLimit,
-    Ready, ReadyTimeout, RecycleSettings, ResourceName, RestartPolicy, RestartSettings, RouteSettings,
-    Serialization, Settings, SharedCommand, StopSettings, TlsSettings, TraceContext, Upstream,
-    UpstreamProtocol, WatchSettings,
+    AccessForm, Acme, AppSettings, Balance, BalancerSettings, CatchUp, Certificate, CgroupSettings,
+    ChoosingSettings, ClientCa, Dependency, DependencyCondition, Group, GroupStrategy, HealthCheck,
+    HealthSettings, HookSettings, Identity, LogPlace, LogSettings, MessageSettings, Mode, Overlap,
+    Placeholder, PoolSettings, Program, RateLimit, Ready, ReadyTimeout, RecycleSettings, ResourceName,
+    RestartPolicy, RestartSettings, RouteSettings, ScheduleSettings, ScheduledWork, Serialization, Settings,
+    SharedCommand, StopSettings, TlsSettings, TraceContext, Upstream, UpstreamProtocol, WatchSettings,
 };
 pub use sharing::{Claim, Conflict, conflict};
 pub use signal::parse_signal;
 pub use static_files::companion;
 
 pub(crate) use program::resolve_command;
-pub(crate) use quantity::parse_duration;
 pub(crate) use read_app::check_name;
 pub(crate) use shell::{join as join_words, split as split_words};
 pub(crate) use suggest::nearest;

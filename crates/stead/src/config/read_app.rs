@@ -12,11 +12,12 @@ use super::read_messages::messages;
 use super::read_pool::PoolTable;
 use super::read_proxy;
 use super::read_routes::routes;
+use super::read_schedule::schedules;
 use super::read_tls::{self, TlsTable};
 use super::reader::{Key, Reader};
 use super::settings::{
     BalancerSettings, ChoosingSettings, MessageSettings, Mode, Ready, ReadyTimeout, RestartSettings,
-    RouteSettings, Serialization, StopSettings, Upstream,
+    RouteSettings, ScheduleSettings, Serialization, StopSettings, Upstream,
 };
 use super::shell;
 use super::signal::parse_signal;
@@ -73,6 +74,7 @@ pub(super) struct AppTable {
     pub(super) messages: MessageSettings,
     /// It is a pool.
     pub(super) pool: Option<PoolTable>,
+    pub(super) schedules: Vec<ScheduleSettings>,
 }
 
 /// Reads a table whole, and tells which keys there are; what it does not know is an error.
@@ -118,6 +120,7 @@ pub(super) fn read_app(mut reader: Reader) -> Result<(AppTable, Vec<(Key, Shape)
         choosing: choosing(&mut reader)?,
         messages: messages(&mut reader)?,
         pool: None,
+        schedules: reader.take("schedule", schedules())?.unwrap_or_default(),
     };
     Ok((app, reader.finish()?))
 }

@@ -115,7 +115,8 @@ fn not_empty(text: String) -> Result<String, String> {
     if text.is_empty() { Err("must not be empty".to_owned()) } else { Ok(text) }
 }
 
-fn shell_line() -> Form<String> {
+/// A line for a shell.
+pub(super) fn shell_line() -> Form<String> {
     string().check(|line| match line.trim() {
         "" => Err("the command is empty".to_owned()),
         _ => Ok(line),

@@ -14,8 +14,19 @@ const NOT_FOR_POOLS: [(&str, &[&str]); 4] = [
     (
         "a pool has no address, its workers take tasks; a server is an app: [app.NAME]",
         &[
-            "listen", "routes", "tls", "tls_client_ca", "redirect_https", "mode", "ports", "proxy_protocol",
-            "send_proxy", "upstream", "remote_address", "access_log", "access_log_query",
+            "listen",
+            "routes",
+            "tls",
+            "tls_client_ca",
+            "redirect_https",
+            "mode",
+            "ports",
+            "proxy_protocol",
+            "send_proxy",
+            "upstream",
+            "remote_address",
+            "access_log",
+            "access_log_query",
         ],
     ),
     (
@@ -25,13 +36,41 @@ const NOT_FOR_POOLS: [(&str, &[&str]); 4] = [
     (
         "a pool has tasks and no requests: see [pool.NAME] in `stead config defaults`",
         &[
-            "recycle_requests", "slow_start", "balance", "trust_forwarded", "request_id", "trace_context",
-            "head_bytes_max", "header_count_max", "body_bytes_max", "replay_body_bytes_max",
-            "small_answer_bytes_max", "http2", "http2_streams_max", "upstream_protocol", "header_timeout",
-            "body_timeout", "idle_timeout", "answer_timeout", "connections_max", "held_requests_max",
-            "hold_timeout", "queue_wait_max", "upstream_connections_max", "upstream_idle", "untaken_max",
-            "taken_within", "move_after", "wedged_after", "replays_max", "weights", "priorities", "shard",
-            "sticky", "eject_failures", "eject_slower",
+            "recycle_requests",
+            "slow_start",
+            "balance",
+            "trust_forwarded",
+            "request_id",
+            "trace_context",
+            "head_bytes_max",
+            "header_count_max",
+            "body_bytes_max",
+            "replay_body_bytes_max",
+            "small_answer_bytes_max",
+            "http2",
+            "http2_streams_max",
+            "upstream_protocol",
+            "header_timeout",
+            "body_timeout",
+            "idle_timeout",
+            "answer_timeout",
+            "connections_max",
+            "held_requests_max",
+            "hold_timeout",
+            "queue_wait_max",
+            "upstream_connections_max",
+            "upstream_idle",
+            "untaken_max",
+            "taken_within",
+            "move_after",
+            "wedged_after",
+            "replays_max",
+            "weights",
+            "priorities",
+            "shard",
+            "sticky",
+            "eject_failures",
+            "eject_slower",
         ],
     ),
 ];
@@ -67,7 +106,9 @@ impl Layers {
         }
         let app = self.read_pool(name, members)?;
         let health = members.iter().find(|member| member.key == "health");
-        if let (Some(member), Some(HealthCheck::Http { .. } | HealthCheck::Tcp)) = (health, &app.care.health.check) {
+        if let (Some(member), Some(HealthCheck::Http { .. } | HealthCheck::Tcp)) =
+            (health, &app.care.health.check)
+        {
             let problem = Problem::new(&member.entry.place, "a pool has no address that could be asked");
             return Err(problem.hint(Some("write { command = \"./check\" } or \"watchdog\"".to_owned())));
         }

@@ -16,6 +16,8 @@ pub(super) enum Table {
     App,
     /// `[pool.NAME]`.
     Pool,
+    /// `[app.NAME.schedule.NAME]`.
+    Schedule,
 }
 
 /// A key as `defaults.toml` explains it.
@@ -46,6 +48,7 @@ pub(super) fn explained() -> Vec<Explained> {
             ("[group.NAME]", _) => table = Table::Group,
             ("[app.NAME]", _) => table = Table::App,
             ("[pool.NAME]", _) => table = Table::Pool,
+            ("[app.NAME.schedule.NAME]", _) => table = Table::Schedule,
             ("", _) => reason.clear(),
             (_, Some(text)) if key_of(text).is_none() => reason.push(text),
             (line, comment) => {
@@ -82,7 +85,7 @@ mod tests {
         let defaults = Defaults::read();
         assert_eq!(keys(Table::Top), ["lanes"]);
         for (table, members) in
-            [(Table::Group, defaults.group), (Table::App, defaults.app), (Table::Pool, defaults.pool)]
+            [(Table::Group, defaults.group), (Table::App, defaults.app), (Table::Schedule, defaults.schedule)]
         {
             for member in members {
                 assert!(keys(table).contains(&member.key.as_str()), "{}", member.key);

@@ -10,6 +10,7 @@ use super::layers::{Defaults, lanes, read_group};
 use super::quantity::{duration_pattern, size_pattern};
 use super::read_app::{NAME, read_app};
 use super::read_pool::read_pool;
+use super::read_schedule::read_schedule;
 use super::reader::{Key, Reader};
 use super::reference::{Explained, Table, explained};
 use serde_json::{Map, Value, json};
@@ -25,6 +26,7 @@ pub fn schema() -> Value {
     let of_pools = [&defaults.app[..], &defaults.pool[..]].concat();
     let (_, pool) = read_pool(reader(&of_pools)).expect("defaults.toml can be read");
     let (_, group) = read_group(reader(&defaults.group)).expect("defaults.toml can be read");
+    let (_, schedule) = read_schedule(reader(&defaults.schedule)).expect("defaults.toml can be read");
     let top = [(Key::Name("lanes"), lanes().into_shape())];
     let explained = explained();
     let page = |table, defaults| Page { table, explained: &explained, defaults };
@@ -32,6 +34,8 @@ pub fn schema() -> Value {
     properties.insert("app".to_owned(), tables("app", "Apps by their names: [app.NAME]"));
     properties.insert("pool".to_owned(), tables("pool", "Pools of workers that take tasks: [pool.NAME]"));
     properties.insert("group".to_owned(), tables("group", "Apps that share their luck: [group.NAME]"));
+    let mut app = page(Table::App, &defaults.app).table(&app, "command");
+    app["properties"]["schedule"] = tables("schedule", "What it does by the clock: [app.NAME.schedule.NAME]");
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "stead.toml",
@@ -41,7 +45,8 @@ pub fn schema() -> Value {
         "anyOf": [{ "required": ["app"] }, { "required": ["pool"] }],
         "additionalProperties": false,
         "$defs": {
-            "app": page(Table::App, &defaults.app).table(&app, "command"),
+            "app": app,
+            "schedule": page(Table::Schedule, &defaults.schedule).table(&schedule, "cron"),
             "pool": page(Table::Pool, &of_pools).table(&pool, "command"),
             "group": page(Table::Group, &defaults.group).table(&group, "apps"),
         },
@@ -145,12 +150,13 @@ fn of_shape(shape: &Shape) -> Value {
         Shape::Map(pattern, shape) => json!({
             "type": "object", "patternProperties": { *pattern: of_shape(shape) }, "additionalProperties": false,
         }),
+        Shape::Anything => json!({}),
         Shape::Any(shapes) => json!({ "anyOf": shapes.iter().map(of_shape).collect::<Vec<_>>() }),
     }
 }
 
 /// A value of the file in JSON; nothing for what JSON has no word for.
-fn json(entry: &Entry) -> Option<Value> {
+pub(super) fn json(entry: &Entry) -> Option<Value> {
     Some(match &entry.value {
         Written::String(text) => json!(text),
         Written::Integer(number) => json!(number),

@@ -11,6 +11,7 @@ mod messages;
 mod pool;
 mod program;
 mod routes;
+mod schedule;
 pub(super) mod text;
 mod tls;
 
@@ -25,6 +26,7 @@ pub use messages::{MessageSettings, SharedCommand};
 pub use pool::PoolSettings;
 pub use program::{Placeholder, Program};
 pub use routes::{RateLimit, RouteSettings};
+pub use schedule::{CatchUp, Overlap, ScheduleSettings, ScheduledWork};
 pub use tls::{Acme, Certificate, ClientCa, TlsSettings};
 
 use super::address::{Listen, Scheme};
@@ -149,6 +151,9 @@ pub struct AppSettings {
     /// It is a pool: its workers take tasks.
     #[serde(default)]
     pub pool: Option<PoolSettings>,
+    /// What it does by the clock; names unique.
+    #[serde(default)]
+    pub schedules: Vec<ScheduleSettings>,
 }
 
 impl AppSettings {

@@ -90,6 +90,7 @@ fn file_server(app: &AppSettings, files: Vec<RouteSettings>) -> Result<AppSettin
         watch: None,
         cron_restart: None,
         datagrams: Vec::new(),
+        schedules: Vec::new(),
         hooks: HookSettings { before_start: None, after_ready: None, ..app.hooks.clone() },
         health: HealthSettings { check: None, ..app.health.clone() },
         messages: MessageSettings { shared: Vec::new(), ..app.messages.clone() },

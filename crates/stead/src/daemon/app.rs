@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
 use stead_balancer::{Counters, Death};
-use stead_control::{Event as Heard, Progress};
+use stead_control::{Event as Heard, Home, Progress};
 use stead_process::keeper::{Exit, Signal};
 use stead_process::node::ClusterMessage;
 use stead_supervisor::fleet::Input as Fate;
@@ -29,6 +29,7 @@ use super::ports::{ListenError, Ports};
 use super::registry::{AppHandle, Rest};
 use super::renew::{How, Renewal};
 use super::resume;
+use super::schedules::Schedules;
 use super::settings::{Shown, for_supervisor};
 use super::shared::Shared;
 use super::state::clock;
@@ -84,6 +85,7 @@ pub(super) struct AppTask {
     counted: Vec<Counters>,
     /// Reloads it by the clock.
     pub(super) schedule: Option<Schedule>,
+    pub(super) schedules: Schedules,
     /// Reloads it when files change.
     pub(super) watching: Option<Watching>,
     pub(super) hooks: Hooks,
@@ -92,7 +94,7 @@ pub(super) struct AppTask {
     /// What takes its tasks, if it is a pool.
     pub(super) pool: Option<Pool>,
     /// Something that the next daemon has to know has changed.
-    changed: bool,
+    pub(super) changed: bool,
 }
 
 /// What a task is made of.
@@ -137,6 +139,10 @@ pub(super) async fn run(mut task: AppTask, mut messages: mpsc::UnboundedReceiver
     task.ports.forget();
     task.shared.exchange.forget(task.id);
     task.shared.pools.remove(&task.settings.name);
+    if task.leaving {
+        // Most apps have none.
+        drop(std::fs::remove_dir_all(Home::here().schedules(&task.settings.name)));
+    }
     task.shared.keeper.release(&held::state(task.id));
     task.shared.registry.remove(task.id);
     task.shared.convoy.leave(&task.settings.name);
@@ -188,6 +194,7 @@ impl AppTask {
             rate: history::Rate::default(),
             counted: Vec::new(),
             schedule: None,
+            schedules: Schedules::default(),
             watching: None,
             hooks: Hooks::new(shown.was_ready),
             computing: Vec::new(),
@@ -236,6 +243,7 @@ impl AppTask {
         self.recycle();
         self.check_up();
         self.look_at_certificates();
+        self.deliver_scheduled();
         if self.counted != counted {
             self.counted = counted;
             self.changed = true;
@@ -259,6 +267,11 @@ impl AppTask {
             Message::Hooked { hook, outcome } => self.hooked(hook, outcome),
             Message::Renew(renewal) => self.renew(renewal),
             Message::Due => self.come_due(),
+            Message::ScheduleDue { schedule } => self.look_at_schedule(&schedule),
+            // Whoever asked may have gone.
+            Message::RunSchedule { schedule, answer } => drop(answer.send(self.run_schedule(&schedule))),
+            Message::ScheduleBegan { schedule, child } => self.schedule_began(&schedule, child),
+            Message::ScheduleEnded { schedule, outcome } => self.schedule_ended(&schedule, outcome),
             Message::Renewed(renewed) => self.renewed(renewed),
             Message::Connect { worker, key, connection } => self.connect(worker, key, connection),
             Message::Reset => self.reset(),
@@ -392,6 +405,9 @@ impl AppTask {
         if old.cron_restart != self.settings.cron_restart && (!self.rests || self.finished) {
             self.follow_clock();
         }
+        if old.schedules != self.settings.schedules && self.schedules.are_followed() {
+            self.follow_schedules();
+        }
         if old.watch != self.settings.watch && !self.rests {
             self.watch();
         }
@@ -507,10 +523,13 @@ impl AppTask {
         }
         self.drop_hooks();
         self.computing.clear();
+        self.let_go_schedules().await;
         // The last that workers said to this process.
         while let Ok(message) = messages.try_recv() {
             match message {
                 Message::Node { worker, received } => self.hear_node(worker, received),
+                Message::ScheduleBegan { schedule, child } => self.schedule_began(&schedule, child),
+                Message::ScheduleEnded { schedule, outcome } => self.schedule_ended(&schedule, outcome),
                 message => self.pass_on_connection(message),
             }
         }
@@ -539,6 +558,7 @@ impl AppTask {
     fn stop(&mut self, now: bool) {
         self.waits = false;
         self.drop_hooks();
+        self.pause_schedules();
         self.tell_fleet(|app| Fate::Wanted { app, wanted: false });
         if self.rests {
             self.finished = false;
@@ -561,6 +581,7 @@ impl AppTask {
             self.schedule = None;
         }
         self.watching = None;
+        self.pause_schedules();
         self.shared.registry.set_rests(self.id, self.rest_now());
     }
 }

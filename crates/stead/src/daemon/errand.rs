@@ -2,14 +2,16 @@
 //! and with the same environment as a worker. A child of the keeper's like all others, so that nothing of it can be left behind.
 
 use std::io::{self, PipeReader, PipeWriter};
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use stead_logs::{Chunk, Sink, Source, Stream, Written};
+use stead_logs::{Chunk, Sink, Source, Stream, Tap, Written};
 use stead_process::keeper::{ChildId, Exit, Signal};
 use stead_process::spawn::{SpawnError, SpawnSpec};
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
+use tokio::task::JoinHandle;
 
 use super::launch;
 use super::outlet::Outlet;
@@ -35,6 +37,15 @@ pub(super) struct Errand {
     pub(super) timeout: Duration,
     /// Where goes what it prints; nothing: only its last line is kept, for the error.
     pub(super) outlet: Option<Arc<Outlet>>,
+}
+
+/// A command that has been started.
+pub(super) struct Begun {
+    shared: Arc<Shared>,
+    pub(super) child: ChildId,
+    exit: JoinHandle<Exit>,
+    tap: Tap,
+    last: Arc<LastLine>,
 }
 
 /// Why it was not done.
@@ -96,9 +107,28 @@ impl Errand {
     }
 
     async fn perform(self, reader: PipeReader, writers: [PipeWriter; 2]) -> Result<(), ErrandError> {
+        let limit = self.timeout;
+        let mut begun = self.begin(reader.into(), writers).await?;
+        let leash = Leash { shared: Arc::clone(&begun.shared), child: begun.child };
+        let exit = tokio::time::timeout(limit, begun.exit()).await;
+        drop(leash);
+        let line = begun.last_line().await;
+        match exit {
+            Ok(exit) if exit.code == Some(0) => Ok(()),
+            Ok(exit) => Err(ErrandError::Failed { exit, line }),
+            Err(_) => Err(ErrandError::TooLong { limit, line }),
+        }
+    }
+
+    /// Starts it, with these pipes for what it prints, of which one is read for its last line.
+    pub(super) async fn begin(self, reader: OwnedFd, writers: [PipeWriter; 2]) -> Result<Begun, ErrandError> {
         let descriptors = writers.map(Into::into).into();
         let child = self.shared.keeper.spawn(self.spec(), descriptors).await?.id;
-        let leash = Leash { shared: Arc::clone(&self.shared), child };
+        Ok(self.attend(child, reader))
+    }
+
+    /// Sees to one that has been started, perhaps by the daemon before this one.
+    pub(super) fn attend(self, child: ChildId, reader: OwnedFd) -> Begun {
         let last = Arc::new(LastLine::default());
         let sink: Arc<dyn Sink> = match &self.outlet {
             Some(outlet) => {
@@ -107,30 +137,16 @@ impl Errand {
             None => Arc::clone(&last) as _,
         };
         let source = Source { app: self.settings.name.clone(), instance: None, stream: Stream::Out };
-        let mut tap = self.shared.taps.tap(reader.into(), source, sink);
-        let exit = self.ended(child);
-        let exit = tokio::time::timeout(self.timeout, exit).await;
-        drop(leash);
-        // What it left in the background may hold its pipe open.
-        let _read = tokio::time::timeout(OUTPUT_FOLLOWS, tap.ended()).await;
-        let line = last.take();
-        match exit {
-            Ok(exit) if exit.code == Some(0) => Ok(()),
-            Ok(exit) => Err(ErrandError::Failed { exit, line }),
-            Err(_) => Err(ErrandError::TooLong { limit: self.timeout, line }),
-        }
-    }
-
-    /// Its end, which the keeper is told to forget even if nobody waits any more.
-    fn ended(&self, child: ChildId) -> impl Future<Output = Exit> + use<> {
+        let tap = self.shared.taps.tap(reader, source, sink);
         let exit = self.shared.children.claim_errand(child);
         let shared = Arc::clone(&self.shared);
-        let ended = tokio::spawn(async move {
+        // Even if nobody waits any more, the keeper is told to forget it.
+        let exit = tokio::spawn(async move {
             let exit = exit.await.unwrap_or_default();
             shared.keeper.bury(child);
             exit
         });
-        async move { ended.await.unwrap_or_default() }
+        Begun { shared: self.shared, child, exit, tap, last }
     }
 
     fn spec(&self) -> SpawnSpec {
@@ -147,6 +163,26 @@ impl Errand {
             identity: super::settings::for_system(&settings.identity),
             cgroup: None,
         }
+    }
+}
+
+impl Begun {
+    /// Its end. Whoever stops waiting may wait again.
+    pub(super) async fn exit(&mut self) -> Exit {
+        (&mut self.exit).await.unwrap_or_default()
+    }
+
+    /// The last it printed, after its end.
+    pub(super) async fn last_line(mut self) -> String {
+        // What it left in the background may hold its pipe open.
+        let _read = tokio::time::timeout(OUTPUT_FOLLOWS, self.tap.ended()).await;
+        self.last.take()
+    }
+
+    /// It goes on under another daemon, which reads what it prints from here on.
+    pub(super) async fn let_go(self) {
+        self.exit.abort();
+        self.tap.stop().await;
     }
 }
 

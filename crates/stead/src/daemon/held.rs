@@ -62,6 +62,11 @@ pub(super) fn udp(app: u32, key: &str) -> String {
     format!("udp {app} {key}")
 }
 
+/// What a run of a schedule prints into.
+pub(super) fn schedule(app: u32, schedule: &str) -> String {
+    format!("schedule {app} {schedule}")
+}
+
 /// A descriptor of a worker.
 pub(super) fn worker(app: u32, worker: WorkerId, part: Part) -> String {
     format!("worker {app} {worker} {}", part.name())
@@ -104,7 +109,7 @@ impl Held {
 
     /// What belongs to this app.
     pub(super) fn take_app(&mut self, app: u32) -> Self {
-        let prefixes = ["udp", "worker"].map(|kind| format!("{kind} {app} "));
+        let prefixes = ["udp", "worker", "schedule"].map(|kind| format!("{kind} {app} "));
         Self(self.0.extract_if(|name, _| prefixes.iter().any(|own| name.starts_with(own))).collect())
     }
 

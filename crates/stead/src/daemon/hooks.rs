@@ -171,6 +171,7 @@ impl AppTask {
 
     fn begin_now(&mut self) {
         self.follow_clock();
+        self.follow_schedules();
         self.watch();
         self.compute();
         self.waits = false;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use stead_balancer::PoolEvent;
 use stead_control::{AppStatus, Definition, Environment, PoisonedRequest, Progress, Refusal, ShardTable};
-use stead_process::keeper::{Exit, Signal};
+use stead_process::keeper::{ChildId, Exit, Signal};
 use stead_process::node::Received;
 use stead_supervisor::WorkerId;
 use tokio::sync::{mpsc, oneshot};
@@ -44,6 +44,14 @@ pub(super) enum Message {
     Renewed(Renewed),
     /// It is time for `cron_restart`.
     Due,
+    /// The time of a schedule may have come.
+    ScheduleDue { schedule: String },
+    /// Somebody wants it to run now; answered with why it does not.
+    RunSchedule { schedule: String, answer: oneshot::Sender<Result<(), String>> },
+    /// The command of a schedule runs.
+    ScheduleBegan { schedule: String, child: ChildId },
+    /// It has ended: as it should, or why not.
+    ScheduleEnded { schedule: String, outcome: Result<(), String> },
     /// Another number of workers; answered when that can no longer be forgotten.
     Scale { instances: u32, answer: oneshot::Sender<()> },
     /// Everything that it needs is there: begin.
@@ -99,6 +107,7 @@ impl Message {
                 | Message::PoolWish(_)
                 | Message::Alive { .. }
                 | Message::Checked { .. }
+                | Message::ScheduleDue { .. }
         )
     }
 }

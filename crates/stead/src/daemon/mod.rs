@@ -20,6 +20,7 @@
 //! | `probe.rs`, `notify.rs` | finds out when a program that does not speak Node's protocol is ready |
 //! | `outlet.rs`, `console.rs` | what workers print, and what Stead says about them |
 //! | `cron.rs`, `watch.rs` | reloads by the clock, and when files change |
+//! | `schedules/` | what else an app does by the clock |
 //! | `history.rs` | what is remembered of an app: ends of processes, how busy it was |
 //! | `care.rs`, `sample.rs`, `recycle.rs` | what workers use, and when one has served its time |
 //! | `health.rs`, `hooks.rs`, `errand.rs` | health checks, and the commands the user wants to be run |
@@ -69,6 +70,7 @@ mod renew;
 mod report;
 mod resume;
 mod sample;
+mod schedules;
 mod settings;
 mod shards;
 mod shared;

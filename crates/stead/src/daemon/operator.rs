@@ -194,6 +194,12 @@ impl Operator for Desk {
         self.ask(app, |answer| Message::Shards { key, answer }).await?
     }
 
+    async fn run_schedule(&self, app: &str, schedule: &str) -> Result<(), Refusal> {
+        let schedule = schedule.to_owned();
+        let begun = self.ask(app, |answer| Message::RunSchedule { schedule, answer }).await?;
+        begun.map_err(|reason| Refusal::new(RefusalKind::Conflict, reason))
+    }
+
     async fn reset(&self, app: &str) -> Result<(), Refusal> {
         self.put(&self.app(app)?, Message::Reset)
     }

@@ -173,7 +173,9 @@ impl Shared {
             task.resume_worker(worker, &mut held, &mut estate.children);
         }
         task.answer_unstarted();
+        task.resume_schedules(saved.schedules, &mut held, &mut estate.children);
         if !task.rests && !task.waits {
+            task.follow_schedules();
             task.watch();
             task.compute();
         }
@@ -305,6 +307,7 @@ impl AppTask {
             workers: self.workers.iter().map(|(id, worker)| saved_worker(*id, worker, now)).collect(),
             ports: self.ports.saved(),
             was_at: self.ports.was_at(),
+            schedules: self.saved_schedules(),
             sticky_key: Some(self.ports.sticky_key.to_hex()),
         }
     }

@@ -22,6 +22,7 @@ use stead_supervisor::WorkerId;
 use super::definition::Origin;
 use super::history;
 use super::ports::PortId;
+use super::schedules::SavedSchedule;
 use super::settings::Shown;
 use crate::config::{AppSettings, Mode, Scheme, Serialization};
 
@@ -53,6 +54,8 @@ pub(super) struct SavedApp {
     /// Where it was before it was stopped, as people write it.
     #[serde(default)]
     pub(super) was_at: Vec<String>,
+    #[serde(default)]
+    pub(super) schedules: Vec<SavedSchedule>,
     /// In hexadecimal digits; missing in the states of versions that signed nothing.
     #[serde(default)]
     pub(super) sticky_key: Option<String>,

@@ -55,6 +55,7 @@ impl AppTask {
             watch: self.settings.watch.is_some(),
             cron_restart: self.settings.cron_restart.clone(),
             leader: Some(self.shared.exchange.leadership(self.id)).filter(|leader| leader.who.is_some()),
+            schedules: self.schedule_statuses(),
             failure: None,
             started: self.started.filter(|_| !self.rests),
             logs: self.outlet.directory().map(Text::from),

@@ -4,7 +4,7 @@ use super::*;
 use std::fmt::Write;
 
 /// Each case: what it is about, the file (nothing: none), and the options.
-const CASES: [(&str, Option<&str>, &str); 62] = [
+const CASES: [(&str, Option<&str>, &str); 67] = [
     ("nothing to run", None, ""),
     ("a file that is not there", None, "-c staed.toml"),
     ("a file that is not TOML", Some("[app.shop]\ncommand = node server.js\n"), ""),
@@ -73,6 +73,33 @@ const CASES: [(&str, Option<&str>, &str); 62] = [
         Some(
             "[app.shop]\ncommand = \"a\"\ndepends_on = [\"b\"]\n[app.b]\ncommand = \"b\"\ndepends_on = [\"shop\"]\n",
         ),
+        "",
+    ),
+    (
+        "a schedule without a time",
+        Some("[app.shop]\ncommand = \"a\"\n[app.shop.schedule.s]\ncommand = \"b\"\n"),
+        "",
+    ),
+    (
+        "a schedule without work",
+        Some("[app.shop]\ncommand = \"a\"\nschedule.s = { cron = \"@daily\" }\n"),
+        "",
+    ),
+    (
+        "a schedule with a wrong time",
+        Some("[app.shop]\ncommand = \"a\"\n[app.shop.schedule.s]\ncron = \"0 25 * * *\"\ncommand = \"b\"\n"),
+        "",
+    ),
+    (
+        "a time zone that is none",
+        Some(
+            "[app.shop]\ncommand = \"a\"\n[app.shop.schedule.s]\ncron = \"@daily\"\ntime_zone = \"Berlin\"\ncommand = \"b\"\n",
+        ),
+        "",
+    ),
+    (
+        "an unknown key of a schedule",
+        Some("[app.shop]\ncommand = \"a\"\n[app.shop.schedule.s]\ncron = \"@daily\"\ncomand = \"b\"\n"),
         "",
     ),
     ("a group without apps", Some("[app.shop]\ncommand = \"a\"\n[group.g]\n"), ""),

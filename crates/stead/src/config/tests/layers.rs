@@ -22,12 +22,14 @@ fn the_defaults_are_a_file_themselves() {
     folder.file("server.js", "");
     let text = DEFAULTS
         .replace("# command =", "command =")
+        .replace("# cron =", "cron =")
         .replace("# apps = [\"db\", \"shop\"]", "apps = [\"shop\"]")
         .replace("app.NAME", "app.shop")
         .replace("group.NAME", "group.all")
         .replace("[pool.NAME]", "[pool.work]\ncommand = \"node server.js\"");
-    let from_file = load_file(&folder, &text, "").unwrap();
+    let mut from_file = load_file(&folder, &text, "").unwrap();
     let from_defaults = load(&folder, "'node server.js' --name shop").unwrap();
+    assert_eq!(from_file.apps[0].schedules.split_off(0).len(), 1);
     assert_eq!(from_file.apps[..1], from_defaults.apps);
     assert!(from_file.apps[1].pool.is_some());
     assert_eq!(from_file.lanes, from_defaults.lanes);

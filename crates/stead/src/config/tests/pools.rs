@@ -20,7 +20,8 @@ fn a_pool_has_settings_of_its_own_and_those_of_an_app() {
     let plain = pool("");
     assert_eq!((plain.concurrency, plain.retries, plain.poison_deaths_max), (None, 0, 2));
     assert!(!plain.adapts());
-    let settings = pool("size = { min = 1, max = 3 }\nconcurrency = 4\ntask_timeout = \"2s\"\ngrace = \"1s\"");
+    let settings =
+        pool("size = { min = 1, max = 3 }\nconcurrency = 4\ntask_timeout = \"2s\"\ngrace = \"1s\"");
     assert_eq!(settings.size, (1, 3));
     assert!(settings.adapts());
     assert_eq!(settings.concurrency, Some(4));

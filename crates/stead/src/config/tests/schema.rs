@@ -75,7 +75,10 @@ fn fits(pattern: &str, text: &str) -> bool {
 #[test]
 fn every_key_of_the_defaults_is_in_the_schema_with_its_default_and_reason() {
     let (schema, defaults) = (schema(), Defaults::read());
-    for (table, members) in [("app", &defaults.app), ("group", &defaults.group)] {
+    // Without defaults: `command` and `schedule`; `cron`, `command` and `message`; `apps`.
+    for (table, members, more) in
+        [("app", &defaults.app, 2), ("schedule", &defaults.schedule, 3), ("group", &defaults.group, 1)]
+    {
         for member in members {
             let property = &schema["$defs"][table]["properties"][&member.key];
             assert!(property["description"].is_string(), "{}", member.key);
@@ -83,8 +86,7 @@ fn every_key_of_the_defaults_is_in_the_schema_with_its_default_and_reason() {
             assert!(accepts(&schema, property, &property["default"]), "{}", member.key);
         }
         let keys = schema["$defs"][table]["properties"].as_object().unwrap();
-        // `command` and `apps` have no default.
-        assert_eq!(keys.len(), members.len() + 1, "{table}");
+        assert_eq!(keys.len(), members.len() + more, "{table}");
     }
     for member in &defaults.pool {
         let property = &schema["$defs"]["pool"]["properties"][&member.key];
@@ -102,6 +104,8 @@ fn whatever_the_reader_accepts_the_schema_accepts() {
     let lines = [
         "command = ['node', 'server.js']",
         "args = '--port 1 \"a b\"'",
+        "schedule.nightly = { cron = '0 3 * * *', command = 'true', time_zone = 'UTC' }",
+        "schedule.hourly = { cron = '@hourly', message = ['a', 1], overlap = 'queue', catch_up = 'one' }",
         "args = ['--port', '1']",
         "env = { PORT = 8080, NAME = 'x' }",
         "env_production = { NODE_ENV = 'production' }",
@@ -151,7 +155,9 @@ fn whatever_the_reader_accepts_the_schema_accepts() {
     }
     let group = "[app.a]\ncommand = 'a'\n[group.g]\napps = ['a']\nstrategy = 'one-for-all'\n";
     assert!(reader_accepts(group) && schema_accepts(group));
-    for line in ["size = 'max'", "size = { min = 1, max = -1 }", "concurrency = 3", "grace = '1s'", "env_a = {}"] {
+    for line in
+        ["size = 'max'", "size = { min = 1, max = -1 }", "concurrency = 3", "grace = '1s'", "env_a = {}"]
+    {
         let pool = format!("[pool.a]\ncommand = 'a'\n{line}\n");
         assert!(reader_accepts(&pool) && schema_accepts(&pool), "{line}");
     }

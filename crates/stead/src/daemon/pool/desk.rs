@@ -90,12 +90,14 @@ pub(super) fn accept(state: &mut State, pool: &str, request: TaskRequest) -> Res
     match state.submit(request) {
         Ok(submitted) => Ok(submitted.id()),
         Err(Refusal::Full { waiting }) => {
-            let fault = Fault::new("full", format!("{waiting} tasks wait in pool `{pool}`, which is the most"));
+            let fault =
+                Fault::new("full", format!("{waiting} tasks wait in pool `{pool}`, which is the most"));
             Err(fault.with_hint("try again later; `queue_max` says how many may wait"))
         }
         Err(Refusal::FullOfBytes { bytes }) => {
             let message = format!("tasks of {bytes} bytes wait in pool `{pool}`, and this would be too much");
-            Err(Fault::new("full", message).with_hint("try again later; `queue_bytes_max` says how much may wait"))
+            Err(Fault::new("full", message)
+                .with_hint("try again later; `queue_bytes_max` says how much may wait"))
         }
     }
 }

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 use stead_control::{TaskRequest, TaskState, TaskStatus};
 use stead_jobs::{
-    Action, Death, Fault, Finish, Input, Key, NewTask, Outcome, Phase, PoolConfig, Refusal, Submitted, TaskId,
-    WorkerId,
+    Action, Death, Fault, Finish, Input, Key, NewTask, Outcome, Phase, PoolConfig, Refusal, Submitted,
+    TaskId, WorkerId,
 };
 use stead_process::node::Channel;
 use tokio::sync::{Notify, mpsc};
@@ -60,7 +60,11 @@ pub(super) struct State {
 }
 
 impl Pool {
-    pub(in crate::daemon) fn new(settings: PoolSettings, app: mpsc::UnboundedSender<Message>, seed: u64) -> Self {
+    pub(in crate::daemon) fn new(
+        settings: PoolSettings,
+        app: mpsc::UnboundedSender<Message>,
+        seed: u64,
+    ) -> Self {
         let engine = stead_jobs::Pool::new(Instant::now(), for_engine(&settings), seed);
         let state = State {
             engine,
@@ -225,7 +229,9 @@ impl State {
     }
 
     pub(super) fn give(&mut self, worker: WorkerId, task: TaskId, attempt: u32) {
-        let (Some(hand), Some(input)) = (self.hands.get_mut(&worker), self.engine.input(task)) else { return };
+        let (Some(hand), Some(input)) = (self.hands.get_mut(&worker), self.engine.input(task)) else {
+            return;
+        };
         match &mut hand.speaks {
             Speaks::Plain(given) => {
                 *given = Some(task);

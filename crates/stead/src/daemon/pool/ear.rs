@@ -164,7 +164,8 @@ impl State {
     fn done(&mut self, worker: WorkerId, task: TaskId, result: Bytes) {
         let most = self.settings.task_bytes_max;
         let input = if result.len() as u64 > most {
-            let message = format!("the result has {} bytes, and {most} are the most (`task_bytes_max`)", result.len());
+            let message =
+                format!("the result has {} bytes, and {most} are the most (`task_bytes_max`)", result.len());
             Input::Failed { worker, task, error: speech::error("too_large", &message).into(), retry: false }
         } else {
             Input::Done { worker, task, result }
@@ -209,7 +210,10 @@ mod tests {
         };
         check(None, "{\"code\":\"failed\",\"message\":\"its worker did not say why\"}");
         check(Some("\"no disk\""), "{\"code\":\"failed\",\"message\":\"no disk\"}");
-        check(Some("{\"code\":\"E1\",\"message\":\"x\",\"name\":\"Error\"}"), "{\"code\":\"E1\",\"message\":\"x\",\"name\":\"Error\"}");
+        check(
+            Some("{\"code\":\"E1\",\"message\":\"x\",\"name\":\"Error\"}"),
+            "{\"code\":\"E1\",\"message\":\"x\",\"name\":\"Error\"}",
+        );
         check(Some("7"), "{\"code\":\"failed\",\"message\":\"its worker did not say why\"}");
     }
 }

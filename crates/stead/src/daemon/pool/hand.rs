@@ -53,6 +53,8 @@ impl Hand {
 pub(super) fn say(channel: &Channel, json: &[u8]) {
     drop(match channel.serialization() {
         Serialization::Json => channel.send_raw(json),
-        Serialization::Advanced => serde_json::from_slice(json).map_or(Ok(()), |message| channel.send(&message)),
+        Serialization::Advanced => {
+            serde_json::from_slice(json).map_or(Ok(()), |message| channel.send(&message))
+        }
     });
 }

@@ -181,13 +181,17 @@ mod tests {
                 match stead {
                     Head { worker: Some(true), concurrency, .. } => format!("worker {concurrency:?}"),
                     Head { done: Some(Token(task)), .. } => format!("done {task} {data}"),
-                    Head { failed: Some(Token(task)), retry, .. } => format!("failed {task} {retry:?} {error}"),
+                    Head { failed: Some(Token(task)), retry, .. } => {
+                        format!("failed {task} {retry:?} {error}")
+                    }
                     Head { part: Some(Token(task)), .. } => format!("part {task} {data}"),
                     Head { pool: Some(pool), task: Some(task), progress, .. } => {
                         format!("task {task} for {pool} {progress:?} {data}")
                     }
                     Head { pool: Some(pool), cancel: Some(task), .. } => format!("cancel {task} of {pool}"),
-                    Head { progress: Some(TokenOrFlag::Token(task)), .. } => format!("progress {task} {data}"),
+                    Head { progress: Some(TokenOrFlag::Token(task)), .. } => {
+                        format!("progress {task} {data}")
+                    }
                     _ => "about something else".to_owned(),
                 }
             }
@@ -207,7 +211,10 @@ mod tests {
         check("{\"stead\":{\"done\":\"17\"},\"data\":{\"b\": [1]}}", "done 17 {\"b\": [1]}");
         check("{\"data\":1,\"stead\":{\"done\":17}}", "done 17 1");
         check("{\"stead\":{\"done\":\"17\"}}", "done 17 -");
-        check("{\"stead\":{\"failed\":\"3\",\"retry\":false,\"error\":{\"message\":\"x\"}}}", "failed 3 Some(false) {\"message\":\"x\"}");
+        check(
+            "{\"stead\":{\"failed\":\"3\",\"retry\":false,\"error\":{\"message\":\"x\"}}}",
+            "failed 3 Some(false) {\"message\":\"x\"}",
+        );
         check("{\"stead\":{\"progress\":\"3\"},\"data\":0.5}", "progress 3 0.5");
         check("{\"stead\":{\"part\":\"3\"},\"data\":\"x\"}", "part 3 \"x\"");
         check(
@@ -227,6 +234,9 @@ mod tests {
         );
         let id = RawValue::from_string("\"t\"".to_owned()).unwrap();
         let told = tell(&id, "done", "", Some(b"42"));
-        assert_eq!(String::from_utf8(told).unwrap(), "{\"stead\":{\"task\":\"t\",\"state\":\"done\"},\"data\":42}");
+        assert_eq!(
+            String::from_utf8(told).unwrap(),
+            "{\"stead\":{\"task\":\"t\",\"state\":\"done\"},\"data\":42}"
+        );
     }
 }

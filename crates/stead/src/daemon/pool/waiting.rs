@@ -49,7 +49,10 @@ impl Waiting {
         for waiter in self.0.get_mut(&task).into_iter().flatten() {
             match waiter {
                 Waiter::Worker(sender) if sender.wants_progress => {
-                    say(&sender.channel, &speech::tell(&sender.id, "progress", "", Some(data.get().as_bytes())));
+                    say(
+                        &sender.channel,
+                        &speech::tell(&sender.id, "progress", "", Some(data.get().as_bytes())),
+                    );
                 }
                 Waiter::Stream(events) => drop(events.try_send(TaskEvent::Progress(data.to_owned()))),
                 Waiter::Worker(_) | Waiter::Answer(_) => (),
@@ -65,7 +68,10 @@ impl Waiting {
                 if sender.wants_parts {
                     sender.parts += 1;
                     let number = format!(",\"part\":{}", sender.parts);
-                    say(&sender.channel, &speech::tell(&sender.id, "part", &number, Some(data.get().as_bytes())));
+                    say(
+                        &sender.channel,
+                        &speech::tell(&sender.id, "part", &number, Some(data.get().as_bytes())),
+                    );
                 }
                 true
             }

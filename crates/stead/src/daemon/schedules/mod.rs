@@ -1,0 +1,70 @@
+//! What an app does by the clock, `[app.NAME.schedule.NAME]`: once for the app, while it is wanted.
+//!
+//! | file | does |
+//! |---|---|
+//! | `plan.rs` | decides when: due, missed, left out, caught up |
+//! | `follow.rs` | follows the clock, performs what is decided, and tells it |
+//! | `job.rs` | one run of a command, which outlives the daemon |
+//! | `record.rs` | what of a schedule outlives everything |
+//! | `resume.rs` | what of it goes to the next daemon |
+
+mod follow;
+mod job;
+mod plan;
+mod record;
+mod resume;
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use stead_control::ScheduleRun;
+use tokio::task::JoinHandle;
+
+use crate::config::ScheduleSettings;
+use job::Job;
+use plan::Plan;
+use record::Store;
+
+pub(super) use resume::SavedSchedule;
+
+/// All of an app.
+#[derive(Default)]
+pub(super) struct Schedules {
+    all: BTreeMap<String, Scheduled>,
+    /// The app is wanted.
+    on: bool,
+    store: Option<Store>,
+}
+
+struct Scheduled {
+    settings: ScheduleSettings,
+    plan: Plan,
+    last: Option<ScheduleRun>,
+    run: Option<Run>,
+    alarm: Option<Alarm>,
+}
+
+/// What is under way.
+enum Run {
+    Command(Job),
+    /// A message, which waits for a worker that can take it.
+    Message {
+        until: Instant,
+    },
+}
+
+/// Looks at a schedule again; until it is dropped.
+struct Alarm(JoinHandle<()>);
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Schedules {
+    /// The app is wanted.
+    pub(super) fn are_followed(&self) -> bool {
+        self.on
+    }
+}
