@@ -7,7 +7,7 @@ use serde_json::json;
 use stead_process::channel::{Handle, Serialization};
 use tokio::io::AsyncReadExt;
 
-use super::{echo, memory, node, open_descriptors, said, within};
+use super::{echo, node, said, within};
 
 fn handles() -> Vec<Handle> {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -95,50 +95,4 @@ async fn what_is_no_socket_is_refused() {
     let forked = echo("async").fork().unwrap();
     let file = Handle::Other(tempfile::tempfile().unwrap().into());
     assert!(forked.channel.send_handle(&1, file).await.is_err());
-}
-
-#[tokio::test]
-async fn descriptors_and_memory_are_flat_after_many_messages_and_sockets() {
-    const MESSAGES: usize = 100_000;
-    const HANDLES: usize = 10_000;
-    let mut forked = echo("async").fork().unwrap();
-    let descriptors_of = async |forked: &mut stead_process::child::Forked| {
-        forked.channel.send("descriptors").await.unwrap();
-        said(within("its descriptors", forked.channel.recv()).await)
-    };
-    let theirs = descriptors_of(&mut forked).await;
-    let ours = open_descriptors();
-    let mut memory_before = 0;
-    for half in 0..2 {
-        let (sender, receiver) = (forked.channel.sender.clone(), &mut forked.channel.receiver);
-        let sending = async {
-            for number in 0..MESSAGES / 2 {
-                sender.send(&number).await.unwrap();
-                if number % (MESSAGES / HANDLES) == 0 {
-                    let (socket, _) = UnixStream::pair().unwrap();
-                    sender.send_handle("socket", socket).await.unwrap();
-                }
-            }
-        };
-        let receiving = async {
-            let (mut numbers, mut sockets) = (0, 0);
-            while (numbers, sockets) != (MESSAGES / 2, HANDLES / 2) {
-                let mut message = receiver.recv().await.unwrap().unwrap();
-                match message.take_handle() {
-                    Some(_) => sockets += 1,
-                    None => {
-                        assert_eq!(message.parse::<usize>().unwrap(), numbers);
-                        numbers += 1;
-                    }
-                }
-            }
-        };
-        within("all of it", async { tokio::join!(sending, receiving) }).await;
-        if half == 0 {
-            memory_before = memory();
-        }
-    }
-    assert_eq!(descriptors_of(&mut forked).await, theirs, "in the child");
-    assert!(open_descriptors() <= ours, "{} descriptors, {ours} before", open_descriptors());
-    assert!(memory() < memory_before + 4096, "{} kB, {memory_before} before", memory());
 }

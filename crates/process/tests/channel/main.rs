@@ -43,14 +43,3 @@ fn shell(line: &str) -> Command {
 fn said(message: Option<Result<Message, RecvError>>) -> serde_json::Value {
     message.expect("the channel goes on").unwrap().value().unwrap()
 }
-
-fn open_descriptors() -> usize {
-    std::fs::read_dir("/proc/self/fd").unwrap().count()
-}
-
-/// Resident memory of this process, in kB.
-fn memory() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
-}
