@@ -24,12 +24,12 @@ fn daemon(stead: &Stead) -> u32 {
 fn a_message_goes_to_one_worker_or_to_all() {
     let _turn = beside();
     let (_stead, talk) = talkers(3);
-    talk.say(0, json!({"stead": {"to": "app", "topic": "news", "id": 7}, "data": {"price": 3}}));
+    talk.say(0, &json!({"stead": {"to": "app", "topic": "news", "id": 7}, "data": {"price": 3}}));
     for who in ["talker.1", "talker.2"] {
         talk.wait_for(who, &json!({"from": "talker.0", "topic": "news"}), &json!({"price": 3}));
     }
     talk.wait_for("talker.0", &json!({"ack": 7, "receivers": 2, "dropped": 0}), &Value::Null);
-    talk.say(1, json!({"stead": {"to": "talker.2"}, "data": "you"}));
+    talk.say(1, &json!({"stead": {"to": "talker.2"}, "data": "you"}));
     talk.wait_for("talker.2", &json!({"from": "talker.1"}), &json!("you"));
     let heard = talk.heard();
     assert!(!heard.iter().any(|heard| heard.who == "talker.0" && heard.message["data"] == "you"));
@@ -42,13 +42,13 @@ fn a_message_goes_to_one_worker_or_to_all() {
 fn a_question_is_answered_by_one_worker() {
     let _turn = beside();
     let (_stead, talk) = talkers(2);
-    talk.say(0, json!({"stead": {"to": "any", "request": "q"}, "data": 5}));
+    talk.say(0, &json!({"stead": {"to": "any", "request": "q"}, "data": 5}));
     let answer = json!({"echo": 5, "by": "talker.1"});
     talk.wait_for("talker.0", &json!({"reply": "q", "from": "talker.1"}), &answer);
-    talk.say(0, json!({"stead": {"to": "any", "topic": "fail", "request": 2}}));
+    talk.say(0, &json!({"stead": {"to": "any", "topic": "fail", "request": 2}}));
     let error = json!({"reply": 2, "error": {"code": "odd", "message": "no"}});
     talk.wait_for("talker.0", &error, &Value::Null);
-    talk.say(0, json!({"stead": {"to": "any", "topic": "hang", "request": 3, "timeout": 100}}));
+    talk.say(0, &json!({"stead": {"to": "any", "topic": "hang", "request": 3, "timeout": 100}}));
     talk.wait("the question ends with its time", |heard| {
         heard.message["stead"]["reply"] == 3 && heard.message["stead"]["error"]["code"] == "timeout"
     });
@@ -58,25 +58,25 @@ fn a_question_is_answered_by_one_worker() {
 fn a_question_to_a_worker_that_is_killed_ends_at_once() {
     let _turn = beside();
     let (_stead, talk) = talkers(3);
-    talk.say(0, json!({"stead": {"to": "talker.1", "topic": "hang", "request": 1, "timeout": 600_000}}));
+    talk.say(0, &json!({"stead": {"to": "talker.1", "topic": "hang", "request": 1, "timeout": 600_000}}));
     let asked = talk.wait("it was asked", |heard| heard.message["stead"]["topic"] == "hang");
     kill(asked.pid);
     talk.wait("whoever asked is told", |heard| {
         heard.who == "talker.0" && heard.message["stead"]["error"]["code"] == "worker_gone"
     });
-    assert_eq!(talk.request(json!("talker.2"), "echo", json!(1))["by"], "talker.2");
+    assert_eq!(talk.request(&json!("talker.2"), "echo", &json!(1))["by"], "talker.2");
 }
 
 #[test]
 fn mistakes_are_told_to_the_sender_or_in_the_log() {
     let _turn = beside();
     let (stead, talk) = talkers(1);
-    talk.say(0, json!({"stead": {"to": "shop", "id": 1}}));
+    talk.say(0, &json!({"stead": {"to": "shop", "id": 1}}));
     talk.wait("the sender is told", |heard| {
         heard.message["stead"]["error"]["code"] == "no_receiver"
             && heard.message.to_string().contains("there is no app `shop`; there are `talker`")
     });
-    talk.say(0, json!({"stead": {"tu": "shop"}}));
+    talk.say(0, &json!({"stead": {"tu": "shop"}}));
     let told = |line: &str| {
         (line.contains("a message of talker.0 was refused") && line.contains("`tu`")).then_some(())
     };
@@ -107,10 +107,10 @@ fn a_worker_that_does_not_read_loses_its_messages_and_nobody_else_does() {
     let (stopped, daemon) = (pid(3), daemon(&stead));
     let before = memory_of(daemon);
     signal(stopped, Signal::STOP);
-    talk.tell(0, "storm", json!(COUNT));
+    talk.tell(0, "storm", &json!(COUNT));
     talk.wait("the storm is over", |heard| heard.message == "stormed");
     for slot in [1, 2] {
-        let counted = || talk.request(json!({"app": "talker", "slot": slot}), "count", Value::Null);
+        let counted = || talk.request(&json!({"app": "talker", "slot": slot}), "count", &Value::Null);
         eventually("it has heard everything", PATIENCE, || (counted() == COUNT).then_some(()));
     }
     let grown = memory_of(daemon).saturating_sub(before);
@@ -121,10 +121,10 @@ fn a_worker_that_does_not_read_loses_its_messages_and_nobody_else_does() {
             && heard.message["stead"]["receivers"] == 2
     });
     signal(stopped, Signal::CONT);
-    let counted = || talk.request(json!("talker.3"), "count", Value::Null).as_u64().unwrap_or(0);
+    let counted = || talk.request(&json!("talker.3"), "count", &Value::Null).as_u64().unwrap_or(0);
     eventually("it goes on", PATIENCE, || (counted() > 0).then_some(()));
     assert!(counted() < COUNT);
-    talk.say(0, json!({"stead": {"to": "app", "topic": "wind"}}));
+    talk.say(0, &json!({"stead": {"to": "app", "topic": "wind"}}));
     for words in ["talker.3 does not read its messages", "talker.3 reads its messages again"] {
         stead.output.wait_for(words, PATIENCE, |line| line.contains(words).then_some(()));
     }
@@ -138,11 +138,11 @@ fn descriptors_and_memory_are_the_same_after_many_messages() {
     let daemon = daemon(&stead);
     let descriptors = || std::fs::read_dir(format!("/proc/{daemon}/fd")).expect("it lives").count();
     let round = |number: u64| {
-        talk.tell(0, "storm", json!(COUNT));
+        talk.tell(0, "storm", &json!(COUNT));
         let stormed = || talk.heard().iter().filter(|heard| heard.message == "stormed").count() as u64;
         eventually("the storm is over", PATIENCE, || (stormed() == number).then_some(()));
         for _ in 0..100 {
-            talk.request(json!("talker"), "echo", json!(number));
+            talk.request(&json!("talker"), "echo", &json!(number));
         }
     };
     round(1);
@@ -157,7 +157,7 @@ fn descriptors_and_memory_are_the_same_after_many_messages() {
 fn messages_go_on_when_the_daemon_is_killed() {
     let _turn = alone();
     let (stead, talk) = talkers(2);
-    talk.say(0, json!({"stead": {"to": "app"}, "data": "before"}));
+    talk.say(0, &json!({"stead": {"to": "app"}, "data": "before"}));
     talk.wait_for("talker.1", &json!({"from": "talker.0"}), &json!("before"));
     let before = stead.status();
     kill(before.daemon_pid());
@@ -169,7 +169,7 @@ fn messages_go_on_when_the_daemon_is_killed() {
         !talk.heard().iter().any(|heard| heard.who == who && heard.message["stead"]["resumed"] == true)
     };
     assert!(silent("talker.1"), "it has never said anything, so it has lost nothing");
-    talk.say(0, json!({"stead": {"to": "app"}, "data": "after"}));
+    talk.say(0, &json!({"stead": {"to": "app"}, "data": "after"}));
     talk.wait_for("talker.1", &json!({"from": "talker.0"}), &json!("after"));
 }
 
@@ -180,7 +180,7 @@ fn a_program_without_any_library_takes_part_over_http() {
     let plan = Stead::plan(program).instances(2).option("--name", "snake").set("ready", "\"notify\"");
     let (stead, talk) = Talk::start(plan);
     let asked = stead.verb(&["send", "snake.1", "21", "--request"]);
-    assert_eq!((asked.code, asked.stdout.as_str()), (Some(0), "[\n  21,\n  21\n]\n"), "{asked:?}");
+    assert_eq!((asked.code, asked.stdout.as_str()), (Some(0), "[\n  21,\n  21\n]"), "{asked:?}");
     let sent = stead.verb(&["send", "snake", "\"hello\"", "--topic", "news", "--json"]);
     let told: Value = serde_json::from_str(&sent.stdout).expect("it is JSON");
     assert_eq!(told, json!({"receivers": 2, "dropped": 0}), "{sent:?}");

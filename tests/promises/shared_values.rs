@@ -16,11 +16,11 @@ fn a_value_reaches_everybody_now_and_later_and_outlives_the_daemon() {
     let _turn = alone();
     let (stead, talk) = Talk::start(Stead::script(node("talker.js")).instances(2));
     let shared = |version| json!({"shared": "users", "version": version});
-    talk.say(0, json!({"stead": {"set": "users", "id": 1}, "data": 41}));
+    talk.say(0, &json!({"stead": {"set": "users", "id": 1}, "data": 41}));
     talk.wait_for("talker.0", &shared(1), &json!(41));
     talk.wait_for("talker.1", &shared(1), &json!(41));
     talk.wait_for("talker.0", &json!({"ack": 1, "version": 1}), &Value::Null);
-    talk.say(1, json!({"stead": {"set": "users", "if_version": 1}, "data": 42}));
+    talk.say(1, &json!({"stead": {"set": "users", "if_version": 1}, "data": 42}));
     talk.wait_for("talker.0", &shared(2), &json!(42));
     assert_eq!(stead.verb(&["scale", "talker", "3"]).code, Some(0));
     talk.wait_for("talker.2", &shared(2), &json!(42));
@@ -32,7 +32,7 @@ fn a_value_reaches_everybody_now_and_later_and_outlives_the_daemon() {
     });
     let kept = talk.ask("GET", "/v1/apps/talker/shared/users", &Value::Null);
     assert_eq!((kept.text().as_str(), kept.header("etag")), ("42", Some("\"2\"")));
-    talk.say(2, json!({"stead": {"set": "users"}, "data": 43}));
+    talk.say(2, &json!({"stead": {"set": "users"}, "data": 43}));
     talk.wait_for("talker.0", &shared(3), &json!(43));
     stead.reload();
     let late =
@@ -51,8 +51,8 @@ fn values_can_be_seen_and_set_on_the_command_line() {
     };
     done(&["shared", "talker", "prices", "{\"tea\": 3}"]);
     talk.wait_for("talker.0", &json!({"shared": "prices", "version": 1}), &json!({"tea": 3}));
-    assert_eq!(done(&["shared", "talker"]), "NAME    VERSION  VALUE\nprices        1  {\"tea\":3}\n");
-    assert_eq!(done(&["shared", "talker", "prices"]), "{\n  \"tea\": 3\n}\n");
+    assert_eq!(done(&["shared", "talker"]), "NAME    VERSION  VALUE\nprices        1  {\"tea\":3}");
+    assert_eq!(done(&["shared", "talker", "prices"]), "{\n  \"tea\": 3\n}");
     let all: Value = serde_json::from_str(&done(&["shared", "talker", "--json"])).expect("it is JSON");
     assert_eq!(all, json!({"prices": {"version": 1, "data": {"tea": 3}}}));
     done(&["shared", "talker", "prices", "--unset"]);

@@ -187,9 +187,8 @@ impl Fault {
         match self.code.as_str() {
             "bad_message" => (400, None),
             "forbidden" => (403, None),
-            "no_receiver" | "no_such_app" | "unknown_request" | "unknown_pool" | "unknown_task" => {
-                (404, None)
-            }
+            "no_receiver" | "no_such_app" | "no_such_value" | "unknown_request" | "unknown_pool"
+            | "unknown_task" => (404, None),
             "conflict" | "not_leader" => (409, None),
             "too_large" => (413, None),
             "poison" | "cancelled" => (422, None),

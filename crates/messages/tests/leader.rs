@@ -87,6 +87,11 @@ impl World {
         act(&mut self.board, &mut Turn { now: self.now, carrier: &mut self.post })
     }
 
+    #[track_caller]
+    fn worker(&mut self, id: u64) -> &mut Worker {
+        self.post.workers.get_mut(&id).expect("it is known until it is reaped")
+    }
+
     fn draw(&mut self, below: u64) -> u64 {
         self.random ^= self.random << 13;
         self.random ^= self.random >> 7;
@@ -144,7 +149,7 @@ impl World {
     /// The process ends; the daemon does not know yet.
     fn kill(&mut self) {
         let Some(id) = self.some_worker() else { return };
-        let worker = self.post.workers.get_mut(&id).unwrap();
+        let worker = self.worker(id);
         worker.alive = false;
         worker.leads = None;
     }
@@ -154,8 +159,9 @@ impl World {
         let dead = self.post.workers.iter().find(|(_, worker)| !worker.alive).map(|(id, _)| *id);
         let Some(id) = dead else { return };
         let member = Member { app: APP, worker: id };
-        let worker = self.post.workers.remove(&id).unwrap();
-        for message in worker.outbox {
+        let outbox = std::mem::take(&mut self.worker(id).outbox);
+        self.post.workers.remove(&id);
+        for message in outbox {
             self.act(|board, turn| board.hear(member, message, turn));
         }
         self.board.gone(member, &mut self.post);
@@ -164,29 +170,30 @@ impl World {
 
     fn drain(&mut self) {
         let Some(id) = self.some_worker() else { return };
-        self.post.workers.get_mut(&id).unwrap().draining = true;
+        self.worker(id).draining = true;
         self.act(|board, turn| board.leave(Member { app: APP, worker: id }, turn));
     }
 
     fn withdraw(&mut self) {
         let Some(id) = self.some_worker() else { return };
         let candidate = self.draw(3) > 0;
-        let worker = self.post.workers.get_mut(&id).unwrap();
+        let worker = self.worker(id);
         worker.outbox.push_back(json!({ "stead": { "candidate": candidate } }));
     }
 
     /// A worker reads one message.
     fn let_read(&mut self) {
         let Some(id) = self.some_worker() else { return };
-        let worker = self.post.workers.get_mut(&id).unwrap();
+        let highest = self.term;
+        let worker = self.worker(id);
         let Some(message) = worker.inbox.pop_front() else { return };
         let stead = &message["stead"];
         let term = stead["term"].as_u64();
         match (stead["leader"].as_bool(), term) {
             (Some(true), Some(term)) if worker.leads != Some(term) && worker.releasing != Some(term) => {
-                assert!(term > self.term, "worker {id} leads in term {term}, and {} was there", self.term);
-                self.term = term;
+                assert!(term > highest, "worker {id} leads in term {term}, and {highest} was there");
                 worker.leads = Some(term);
+                self.term = term;
             }
             (Some(false), Some(term)) if stead["who"].is_null() => worker.releasing = Some(term),
             _ => (),
@@ -197,7 +204,7 @@ impl World {
     /// A worker that was told to has let go.
     fn let_release(&mut self) {
         let Some(id) = self.some_worker() else { return };
-        let worker = self.post.workers.get_mut(&id).unwrap();
+        let worker = self.worker(id);
         if let Some(term) = worker.releasing.take() {
             worker.leads = worker.leads.filter(|leads| *leads != term);
             worker.outbox.push_back(json!({ "stead": { "released": term } }));
@@ -207,7 +214,7 @@ impl World {
     /// The daemon reads one message.
     fn hear(&mut self) {
         let Some(id) = self.some_worker() else { return };
-        if let Some(message) = self.post.workers.get_mut(&id).unwrap().outbox.pop_front() {
+        if let Some(message) = self.worker(id).outbox.pop_front() {
             self.act(|board, turn| board.hear(Member { app: APP, worker: id }, message, turn));
         }
     }
@@ -262,7 +269,7 @@ impl World {
     fn calm_down(&mut self) {
         self.start();
         for id in self.post.workers.keys().copied().collect::<Vec<_>>() {
-            let worker = self.post.workers.get_mut(&id).unwrap();
+            let worker = self.worker(id);
             worker.outbox.push_back(json!({ "stead": { "candidate": true } }));
             if worker.alive && !worker.draining {
                 self.act(|board, turn| board.set_ready(Member { app: APP, worker: id }, true, turn));

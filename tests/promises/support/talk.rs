@@ -50,7 +50,7 @@ impl Talk {
 
     /// Asks workers of `talker` from outside, and gives the answer's data.
     #[track_caller]
-    pub(crate) fn request(&self, to: Value, topic: &str, data: Value) -> Value {
+    pub(crate) fn request(&self, to: &Value, topic: &str, data: &Value) -> Value {
         let body = json!({ "to": to, "topic": topic, "data": data, "request": true });
         let answer = self.ask("POST", "/v1/messages", &body);
         assert_eq!(answer.status, 200, "{}", answer.text());
@@ -59,13 +59,13 @@ impl Talk {
 
     /// Has a worker in this slot of `talker` send this.
     #[track_caller]
-    pub(crate) fn say(&self, slot: u32, message: Value) {
+    pub(crate) fn say(&self, slot: u32, message: &Value) {
         self.tell(slot, "say", message);
     }
 
     /// Tells a worker in this slot of `talker` something, which it does not answer.
     #[track_caller]
-    pub(crate) fn tell(&self, slot: u32, topic: &str, data: Value) {
+    pub(crate) fn tell(&self, slot: u32, topic: &str, data: &Value) {
         let to = json!({ "app": "talker", "slot": slot });
         let body = json!({ "to": to, "topic": topic, "data": data });
         let sent = self.ask("POST", "/v1/messages", &body).json();

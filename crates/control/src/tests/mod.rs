@@ -3,3 +3,4 @@
 mod api;
 mod metrics;
 mod operator;
+mod workers;

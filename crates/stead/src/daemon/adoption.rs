@@ -261,8 +261,9 @@ async fn listen_to(
 ) {
     let (worker, mut batch) = (member.worker, Vec::new());
     while receiver.next_many(&mut batch, BATCH_MAX).await > 0 {
-        for received in batch.drain(..).filter_map(|received| ear.hear(received)) {
-            let Some(received) = exchange.hear(member, received.into_value()) else { continue };
+        for received in batch.drain(..) {
+            let Some(received) = ear.hear(received) else { continue };
+            let Some(received) = exchange.hear(member, received.into_value()).await else { continue };
             if inbox.send(Message::Node { worker, received }).is_err() {
                 return;
             }

@@ -76,9 +76,6 @@ pub(super) fn more(page: &str) -> &'static [&'static str] {
             "The files are read, so it does not matter whether the app runs. Following goes on over rotation.",
         ],
         "stead-env" => &["Values that look like secrets are shown as asterisks unless they are asked for."],
-        "stead-send" => {
-            &["With --topic or --request it goes in an envelope, and to workers of any language."]
-        }
         "stead-shards" => {
             &["When workers come or go, no key moves that need not. A replaced worker keeps its keys."]
         }

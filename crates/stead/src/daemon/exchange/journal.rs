@@ -23,12 +23,14 @@ pub(super) struct Journal {
     bytes: usize,
     /// Of the shortest list, when it was made.
     shortest: usize,
+    /// Another daemon goes on with it.
+    left: bool,
 }
 
 impl Journal {
     /// With the notes of the daemon before this one.
     pub(super) fn open(keeper: &Keeper, held: &mut Held) -> (Self, Vec<Note>) {
-        let mut journal = Self { keeper: keeper.clone(), memory: None, bytes: 0, shortest: 0 };
+        let mut journal = Self { keeper: keeper.clone(), memory: None, bytes: 0, shortest: 0, left: false };
         let mut text = Vec::new();
         let Some(memory) = held.take(held::MESSAGES) else { return (journal, Vec::new()) };
         let mut memory = File::from(memory);
@@ -49,6 +51,9 @@ impl Journal {
 
     /// Writes one more.
     pub(super) fn write(&mut self, note: &Note) {
+        if self.left {
+            return;
+        }
         let Ok(line) = line(note) else { return };
         // Without memory for it a death of the daemon loses what it says; nothing else depends on it.
         let written = match &mut self.memory {
@@ -58,8 +63,14 @@ impl Journal {
         self.bytes += if written { line.len() } else { 0 };
     }
 
+    /// Writes the last one. What is written to is the next daemon's from here on.
+    pub(super) fn leave(&mut self, note: &Note) {
+        self.write(note);
+        self.left = true;
+    }
+
     pub(super) fn is_long(&self) -> bool {
-        self.bytes > SMALL_BYTES && self.bytes > 2 * self.shortest
+        !self.left && self.bytes > SMALL_BYTES && self.bytes > 2 * self.shortest
     }
 
     /// These take the place of all so far.
@@ -71,7 +82,8 @@ impl Journal {
         if self.begin(&lines).is_ok() {
             self.bytes = lines.len();
         }
-        self.shortest = lines.len().max(self.bytes.min(SMALL_BYTES));
+        // Without memory for it, it is tried again when it is twice as long.
+        self.shortest = self.bytes;
     }
 
     fn begin(&mut self, lines: &[u8]) -> io::Result<()> {

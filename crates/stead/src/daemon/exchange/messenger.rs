@@ -29,7 +29,11 @@ impl Messenger for Desk {
         let exchange = &self.0.exchange;
         let sender = exchange.sender(&caller)?;
         if !request {
-            let sent = exchange.act(|board, turn| board.send(&sender, post, turn));
+            let (sent, slow) =
+                exchange.act(|board, turn| (board.send(&sender, post, turn), turn.carrier.slow.take()));
+            if let Some(slow) = slow {
+                exchange.give_way(slow).await;
+            }
             let messages::Outcome { receivers, dropped } = sent.map_err(fault)?;
             return Ok(Posted::Sent { receivers, dropped });
         }
@@ -75,6 +79,7 @@ impl Messenger for Desk {
     }
 
     fn share(&self, app: &str, name: &str, share: Share) -> Result<u64, Fault> {
+        self.0.exchange.check_open()?;
         self.0.exchange.with(|state| {
             let id = state.app(app)?;
             let Share { data, if_version } = share;
@@ -115,7 +120,16 @@ impl Drop for Line {
 }
 
 impl Exchange {
+    /// Whether what is asked here can still be done here.
+    fn check_open(&self) -> Result<(), Fault> {
+        match self.with(|state| state.over) {
+            false => Ok(()),
+            true => Err(Fault::new("unavailable", "the daemon has been replaced; ask again")),
+        }
+    }
+
     fn sender(&self, caller: &Caller) -> Result<Sender, Fault> {
+        self.check_open()?;
         match &caller.worker {
             None => Ok(Sender::outside()),
             Some(name) => Ok(Sender { member: Some(self.member(caller)?), name: name.clone() }),
@@ -124,6 +138,7 @@ impl Exchange {
 
     /// The worker that asks. Of those in the slot it names, the one whose process, or a descendant of it, is at the other end.
     fn member(&self, caller: &Caller) -> Result<Member, Fault> {
+        self.check_open()?;
         let Some(name) = caller.worker.as_deref() else {
             let text = "only a worker can ask that, and the header `Stead-Worker` is missing";
             return Err(Fault::new("bad_message", text).with_hint("its value is that of STEAD_WORKER"));

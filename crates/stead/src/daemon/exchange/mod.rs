@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `mod.rs` | what apps tell, and the clock |
 //! | `post.rs` | carries what was decided: to channels, streams, calls, the log |
+//! | `mailbox.rs` | how one worker is reached, and whether it reads |
 //! | `stream.rs` | what waits for a worker that listens over HTTP |
 //! | `journal.rs` | keeps what must outlive the daemon |
 //! | `messenger.rs` | what workers ask for over the API |
@@ -14,6 +15,7 @@
 
 mod compute;
 mod journal;
+mod mailbox;
 mod messenger;
 mod post;
 mod stream;
@@ -33,6 +35,11 @@ use self::post::{PostOffice, Say, Subscriber};
 use super::held::Held;
 use crate::config::MessageSettings;
 
+/// How often it is looked whether a worker that does not keep up has read enough, and how many times: together the longest that one
+/// message makes its sender wait.
+const LOOK: Duration = Duration::from_millis(2);
+const LOOKS_MAX: u32 = 100;
+
 /// The messages of one instance.
 pub(super) struct Exchange {
     state: Mutex<State>,
@@ -47,6 +54,8 @@ pub(super) struct State {
     alarm: Option<Instant>,
     /// The daemon before this one died; the workers that may have lost something with it are told.
     after_death: bool,
+    /// Another daemon goes on with all this.
+    over: bool,
     /// What the daemon before this one could not deliver any more.
     parked: Vec<(Member, Value)>,
 }
@@ -66,7 +75,7 @@ impl Exchange {
             board.restore(note, Instant::now());
         }
         let post = PostOffice::new(journal);
-        let state = State { board, post, alarm: None, after_death, parked };
+        let state = State { board, post, alarm: None, after_death, over: false, parked };
         Self { state: Mutex::new(state), sooner: Notify::new() }
     }
 
@@ -133,15 +142,33 @@ impl Exchange {
         });
     }
 
-    /// Takes what a worker said if it is an envelope for this room; gives back everything else.
-    pub(super) fn hear(&self, member: Member, received: Received) -> Option<Received> {
+    /// Takes what a worker said if it is an envelope for this room; gives back everything else. Returns when it may say more.
+    pub(super) async fn hear(&self, member: Member, received: Received) -> Option<Received> {
         match received {
             Received::Message(message) if concern_of(&message) == Concern::Messages => {
-                self.act(|board, turn| board.hear(member, message, turn));
+                let slow = self.act(|board, turn| {
+                    board.hear(member, message, turn);
+                    turn.carrier.slow.take()
+                });
+                if let Some(slow) = slow {
+                    self.give_way(slow).await;
+                }
                 None
             }
             other => Some(other),
         }
+    }
+
+    /// Waits until a worker that does not keep up has read enough, but not for long.
+    async fn give_way(&self, slow: Member) {
+        let Some(before) = self.with(|state| state.post.lag(slow)) else { return };
+        for _ in 0..LOOKS_MAX {
+            tokio::time::sleep(LOOK).await;
+            if self.with(|state| state.post.lag(slow)).is_none() {
+                return;
+            }
+        }
+        self.with(|state| state.post.judge(slow, before));
     }
 
     /// All apps and workers that go on are there.
@@ -165,7 +192,8 @@ impl Exchange {
     pub(super) fn hand_over(&self) {
         self.with(|state| {
             let note = state.board.hand_over(Instant::now());
-            state.post.journal.write(&note);
+            state.post.journal.leave(&note);
+            state.over = true;
         });
     }
 

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use stead_control::Heard;
 use stead_messages::{Answer, AppId, Carrier, Delivery, Kind, Limits, Member, Note, Parcel};
-use stead_process::node::{Channel, SendError};
+use stead_process::node::Channel;
 use tokio::sync::{mpsc, oneshot};
 
 use super::journal::Journal;
+use super::mailbox::Mailbox;
 use super::stream::Stream;
 
 /// Writes a line into the log of an app.
@@ -28,14 +29,8 @@ pub(super) struct PostOffice {
     mailboxes: HashMap<Member, Mailbox>,
     calls: HashMap<u64, oneshot::Sender<Answer>>,
     next_call: u64,
-}
-
-/// How a worker is reached.
-struct Mailbox {
-    pid: u32,
-    channel: Option<Channel>,
-    /// Goes before the channel: it was asked for.
-    stream: Option<Stream>,
+    /// A worker that does not keep up with what it was just sent.
+    pub(super) slow: Option<Member>,
 }
 
 impl PostOffice {
@@ -46,10 +41,13 @@ impl PostOffice {
             mailboxes: HashMap::new(),
             calls: HashMap::new(),
             next_call: 0,
+            slow: None,
         }
     }
 
     pub(super) fn know(&mut self, app: AppId, subscriber: Subscriber) {
+        let of_app = self.mailboxes.iter_mut().filter(|(member, _)| member.app == app);
+        of_app.for_each(|(_, mailbox)| mailbox.limits = subscriber.limits);
         self.apps.insert(app, subscriber);
     }
 
@@ -63,7 +61,21 @@ impl PostOffice {
     }
 
     pub(super) fn join(&mut self, member: Member, pid: u32) {
-        self.mailboxes.insert(member, Mailbox { pid, channel: None, stream: None });
+        if let Some(Subscriber { limits, .. }) = self.apps.get(&member.app) {
+            self.mailboxes.insert(member, Mailbox::new(pid, *limits));
+        }
+    }
+
+    /// See [`Mailbox::lag`].
+    pub(super) fn lag(&mut self, member: Member) -> Option<u64> {
+        self.mailboxes.get_mut(&member)?.lag()
+    }
+
+    /// See [`Mailbox::judge`].
+    pub(super) fn judge(&mut self, member: Member, before: u64) {
+        if let Some(mailbox) = self.mailboxes.get_mut(&member) {
+            mailbox.judge(before);
+        }
     }
 
     pub(super) fn part(&mut self, member: Member) {
@@ -114,28 +126,11 @@ impl PostOffice {
 impl Carrier for PostOffice {
     fn deliver(&mut self, to: Member, parcel: &Parcel<'_>) -> Delivery {
         let Some(mailbox) = self.mailboxes.get_mut(&to) else { return Delivery::Absent };
-        let Some(Subscriber { limits, .. }) = self.apps.get(&to.app) else { return Delivery::Absent };
-        mailbox.stream = mailbox.stream.take().filter(Stream::is_open);
-        let backlog = match (&mailbox.stream, &mailbox.channel) {
-            (Some(stream), _) => stream.backlog(),
-            (None, Some(channel)) => channel.backlog(),
-            (None, None) => return Delivery::Absent,
-        };
-        if !has_room(parcel.kind, backlog, limits) {
-            return Delivery::Full;
+        let delivery = mailbox.put(parcel.kind, parcel.envelope);
+        if parcel.kind == Kind::Message && delivery == Delivery::Done && mailbox.lag().is_some() {
+            self.slow = Some(to);
         }
-        match (&mailbox.stream, &mailbox.channel) {
-            (Some(stream), _) if stream.send(parcel.envelope) => Delivery::Done,
-            (Some(_), _) => Delivery::Full,
-            (None, Some(channel)) => match channel.send(parcel.envelope) {
-                Ok(()) => Delivery::Done,
-                Err(SendError::Full) => Delivery::Full,
-                Err(
-                    SendError::Closed | SendError::Descriptor(_) | SendError::Message(_) | SendError::Line,
-                ) => Delivery::Absent,
-            },
-            (None, None) => Delivery::Absent,
-        }
+        delivery
     }
 
     fn answer(&mut self, call: u64, answer: Answer) {
@@ -154,13 +149,4 @@ impl Carrier for PostOffice {
             (app.say)(text);
         }
     }
-}
-
-fn has_room(kind: Kind, (messages, bytes): (usize, usize), limits: &Limits) -> bool {
-    let times = match kind {
-        Kind::Value => return messages == 0,
-        Kind::Message => 1,
-        Kind::Answer => 2,
-    };
-    messages < limits.queue_max.saturating_mul(times) && bytes < limits.queue_bytes_max.saturating_mul(times)
 }
