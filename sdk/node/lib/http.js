@@ -22,14 +22,14 @@ function ask({ body, headers, ...request }) {
 /**
  * One question and its whole answer.
  * @param {Request} request
- * @param {number[]} [also] which statuses are answers and not failures, besides 2xx
+ * @param {(number | string)[]} [also] which statuses and codes of errors are answers and not failures, besides 2xx
  */
 async function exchange(request, also = []) {
   const response = await ask(request);
   const text = await whole(response);
   const { statusCode: status, headers } = response;
   const body = text === '' ? undefined : JSON.parse(text);
-  if (status >= 300 && !also.includes(status)) throw refusal(status, body);
+  if (status >= 300 && !also.includes(status) && !also.includes(body?.error?.code)) throw refusal(status, body);
   return { status, headers, body };
 }
 

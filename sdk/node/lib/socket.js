@@ -128,13 +128,13 @@ class Socket {
   }
 
   async #get({ get, id }) {
-    const answer = await this.#repeat('GET', valuePath(get), undefined, { also: [404] });
-    if (answer.status === 404) this.#receive({ ack: id, version: 0 });
-    else this.#receive({ ack: id, version: versionOf(answer) }, answer.body);
+    const answer = await this.#repeat('GET', valuePath(get), undefined, { also: ['no_such_value'] });
+    if (answer.status === 200) this.#receive({ ack: id, version: versionOf(answer) }, answer.body);
+    else this.#receive({ ack: id, version: 0 });
   }
 
   async #unset({ unset, id }) {
-    await this.#repeat('DELETE', valuePath(unset), undefined, { also: [404] });
+    await this.#repeat('DELETE', valuePath(unset), undefined, { also: ['no_such_value'] });
     this.#receive({ ack: id });
   }
 

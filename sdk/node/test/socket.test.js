@@ -57,7 +57,7 @@ test('the stream keeps no process that does not listen', async (t) => {
   });
   const questions = ['GET /v1/messages', 'GET /v1/apps/shop/shared/users', 'GET /v1/apps/shop/shared/users'];
   (await daemon.expect(questions[0])).open();
-  (await daemon.expect(questions[1])).answer(404, { error: { code: 'not_found', message: 'not set' } });
+  (await daemon.expect(questions[1])).answer(404, { error: { code: 'no_such_value', message: 'not set' } });
   (await daemon.expect(questions[2])).answer(200, 7, { ETag: '"3"' });
   assert.equal(await child.said, '7 3\n');
   assert.equal(await child.exited, 0);
