@@ -157,7 +157,9 @@ class Client:
         """Sends to every other worker of this app."""
         return perform(calls.send("app", topic, data, include_self))
 
-    def request(self, to: Address, topic: str, data: Any = None, *, timeout: Optional[float] = None) -> Any:
+    def request(
+        self, to: Address, topic: str, data: Any = None, *, timeout: Optional[float] = None
+    ) -> Any:
         """Asks one worker and returns its answer; `timeout` in seconds, 30 without it."""
         return perform(calls.request(to, topic, data, timeout))
 
@@ -223,7 +225,12 @@ class Client:
         threading.Thread(target=self._follow, name="stead", daemon=True).start()
 
     def _follow(self) -> None:
-        perform(calls.listen(lambda _name, message: self._take(lambda: self._inbox.receive(message)), self._opened))
+        perform(
+            calls.listen(
+                lambda _name, message: self._take(lambda: self._inbox.receive(message)),
+                self._opened,
+            )
+        )
 
     def _opened(self) -> None:
         self._open.set()

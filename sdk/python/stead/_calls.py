@@ -66,7 +66,9 @@ class Call:
             headers["Accept"] = "text/event-stream"
         has_body = self.method in ("POST", "PUT")
         body = json.dumps(self.body, separators=(",", ":")).encode() if has_body else None
-        return Exchange(request_bytes(self.method, self.path, headers, body), Answer(self.event, self.opened))
+        return Exchange(
+            request_bytes(self.method, self.path, headers, body), Answer(self.event, self.opened)
+        )
 
 
 Step = Union[Exchange, Pause]
@@ -83,7 +85,9 @@ def converse(call: Call) -> Generator[Step, None, Any]:
             if not call.repeats:
                 raise SteadError("interrupted", "the daemon ended before it answered") from error
             if tries >= TRIES_MAX:
-                raise SteadError("disconnected", f"nobody answers on {socket_path()}: {error}") from error
+                raise SteadError(
+                    "disconnected", f"nobody answers on {socket_path()}: {error}"
+                ) from error
         else:
             answer = exchange.answer
             refuse(answer, call.also)
@@ -129,14 +133,18 @@ def send(to: Address, topic: str, data: Any, include_self: bool = False) -> Call
     body: dict[str, Any] = {"to": to, "topic": topic, "data": data}
     if include_self:
         body["self"] = True
-    return Call("POST", "/v1/messages", body, repeats=False, read=lambda answer: Delivery(**answer.json()))
+    return Call(
+        "POST", "/v1/messages", body, repeats=False, read=lambda answer: Delivery(**answer.json())
+    )
 
 
 def request(to: Address, topic: str, data: Any, timeout: Optional[float]) -> Call:
     body = {"to": to, "topic": topic, "data": data, "request": True}
     if timeout is not None:
         body["timeout"] = round(timeout * 1000)
-    return Call("POST", "/v1/messages", body, repeats=False, read=lambda answer: answer.json().get("data"))
+    return Call(
+        "POST", "/v1/messages", body, repeats=False, read=lambda answer: answer.json().get("data")
+    )
 
 
 def reply(token: str, data: Any = None, error: Optional[dict[str, Any]] = None) -> Call:
@@ -178,13 +186,17 @@ def _version(answer: Answer) -> int:
 
 
 def _value_path(name: str) -> str:
-    return f"/v1/apps/{quote(os.environ.get('STEAD_APP', ''), safe='')}/shared/{quote(name, safe='')}"
+    return (
+        f"/v1/apps/{quote(os.environ.get('STEAD_APP', ''), safe='')}/shared/{quote(name, safe='')}"
+    )
 
 
 Told = Optional[Callable[[Any], None]]
 
 
-def task(pool: str, data: Any, terms: dict[str, Any], on_progress: Told = None, on_part: Told = None) -> Call:
+def task(
+    pool: str, data: Any, terms: dict[str, Any], on_progress: Told = None, on_part: Told = None
+) -> Call:
     """A task, which its id makes the same however often it is sent. `terms` are `id` and what else is said about it."""
     said = {name: _term(value) for name, value in terms.items() if value is not None}
     path = f"{_pool_path(pool)}/tasks?{urlencode(said)}"
@@ -196,7 +208,14 @@ def task(pool: str, data: Any, terms: dict[str, Any], on_progress: Told = None, 
     def event(name: str, body: Any) -> None:
         tell.get(name, end.append)(body)
 
-    return Call("POST", path, data, event=event, complete=lambda: bool(end), read=lambda answer: _outcome(end[0]))
+    return Call(
+        "POST",
+        path,
+        data,
+        event=event,
+        complete=lambda: bool(end),
+        read=lambda answer: _outcome(end[0]),
+    )
 
 
 def cancel(pool: str, task_id: str) -> Call:
@@ -222,4 +241,10 @@ def _pool_path(pool: str) -> str:
 def _outcome(body: dict[str, Any]) -> Any:
     if body["state"] == "done":
         return body.get("result")
-    raise received({"code": body["state"], "message": f"the task is {body['state']}", **(body.get("error") or {})})
+    raise received(
+        {
+            "code": body["state"],
+            "message": f"the task is {body['state']}",
+            **(body.get("error") or {}),
+        }
+    )

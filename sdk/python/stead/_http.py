@@ -21,7 +21,11 @@ def request_bytes(method: str, path: str, headers: dict[str, str], body: Optiona
 class Answer:
     """An answer, fed with bytes until it is `done`."""
 
-    def __init__(self, event: Optional[Callable[[str, Any], None]] = None, opened: Optional[Callable[[], None]] = None):
+    def __init__(
+        self,
+        event: Optional[Callable[[str, Any], None]] = None,
+        opened: Optional[Callable[[], None]] = None,
+    ):
         self.status = 0
         self.headers: dict[str, str] = {}
         self.done = False
@@ -55,7 +59,10 @@ class Answer:
             return
         first, *lines = head.decode("latin-1").split("\r\n")
         self.status = int(first.split(" ")[1])
-        self.headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+        self.headers = {
+            name.lower(): value.strip()
+            for name, _, value in (line.partition(":") for line in lines)
+        }
         if self.headers.get("transfer-encoding", "").lower() == "chunked":
             self._chunks = _Chunks()
         elif "content-length" in self.headers:

@@ -46,7 +46,9 @@ class Job:
 class WorkerCore:
     """Says through `start(job, input)` which task begins, and through `write` what the other side is told."""
 
-    def __init__(self, concurrency: int, start: Callable[[Job, Any], None], write: Callable[[bytes], None]) -> None:
+    def __init__(
+        self, concurrency: int, start: Callable[[Job, Any], None], write: Callable[[bytes], None]
+    ) -> None:
         if concurrency < 1:
             raise ValueError("`concurrency` is a number above 0")
         self._concurrency = concurrency

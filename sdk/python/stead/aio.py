@@ -16,7 +16,18 @@ from typing import Any, Callable, Optional
 from . import _calls as calls
 from ._blocking import protocol_output
 from ._calls import Address, Call, Delivery, Exchange
-from ._inbox import About, Acquired, Action, Answer, Deliver, Inbox, Leader, Lost, Value, no_handler
+from ._inbox import (
+    About,
+    Acquired,
+    Action,
+    Answer,
+    Deliver,
+    Inbox,
+    Leader,
+    Lost,
+    Value,
+    no_handler,
+)
 from ._worker import Job, WorkerCore
 from .errors import SteadError, told
 
@@ -160,7 +171,9 @@ class _Client:
     def listen(self) -> None:
         if self._stream is None:
             calls.socket_path()
-            self._stream = asyncio.get_running_loop().create_task(perform(calls.listen(self._event, self._opened)))
+            self._stream = asyncio.get_running_loop().create_task(
+                perform(calls.listen(self._event, self._opened))
+            )
 
     def _event(self, _name: str, message: dict[str, Any]) -> None:
         self.take(self.inbox.receive(message))
@@ -222,7 +235,9 @@ class _Client:
             answer = calls.reply(question.token, error=no_handler(question.about))
         else:
             try:
-                answer = calls.reply(question.token, await _result(question.handler(question.data, question.about)))
+                answer = calls.reply(
+                    question.token, await _result(question.handler(question.data, question.about))
+                )
             except Exception as error:
                 answer = calls.reply(question.token, error=told(error))
         await perform(answer)
@@ -242,6 +257,10 @@ async def _coroutine(awaitable: Awaitable[Any]) -> Any:
     return await awaitable
 
 
+async def _call(function: Callable[..., Any], *arguments: Any) -> Any:
+    return await _result(function(*arguments))
+
+
 async def _result(value: Any) -> Any:
     return await value if inspect.isawaitable(value) else value
 
@@ -259,7 +278,9 @@ async def broadcast(topic: str, data: Any = None, *, include_self: bool = False)
     return await perform(calls.send("app", topic, data, include_self))
 
 
-async def request(to: Address, topic: str, data: Any = None, *, timeout: Optional[float] = None) -> Any:
+async def request(
+    to: Address, topic: str, data: Any = None, *, timeout: Optional[float] = None
+) -> Any:
     """Asks one worker and returns its answer; `timeout` in seconds, 30 without it."""
     return await perform(calls.request(to, topic, data, timeout))
 
@@ -319,28 +340,27 @@ async def worker(task: Callable[[Any, Job], Any], *, concurrency: int = 1) -> No
         output.write(text)
         output.flush()
 
-    async def work(job: Job, data: Any) -> None:
-        try:
-            result = await _result(task(data, job))
-        except asyncio.CancelledError:
-            core.failed(job, SteadError("cancelled", "the task was cancelled"))
-        except Exception as error:
-            core.failed(job, error)
-        else:
-            core.done(job, result)
-
     def start(job: Job, data: Any) -> None:
-        running = loop.create_task(work(job, data))
+        running = loop.create_task(_call(task, data, job))
         tasks.add(running)
-        running.add_done_callback(tasks.discard)
+        running.add_done_callback(lambda _: finish(job, running))
         job._on_cancel = running.cancel
+
+    def finish(job: Job, ended: asyncio.Task[Any]) -> None:
+        tasks.discard(ended)
+        if ended.cancelled():
+            core.failed(job, SteadError("cancelled", "the task was cancelled"))
+        elif ended.exception():
+            core.failed(job, ended.exception())  # type: ignore[arg-type]
+        else:
+            core.done(job, ended.result())
 
     def read() -> None:
         for text in sys.stdin.buffer:
             loop.call_soon_threadsafe(core.receive, text)
         loop.call_soon_threadsafe(core.end, over.set)
 
-    tasks: set[asyncio.Task[None]] = set()
+    tasks: set[asyncio.Task[Any]] = set()
     core = WorkerCore(concurrency, start, write)
     core.begin()
     # A thread, because an event loop cannot wait for a file, which standard input may be.

@@ -19,12 +19,19 @@ def received(error: Any) -> SteadError:
     """The error in an answer."""
     if not isinstance(error, dict):
         return SteadError("failed", str(error))
-    return SteadError(str(error.get("code", "failed")), str(error.get("message", "failed without a reason")), error)
+    return SteadError(
+        str(error.get("code", "failed")),
+        str(error.get("message", "failed without a reason")),
+        error,
+    )
 
 
 def told(error: BaseException) -> dict[str, Any]:
     """What another process is told about an exception."""
-    said: dict[str, Any] = {"message": str(error) or type(error).__name__, "name": type(error).__name__}
+    said: dict[str, Any] = {
+        "message": str(error) or type(error).__name__,
+        "name": type(error).__name__,
+    }
     code = getattr(error, "code", None)
     if isinstance(code, str):
         said["code"] = code
