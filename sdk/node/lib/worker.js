@@ -25,20 +25,18 @@ class Task {
     this.timeout = timeout;
   }
 
+  // Fields and not methods, so that a program may take the object apart: `async (input, { progress }) => ..`.
+
+  /** Tells the one who waits how far the task is. @param {unknown} data */
+  progress = (data) => this.#worker.tell({ progress: this.#token }, data);
+
+  /** Sends a part of the result; settles when there is room for the next one. @param {unknown} data */
+  part = (data) => this.#worker.write({ part: this.#token }, data);
+
   /** Aborted when nobody wants the result any more, or the time is over. */
   get signal() {
     this.#abort ??= new AbortController();
     return this.#abort.signal;
-  }
-
-  /** Tells the one who waits how far the task is. */
-  progress(data) {
-    this.#worker.tell({ progress: this.#token }, data);
-  }
-
-  /** Sends a part of the result; settles when there is room for the next one. */
-  part(data) {
-    return this.#worker.write({ part: this.#token }, data);
   }
 
   /** For this package. */

@@ -44,11 +44,11 @@ test('no more tasks run at once than was said, and they begin in their order', a
 test('a task tells of progress, sends parts and is aborted', async (t) => {
   const child = run(t, (stead, require) => {
     const { once } = require('node:events');
-    stead.worker(async (input, task) => {
-      task.progress(0.5);
-      await task.part('one');
-      await once(task.signal, 'abort');
-      throw task.signal.reason;
+    stead.worker(async (input, { progress, part, signal }) => {
+      progress(0.5);
+      await part('one');
+      await once(signal, 'abort');
+      throw signal.reason;
     });
   });
   await child.envelope();

@@ -1,0 +1,20 @@
+// A server that answers while a long sum runs: the sum is a task for the pool `compute`, so no request waits behind another.
+//
+//   stead run -c examples/compute/stead.toml
+//   curl 'http://127.0.0.1:8080/compute?count=1000000000' &        takes its time
+//   curl http://127.0.0.1:8080/                                    is answered at once
+const http = require('node:http');
+const stead = require('../../sdk/node'); // after `npm install`: require('stead')
+
+const server = http.createServer(async (request, response) => {
+  const url = new URL(request.url, 'http://localhost');
+  if (url.pathname !== '/compute') return response.end('ok\n');
+  try {
+    const count = Number(url.searchParams.get('count') ?? 1e9);
+    const sum = await stead.pool('compute').run({ count });
+    response.end(`${sum}\n`);
+  } catch (error) {
+    response.writeHead(503).end(`${error.code}: ${error.message}\n`);
+  }
+});
+server.listen(process.env.PORT || 8080);
