@@ -1,6 +1,7 @@
 """Messages, shared values, one leader and pools of workers, for programs that Stead runs.
 
-The functions here wait for their answers; `stead.aio` has the same for asyncio. docs/sdk-python.md has an example of each.
+The functions here wait for their answers; `stead.aio` has the same for asyncio. An example of each
+stands in docs/sdk-python.md.
 """
 
 from __future__ import annotations

@@ -1,5 +1,7 @@
-"""The blocking form: each call waits for its answer. What others send is read, and given to listeners and handlers, by one
-thread in the background, one message after the other; whoever is slow there slows only what comes.
+"""The blocking form: each call waits for its answer.
+
+What others send is read, and given to listeners and handlers, by one thread in the background, one
+message after the other; whoever is slow there slows only what comes.
 """
 
 from __future__ import annotations
@@ -74,7 +76,7 @@ class BlockingShared(Value):
         return self.value
 
     def set(self, value: Any, if_version: Optional[int] = None) -> int:
-        """Sets it for all, and returns its new version; `conflict` if `if_version` is not the version any more."""
+        """Sets it for all; returns the new version. `conflict` if it is not `if_version` now."""
         version = perform(calls.set_value(self.name, value, if_version))
         self._client._take(lambda: self._receive(version, value))
         return int(version)
@@ -151,11 +153,13 @@ class Client:
 
     def send(self, to: Address, topic: str, data: Any = None) -> Delivery:
         """Sends to some workers. Those who do not read fast enough do not get it."""
-        return perform(calls.send(to, topic, data))
+        sent: Delivery = perform(calls.send(to, topic, data))
+        return sent
 
     def broadcast(self, topic: str, data: Any = None, *, include_self: bool = False) -> Delivery:
         """Sends to every other worker of this app."""
-        return perform(calls.send("app", topic, data, include_self))
+        sent: Delivery = perform(calls.send("app", topic, data, include_self))
+        return sent
 
     def request(
         self, to: Address, topic: str, data: Any = None, *, timeout: Optional[float] = None
@@ -164,7 +168,7 @@ class Client:
         return perform(calls.request(to, topic, data, timeout))
 
     def on(self, topic: str, listener: Optional[Callable[..., Any]] = None) -> Any:
-        """Calls `listener(data, about)` for each message about a topic (`*`: any); without a listener it is a decorator."""
+        """Calls `listener(data, about)` for messages about a topic (`*`: all); also a decorator."""
         if listener is None:
             return lambda function: self.on(topic, function)
         self._inbox.on(topic, listener)
@@ -175,7 +179,7 @@ class Client:
         self._inbox.off(topic, listener)
 
     def handle(self, topic: str, handler: Optional[Callable[..., Any]] = None) -> Any:
-        """Answers requests about a topic with what `handler(data, about)` returns; without one it is a decorator."""
+        """Answers requests about a topic with what `handler(data, about)` returns; a decorator."""
         if handler is None:
             return lambda function: self.handle(topic, function)
         self._inbox.handle(topic, handler)
@@ -193,7 +197,7 @@ class Client:
         return value  # type: ignore[return-value]
 
     def leader(self, task: Optional[Callable[[Role], Any]] = None) -> BlockingLeader:
-        """Makes this worker a candidate; `task(role)` runs in a thread of its own while it leads."""
+        """Makes this worker a candidate; `task(role)` runs in its own thread while it leads."""
         if self._inbox.leader is None:
             self._inbox.leader = BlockingLeader(self)
         with self._lock:
@@ -213,7 +217,7 @@ class Client:
         return BlockingPool(name)
 
     def wait(self) -> None:
-        """Waits for ever, while listeners and handlers are called: for programs that do nothing else."""
+        """Waits for ever, while listeners are called: for programs that do nothing else."""
         threading.Event().wait()
 
     def _listen(self) -> None:
@@ -294,9 +298,9 @@ class Client:
 
 
 def worker(task: Callable[..., Any], *, concurrency: int = 1) -> None:
-    """Makes this process a worker of a pool: calls `task(input, job)` for each task until there are no more.
+    """Makes this process a worker of a pool: calls `task(input, job)` as long as tasks come.
 
-    Standard output belongs to the protocol meanwhile: what the program prints goes to standard error.
+    Standard output belongs to the protocol: what the program prints goes to standard error.
     """
     output = protocol_output()
     lock = threading.RLock()
@@ -342,7 +346,7 @@ def worker(task: Callable[..., Any], *, concurrency: int = 1) -> None:
 
 
 def protocol_output() -> Any:
-    """Standard output for this package alone; what is printed goes to standard error from now on."""
+    """Standard output for this package alone; what is printed goes to standard error instead."""
     sys.stdout.flush()
     output = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)

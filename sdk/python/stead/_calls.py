@@ -1,7 +1,7 @@
-"""What can be asked of the daemon, without any I/O: each question as a `Call`, and how it goes on until it is answered.
+"""What can be asked of the daemon, without any I/O: each question as a `Call`, and its answer.
 
-A conversation is a generator: it yields what is to be done (an `Exchange`, a `Pause`) and is given what came of it, so that
-the blocking and the asyncio form of this package share every decision.
+A conversation is a generator: it yields what is to be done (an `Exchange`, a `Pause`) and is given
+what came of it, so that the blocking and the asyncio form of this package share every decision.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from urllib.parse import quote, urlencode
 from ._http import Answer, request_bytes
 from .errors import SteadError, received
 
-#: How often is tried what may be repeated, and the longest pause between two tries: half a minute in all.
+#: How often is tried what may be repeated, and the longest pause between: half a minute in all.
 TRIES_MAX = 20
 PAUSE_MAX = 2.0
 
@@ -26,7 +26,7 @@ Address = Union[str, dict[str, Any]]
 
 @dataclass
 class Exchange:
-    """Bytes to be sent on a new connection, and what the bytes that come are given to until it is done."""
+    """Bytes for a new connection, and what the bytes that come are given to until it is done."""
 
     request: bytes
     answer: Answer
@@ -197,7 +197,7 @@ Told = Optional[Callable[[Any], None]]
 def task(
     pool: str, data: Any, terms: dict[str, Any], on_progress: Told = None, on_part: Told = None
 ) -> Call:
-    """A task, which its id makes the same however often it is sent. `terms` are `id` and what else is said about it."""
+    """A task; `terms` are its `id`, which makes it the same however often it is sent, and more."""
     said = {name: _term(value) for name, value in terms.items() if value is not None}
     path = f"{_pool_path(pool)}/tasks?{urlencode(said)}"
     if on_progress is None and on_part is None:

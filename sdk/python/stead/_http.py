@@ -1,4 +1,4 @@
-"""HTTP/1.1 over bytes, without any I/O: a request as bytes, an answer put together from pieces, events in a stream."""
+"""HTTP/1.1 without any I/O: a request as bytes, an answer put together from pieces, its events."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """What comes from others, without any I/O: who listens to what, which values are known, who leads.
 
-`receive` takes an envelope and says what is to be run for it; running, and telling the daemon, is for the two forms.
+`receive` takes an envelope and says what is to be run for it; running, and telling the daemon, is
+for the two forms.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """A worker of a pool, without any I/O: which task begins when, and what is said about each.
 
-Tasks come as lines of JSON, more than may run at once; they begin in their order. A line that is no envelope was sent before
-the other side knew that this worker speaks the protocol: it is passed over, because it comes again in an envelope.
+Tasks come as lines of JSON, more than may run at once; they begin in their order. A line that is
+no envelope was sent before the other side knew that this worker speaks the protocol: it is passed
+over, because it comes again in an envelope.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class Job:
 
 
 class WorkerCore:
-    """Says through `start(job, input)` which task begins, and through `write` what the other side is told."""
+    """Says through `start(job, input)` which task begins, through `write` what is told."""
 
     def __init__(
         self, concurrency: int, start: Callable[[Job, Any], None], write: Callable[[bytes], None]

@@ -1,5 +1,7 @@
-"""The asyncio form: `from stead import aio as stead`. The same functions, to be awaited; listeners, handlers and tasks may be
-coroutine functions. Messages are given to them in their order; a coroutine does not hold up the next message.
+"""The asyncio form: `from stead import aio as stead`.
+
+The same functions, to be awaited; listeners, handlers and tasks may be coroutine functions.
+Messages are given to them in their order; a coroutine does not hold up the next message.
 """
 
 from __future__ import annotations
@@ -91,7 +93,7 @@ class Shared(Value):
         return self.value
 
     async def set(self, value: Any, if_version: Optional[int] = None) -> int:
-        """Sets it for all, and returns its new version; `conflict` if `if_version` is not the version any more."""
+        """Sets it for all; returns the new version. `conflict` if it is not `if_version` now."""
         version = await perform(calls.set_value(self.name, value, if_version))
         _client.take(self._receive(version, value))
         return int(version)
@@ -143,7 +145,10 @@ class Pool:
         on_progress: calls.Told = None,
         on_part: calls.Told = None,
     ) -> Any:
-        """Has one task done and returns its result. `timeout` is for one try, in seconds. Cancelling this cancels the task."""
+        """Has one task done and returns its result. `timeout` is for one try, in seconds.
+
+        Cancelling this cancels the task.
+        """
         task_id = calls.new_task_id()
         milliseconds = None if timeout is None else round(timeout * 1000)
         terms = {"id": task_id, "key": key, "priority": priority}
@@ -270,12 +275,14 @@ _client = _Client()
 
 async def send(to: Address, topic: str, data: Any = None) -> Delivery:
     """Sends to some workers. Those who do not read fast enough do not get it."""
-    return await perform(calls.send(to, topic, data))
+    sent: Delivery = await perform(calls.send(to, topic, data))
+    return sent
 
 
 async def broadcast(topic: str, data: Any = None, *, include_self: bool = False) -> Delivery:
     """Sends to every other worker of this app."""
-    return await perform(calls.send("app", topic, data, include_self))
+    sent: Delivery = await perform(calls.send("app", topic, data, include_self))
+    return sent
 
 
 async def request(
@@ -286,7 +293,7 @@ async def request(
 
 
 def on(topic: str, listener: Optional[Callable[..., Any]] = None) -> Any:
-    """Calls `listener(data, about)` for each message about a topic (`*`: any); without a listener it is a decorator."""
+    """Calls `listener(data, about)` for messages about a topic (`*`: all); also a decorator."""
     if listener is None:
         return lambda function: on(topic, function)
     _client.inbox.on(topic, listener)
@@ -299,7 +306,7 @@ def off(topic: str, listener: Callable[..., Any]) -> None:
 
 
 def handle(topic: str, handler: Optional[Callable[..., Any]] = None) -> Any:
-    """Answers requests about a topic with what `handler(data, about)` returns; without one it is a decorator."""
+    """Answers requests about a topic with what `handler(data, about)` returns; a decorator."""
     if handler is None:
         return lambda function: handle(topic, function)
     _client.inbox.handle(topic, handler)
@@ -319,7 +326,7 @@ async def shared(name: str) -> Shared:
 
 
 async def leader(task: Optional[Callable[[int], Awaitable[Any]]] = None) -> AsyncLeader:
-    """Makes this worker a candidate; `task(term)` runs while it leads, and is cancelled when it does not any more."""
+    """Makes this worker a candidate; `task(term)` runs while it leads, and is cancelled then."""
     return await _client.lead(task)
 
 
@@ -328,9 +335,10 @@ def pool(name: str) -> Pool:
 
 
 async def worker(task: Callable[[Any, Job], Any], *, concurrency: int = 1) -> None:
-    """Makes this process a worker of a pool: awaits `task(input, job)` for each task until there are no more.
+    """Makes this process a worker of a pool: awaits `task(input, job)` as long as tasks come.
 
-    A task that nobody wants any more is cancelled. What the program prints goes to standard error meanwhile.
+    A task that nobody wants any more is cancelled. Standard output belongs to the protocol: what
+    the program prints goes to standard error.
     """
     output = protocol_output()
     loop = asyncio.get_running_loop()
@@ -344,7 +352,7 @@ async def worker(task: Callable[[Any, Job], Any], *, concurrency: int = 1) -> No
         running = loop.create_task(_call(task, data, job))
         tasks.add(running)
         running.add_done_callback(lambda _: finish(job, running))
-        job._on_cancel = running.cancel
+        job._on_cancel = running.cancel  # type: ignore[assignment]
 
     def finish(job: Job, ended: asyncio.Task[Any]) -> None:
         tasks.discard(ended)

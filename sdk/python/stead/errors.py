@@ -6,7 +6,7 @@ from typing import Any, Optional
 
 
 class SteadError(Exception):
-    """Why something was not done; `code` is for programs, the text for people. The codes stand in docs/sdk-python.md."""
+    """Why something was not done; `code` is for programs, the text for people."""
 
     def __init__(self, code: str, message: str, cause: Optional[dict[str, Any]] = None) -> None:
         super().__init__(message)

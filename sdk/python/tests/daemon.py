@@ -1,4 +1,4 @@
-"""What stands in for the daemon on its socket: a test gives it a function that answers each request."""
+"""What stands in for the daemon: a test gives it a function that answers each request."""
 
 import json
 import os
@@ -43,7 +43,7 @@ class Question:
 
 
 class Daemon:
-    """Listens until the test ends; `answer(question)` runs in a thread for each request, and cuts it off by returning."""
+    """Listens until the test ends; `answer(question)` runs in a thread."""
 
     def __init__(self, test, answer):
         self.questions = []

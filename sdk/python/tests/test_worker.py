@@ -74,7 +74,7 @@ class Worker(unittest.TestCase):
             self.assertEqual(said[1]["stead"]["error"]["name"], "TypeError")
 
     def test_a_running_task_is_cancelled(self):
-        blocking = "def task(input, job):\n    while not job.cancelled: pass\n    raise KeyError('cancelled')\n"
+        blocking = "def task(input, job):\n    while not job.cancelled: pass\n    raise KeyError\n"
         sleeping = "def task(input, job):\n    await asyncio.sleep(60)\n"
         abort = json.dumps({"stead": {"abort": "a"}}) + "\n"
         for program, task in ((BLOCKING, blocking), (ASYNCIO, sleeping)):
