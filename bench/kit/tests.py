@@ -4,7 +4,7 @@ import unittest
 
 from . import document, load, parts, report, results
 from .cli import needed_parts
-from .contenders import HaProxy, Nginx, command, pools
+from .contenders import HaProxy, Nginx, command, pools, stead_pools
 from .scenarios import SCENARIOS, cpu, messages
 from .scenarios import pools as pools_scenario
 from .scenarios.base import STEAD
@@ -157,10 +157,10 @@ class Goals(unittest.TestCase):
             pools.ForkPool.label: {"noop_per_s": 100, "lone_us": 40},
             pools.WorkerPool.label: {"noop_per_s": 30},
             pools.BullMqDurable.label: {"noop_per_s": 3},
-            pools.SteadMap.label: {"noop_per_s": 50, "share": 0.96},
-            pools.SteadMapEnvelope.label: {"noop_per_s": 110},
-            pools.SteadPool.label: {"lone_us": 101, "share": 0.9},
-            pools.SteadPoolDurable.label: {"noop_per_s": 15},
+            stead_pools.SteadMap.label: {"noop_per_s": 50, "share": 0.96},
+            stead_pools.SteadMapEnvelope.label: {"noop_per_s": 110},
+            stead_pools.SteadPool.label: {"lone_us": 101, "share": 0.9},
+            stead_pools.SteadPoolDurable.label: {"noop_per_s": 15},
         }
         met = [goal.met for goal in pools_scenario.goals({"": figures})]
         self.assertEqual(met, [True, True, False, True, False, True])

@@ -5,12 +5,10 @@ did nothing else, measured right before and after) and, where tasks can be given
 """
 
 import json
-import shlex
-import time
 
 from .. import answers
 from ..parts import Npm, Pip
-from ..processes import Failure, free_port, is_alive
+from ..processes import free_port
 from ..tools import APPS, CACHE
 from .command import read_figures
 
@@ -21,8 +19,6 @@ SHARE = 0.2
 PHASES = 4
 PATIENCE_SECONDS = 60
 IDEAL_SECONDS = 0.5
-# Tasks for `stead map`, which is given a file: as many as last about as long as the others are measured.
-NOOPS_PER_SECOND, CPU_TASKS_PER_SECOND = 100_000, 800
 NODE_PATH = {"NODE_PATH": CACHE / "node_modules", "NODE_ENV": "production"}
 REDIS_CLIENT = Npm("ioredis", "5.11.1", "ioredis")
 CELERY = Pip("celery", "5.7.0", "Celery", "[redis]")
@@ -72,7 +68,8 @@ def _together(row, command):
     return sum(read_figures(row.processes.finish(child, PATIENCE_SECONDS))["per_s"] for child in children)
 
 
-def _limit(seconds):
+def limit(seconds):
+    """How long a program may take that measures everything, each for so long."""
     return PATIENCE_SECONDS + PHASES * seconds
 
 
@@ -84,7 +81,7 @@ class InProgram(Pool):
     @classmethod
     def drive(cls, row, seconds, loops):
         words = ["node", POOLS / "drive.js", cls.kind, row.setting.workers, seconds, loops]
-        return read_figures(row.processes.run(words, _limit(seconds), NODE_PATH))
+        return read_figures(row.processes.run(words, limit(seconds), NODE_PATH))
 
 
 class ForkPool(InProgram):
@@ -139,7 +136,7 @@ class BullMq(Pool):
         for _ in range(row.setting.workers):
             row.processes.start(["node", POOLS / "bullmq.js", "worker", port], NODE_PATH)
         words = ["node", POOLS / "bullmq.js", "drive", port, seconds, loops]
-        return read_figures(row.processes.run(words, _limit(seconds), NODE_PATH))
+        return read_figures(row.processes.run(words, limit(seconds), NODE_PATH))
 
 
 class BullMqDurable(BullMq):
@@ -165,7 +162,7 @@ class Celery(Pool):
         command = [f"{row.setting.tools.path(CELERY)}/celery", "-A", "celery_tasks", "worker", "-c", row.setting.workers, *options]
         row.processes.start(command, environment)
         words = [*cls.program(row), "drive", seconds, loops]
-        return read_figures(row.processes.run(words, _limit(seconds), environment))
+        return read_figures(row.processes.run(words, limit(seconds), environment))
 
     @classmethod
     def ideal(cls, row):
@@ -183,114 +180,3 @@ class Celery(Pool):
     def program(row):
         """The first words of the command that does everything but the tasks."""
         return ["env", "PYTHONDONTWRITEBYTECODE=1", f"{row.setting.tools.path(CELERY)}/python", POOLS / "celery_tasks.py"]
-
-
-class SteadMap(Pool):
-    """`stead map` with workers that know nothing of it."""
-
-    family = "stead"
-    label = "**Stead** `map`"
-    worker = "worker.js"
-
-    @classmethod
-    def drive(cls, row, seconds, loops):
-        noops, cpu_tasks = round(NOOPS_PER_SECOND * seconds), round(CPU_TASKS_PER_SECOND * row.setting.workers * seconds)
-        return {
-            "noop_per_s": cls.rate(row, "noop", noops, 0),
-            "cpu_per_s": cls.rate(row, "cpu", cpu_tasks, loops),
-        }
-
-    @classmethod
-    def rate(cls, row, name, count, loops):
-        """From the first result to the last, so that the start of the workers is not in it, as with the others."""
-        tasks, results = (row.processes.folder / f"{name}.{what}" for what in ("tasks", "results"))
-        tasks.write_text(f'{{"loops":{loops}}}\n' * count)
-        command = shlex.join(
-            [row.setting.tools.stead, "map", "-n", str(row.setting.workers), "--", "node", str(POOLS / cls.worker)]
-        )
-        shell = ["sh", "-c", f"exec {command} < {tasks} > {results}"]
-        child = row.processes.start(shell, {"STEAD_HOME": row.processes.folder / "home"})
-        deadline = time.monotonic() + _limit(1)
-        begun = _until(lambda: results.exists() and results.stat().st_size > 0, child, deadline, row.processes)
-        _until(lambda: child.poll() is not None, child, deadline, row.processes)
-        elapsed = time.monotonic() - begun
-        lines = results.read_bytes().count(b"\n")
-        if child.returncode != 0 or lines != count:
-            raise Failure(f"`stead map` ended with {child.returncode} and {lines:,} results of {count:,}")
-        return count / elapsed
-
-
-class SteadMapEnvelope(SteadMap):
-    """`stead map` with workers that speak the protocol of pools."""
-
-    label = "**Stead** `map`, workers that speak its protocol"
-    worker = "worker_envelope.js"
-
-
-def _until(is_so, child, deadline, processes):
-    """When it became so; fails if the child ends before, or it takes too long."""
-    while not is_so():
-        if not is_alive(child.pid) and child.poll() is not None and not is_so():
-            raise Failure(f"ended with {child.returncode}: {processes.tail()}")
-        if time.monotonic() > deadline:
-            raise Failure(f"it takes too long: {processes.tail()}")
-        time.sleep(0.001)
-    return time.monotonic()
-
-
-class SteadPool(Pool):
-    """A pool of the daemon, and a Node.js program under the same daemon that gives it tasks."""
-
-    family = "stead"
-    label = "**Stead** pool"
-    worker = "worker.js"
-    driver = "envelope"
-    settings = ""
-    at_once = 64
-
-    @classmethod
-    def drive(cls, row, seconds, loops):
-        folder = row.processes.folder
-        said = folder / "figures"
-        command = ["node", POOLS / "drive.js", cls.driver, row.setting.workers, seconds, loops, said]
-        (folder / "stead.toml").write_text(f"""
-[app.driver]
-command = {_words(command)}
-env = {{ BENCH_AT_ONCE = "{cls.at_once}" }}
-restart = "temporary"
-
-[pool.spin]
-command = {_words(["node", POOLS / cls.worker])}
-size = {row.setting.workers}
-{cls.settings}
-""")
-        environment = {"STEAD_RUNTIME_DIR": folder / "stead", "STEAD_HOME": folder / "home"}
-        child = row.processes.start([row.setting.tools.stead, "run"], environment)
-        _until(said.exists, child, time.monotonic() + _limit(seconds), row.processes)
-        return read_figures(said.read_text())
-
-
-def _words(command):
-    return json.dumps([str(word) for word in command])
-
-
-class SteadPoolEnvelope(SteadPool):
-    """Its workers speak the protocol of pools."""
-
-    label = "**Stead** pool, workers that speak its protocol"
-    worker = "worker_envelope.js"
-
-
-class SteadPoolHttp(SteadPool):
-    """The program gives its tasks by HTTP."""
-
-    label = "**Stead** pool over HTTP"
-    driver = "http"
-
-
-class SteadPoolDurable(SteadPool):
-    """Every task is on disk before it is accepted."""
-
-    label = "**Stead** pool, durable"
-    settings = "durable = true"
-    at_once = 1000

@@ -1,12 +1,14 @@
 """(q) Pools: tasks that do nothing, one lone task, tasks that compute, tasks that are on disk before they are accepted."""
 
-from ..contenders import pools
+from ..contenders import pools, stead_pools
 from .base import STEAD, Column, Scenario, at_least, at_most, figure
 
 TIMES_WORKERPOOL = 3
 LONE_ALLOWANCE_US = 60
 PART_OF_IDEAL = 0.95
 TIMES_BULLMQ = 5
+# They differ in the workers.
+MAPS = (stead_pools.SteadMap, stead_pools.SteadMapEnvelope, stead_pools.SteadMapSdk)
 
 
 def measure(row):
@@ -22,7 +24,7 @@ def goals(figures):
         value = figure(figures, "", contender.label, metric)
         return None if value is None else value * times + more
 
-    rates = [of(one, "noop_per_s") for one in (pools.SteadMap, pools.SteadMapEnvelope)]
+    rates = [of(one, "noop_per_s") for one in MAPS]
     best_map = max((rate for rate in rates if rate is not None), default=None)
     return [
         at_least(
@@ -39,17 +41,17 @@ def goals(figures):
         ),
         at_most(
             f"a lone task from a Node.js program: at most {LONE_ALLOWANCE_US} us more than the fork pool's",
-            of(pools.SteadPool, "lone_us"),
+            of(stead_pools.SteadPool, "lone_us"),
             of(pools.ForkPool, "lone_us", more=LONE_ALLOWANCE_US),
             " us",
         ),
         at_least(
-            f"`stead map`, tasks of 1 ms: {PART_OF_IDEAL:.0%} of the cores", of(pools.SteadMap, "share"), PART_OF_IDEAL
+            f"`stead map`, tasks of 1 ms: {PART_OF_IDEAL:.0%} of the cores", of(stead_pools.SteadMap, "share"), PART_OF_IDEAL
         ),
-        at_least(f"pool, tasks of 1 ms: {PART_OF_IDEAL:.0%} of the cores", of(pools.SteadPool, "share"), PART_OF_IDEAL),
+        at_least(f"pool, tasks of 1 ms: {PART_OF_IDEAL:.0%} of the cores", of(stead_pools.SteadPool, "share"), PART_OF_IDEAL),
         at_least(
             f"durable tasks/s: at least {TIMES_BULLMQ} times BullMQ's",
-            of(pools.SteadPoolDurable, "noop_per_s"),
+            of(stead_pools.SteadPoolDurable, "noop_per_s"),
             of(pools.BullMqDurable, "noop_per_s", TIMES_BULLMQ),
             "/s",
         ),
@@ -73,12 +75,11 @@ SCENARIO = Scenario(
         pools.BullMq,
         pools.BullMqDurable,
         pools.Celery,
-        pools.SteadMap,
-        pools.SteadMapEnvelope,
-        pools.SteadPool,
-        pools.SteadPoolEnvelope,
-        pools.SteadPoolHttp,
-        pools.SteadPoolDurable,
+        *MAPS,
+        stead_pools.SteadPool,
+        stead_pools.SteadPoolSdk,
+        stead_pools.SteadPoolHttp,
+        stead_pools.SteadPoolDurable,
     ),
     columns=(
         Column("noop_per_s", "no-op tasks/s"),
