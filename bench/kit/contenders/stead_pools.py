@@ -29,7 +29,7 @@ class SteadMap(Pool):
 
     @classmethod
     def rate(cls, row, name, count, loops):
-        """From the first result to the last, so that the start of the workers is not in it, as with the others."""
+        """From the first results to the last, so that the start of the workers is not in it, as with the others."""
         tasks, results = (row.processes.folder / f"{name}.{what}" for what in ("tasks", "results"))
         tasks.write_text(f'{{"loops":{loops}}}\n' * count)
         command = shlex.join(
@@ -39,12 +39,12 @@ class SteadMap(Pool):
         child = row.processes.start(shell, {"STEAD_HOME": row.processes.folder / "home"})
         deadline = time.monotonic() + limit(1)
         begun = _until(lambda: results.exists() and results.stat().st_size > 0, child, deadline, row.processes)
+        first = _lines(results)
         _until(lambda: child.poll() is not None, child, deadline, row.processes)
         elapsed = time.monotonic() - begun
-        lines = results.read_bytes().count(b"\n")
-        if child.returncode != 0 or lines != count:
-            raise Failure(f"`stead map` ended with {child.returncode} and {lines:,} results of {count:,}")
-        return count / elapsed
+        if child.returncode != 0 or _lines(results) != count:
+            raise Failure(f"`stead map` ended with {child.returncode} and {_lines(results):,} results of {count:,}")
+        return (count - first) / elapsed
 
 
 class SteadMapEnvelope(SteadMap):
@@ -59,6 +59,10 @@ class SteadMapSdk(SteadMap):
 
     label = "**Stead** `map`, workers with its package"
     worker = "worker_sdk.js"
+
+
+def _lines(path):
+    return path.read_bytes().count(b"\n")
 
 
 def _until(is_so, child, deadline, processes):

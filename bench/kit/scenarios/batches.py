@@ -60,8 +60,9 @@ SCENARIO = Scenario(
     letter="r",
     title="A process per task",
     about=(
-        "Lines of a file, `/bin/echo` started for each, output into a file; the whole command counts. GNU parallel and `stead map` keep the output of each task "
-        "together (and `stead map` in order); xargs lets them write as they like. *CPU* is that of everything, the tasks included."
+        "Lines of a file, `/bin/echo` started for each, output into a file; the whole command counts. GNU parallel and `stead map` "
+        "keep the output of each task together (and `stead map` in order); xargs lets them write as they like. *CPU* is that of "
+        "everything, the tasks included."
     ),
     contenders=(XARGS, PARALLEL, MAP),
     columns=(Column("per_s", "tasks/s"), Column("cpu_ms", "CPU ms per task", digits=2)),

@@ -132,8 +132,9 @@ SCENARIO = Scenario(
     letter="s",
     title="New TLS connections",
     about=(
-        f"{CLIENTS} clients (`openssl s_time -new`) that connect, shake hands in full (certificate with a P-256 key, no tickets used), and close; whoever ends "
-        "TLS has a core of its own (one process or thread; Stead whole), the clients have the others. The clients need more than it does: *us* is CPU time per connection, *a core could* is what follows from it."
+        f"{CLIENTS} clients (`openssl s_time -new`) that connect, shake hands in full (certificate with a P-256 key, no tickets used), "
+        "and close; whoever ends TLS has a core of its own (one process or thread; Stead whole), the clients have the others. The "
+        "clients need more than it does: *us* is CPU time per connection, *a core could* is what follows from it."
     ),
     contenders=(TlsNginx, TlsHaProxy, TlsStead),
     columns=(

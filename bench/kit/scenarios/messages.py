@@ -104,10 +104,11 @@ SCENARIO = Scenario(
     letter="p",
     title="Messages between processes",
     about=(
-        "A parent and its child on a channel of messages: round trips with one on its way and with 64, messages to a child that only counts, and "
-        "the same to eight children, each message to all (deliveries are counted). Objects with a string of that size, as JSON or in Node.js's *advanced* "
-        "serialization. The bare sockets carry as many bytes, one write each, and nobody looks into them; nor does anybody into Stead's to Rust, except for the row that says so. "
-        "On one core it is the work that is measured, on all cores also how long one takes to wake up."
+        "A parent and its child on a channel of messages: round trips with one on its way and with 64, messages to a child that only "
+        "counts, and the same to eight children, each message to all (deliveries are counted). Objects with a string of that size, as "
+        "JSON or in Node.js's *advanced* serialization. The bare sockets carry as many bytes, one write each, and nobody looks into "
+        "them; nor does anybody into Stead's to Rust, except for the row that says so. On one core it is the work that is measured, on "
+        "all cores also how long one takes to wake up."
     ),
     contenders=(C, *NODE.values(), BLOCKING, ASYNC, TYPED, TO_NODE),
     columns=(

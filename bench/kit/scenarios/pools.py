@@ -62,11 +62,12 @@ SCENARIO = Scenario(
     letter="q",
     title="Pools of workers",
     about=(
-        "As many workers as cores. Tasks that do nothing and tasks of a millisecond of CPU, 64 on their way (BullMQ, Celery, durable: up to a thousand, "
-        "200, a thousand; `map`: a file of them, from the first result to the last); and the median time of one that does nothing while there is no other. "
-        "*Of the cores* is how many tasks of a millisecond came back, against as many processes with the same loop and nobody to give them tasks, measured right after. "
-        f"The {STEAD} pools are under a daemon, and so is the Node.js program that gives them their tasks, by `process.send`; workers are the unmodified ones of "
-        "Node's own fork pool where nothing else is said. Celery's workers and tasks are Python."
+        "As many workers as cores. Tasks that do nothing and tasks of a millisecond of CPU, 64 on their way (BullMQ and durable: up "
+        "to a thousand; Celery: 200; `map`: a file of them, from the first results to the last); and the median time of one that does "
+        "nothing while there is no other. *Of the cores* is how many tasks of a millisecond came back, against as many processes with "
+        "the same loop and nobody to give them tasks, measured right before and after. "
+        "Stead's pools are under a daemon, and so is the Node.js program that gives them their tasks, by `process.send`; workers are "
+        "the unmodified ones of Node's own fork pool where nothing else is said. Celery's workers and tasks are Python."
     ),
     contenders=(
         pools.ForkPool,
