@@ -37,14 +37,9 @@ class Pool:
         """See the module."""
         for part in cls.parts:
             row.setting.tools.path(part)
-        cls.prepare(row)
         before = cls.ideal(row)
         measured = cls.drive(row, row.setting.seconds * SHARE, cls.loops(row))
         return measured | {"ideal_per_s": (before + cls.ideal(row)) / 2}
-
-    @classmethod
-    def prepare(cls, row):
-        """Starts what has to be there before."""
 
     @classmethod
     def drive(cls, row, seconds, loops):
