@@ -35,6 +35,7 @@ mod http2_rules;
 mod kill_storm;
 mod leader;
 mod limits_by_cgroup;
+mod map;
 mod messages;
 mod monit;
 mod no_leftovers;

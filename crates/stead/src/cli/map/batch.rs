@@ -297,7 +297,7 @@ impl Batch<'_> {
             }
             Heard::Wrote(Ok(bytes)) => self.writer.written(bytes),
             Heard::Wrote(Err(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {
-                self.state.unread = true
+                self.state.unread = true;
             }
             Heard::Wrote(Err(error)) => {
                 return Err(
@@ -394,7 +394,7 @@ impl Batch<'_> {
         let format = self.format.unwrap_or(Format::Text);
         // What is no JSON is told as the text that it is.
         let format = if is_json(input) { format } else { Format::Text };
-        if let Some(words) = self.failures.add(line, input, format, failure)? {
+        if let Some(words) = self.failures.add((line, input), format, failure)? {
             self.output.words(&words);
         }
         Ok(())
@@ -455,7 +455,10 @@ impl Batch<'_> {
         self.failures.flush()?;
         let (now, tally) = (Instant::now(), self.tally());
         if !self.quiet && !self.state.unread {
-            let mut summary = self.state.progress.summary(now, tally);
+            let mut summary = match self.state.next_task {
+                0 => "no tasks: standard input is empty".to_owned(),
+                _ => self.state.progress.summary(now, tally),
+            };
             if let (Some(path), true) = (self.failures.path(), tally.failed > 0) {
                 summary.push_str(&format!("; see {}", path.display()));
             }

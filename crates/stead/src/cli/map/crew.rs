@@ -3,10 +3,11 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use stead_jobs::{Action, Death, Input, Ready, TaskId, WorkerId};
+use stead_jobs::{Action, Death, Input, Ready, WorkerId};
 use stead_process::child::Signal;
 
 use super::each::Each;
+use super::protocol::Given;
 use super::workers::{End, Workers};
 use crate::cli::Report;
 use crate::cli::exit_code::ExitCode;
@@ -93,7 +94,7 @@ impl Crew {
         match (action, &mut self.kind) {
             (Action::Give { worker, task, attempt }, kind) => {
                 let input = input.expect("a task that is given has its input");
-                give(kind, (*worker, *task, *attempt), input)
+                give(kind, *worker, Given { task: *task, attempt: *attempt, input })
             }
             (Action::Abort { worker, task }, Kind::Lasting(workers)) => {
                 workers.abort(*worker, *task);
@@ -174,17 +175,13 @@ impl Crew {
     }
 }
 
-fn give(
-    kind: &mut Kind,
-    (worker, task, attempt): (WorkerId, TaskId, u32),
-    input: Bytes,
-) -> Result<(), Report> {
+fn give(kind: &mut Kind, worker: WorkerId, given: Given) -> Result<(), Report> {
     match kind {
         Kind::Lasting(workers) => {
-            workers.give(worker, task, attempt, input);
+            workers.give(worker, given);
             Ok(())
         }
-        Kind::Each(each) => each.give(worker, task, &input).map_err(|error| not_started(&error)),
+        Kind::Each(each) => each.give(worker, given.task, &given.input).map_err(|error| not_started(&error)),
     }
 }
 

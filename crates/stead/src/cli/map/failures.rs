@@ -62,8 +62,7 @@ impl Failures {
     /// Keeps a failure. Gives back what is to be said about it, if anything is.
     pub(super) fn add(
         &mut self,
-        line: u64,
-        input: &[u8],
+        (line, input): (u64, &[u8]),
         format: Format,
         failure: &Failure,
     ) -> Result<Option<String>, Report> {

@@ -47,8 +47,17 @@ pub(super) fn as_json(input: &[u8], format: Format, to: &mut Vec<u8>) {
     }
 }
 
+/// A task on its way to a worker.
+#[derive(Clone, Debug)]
+pub(super) struct Given {
+    pub(super) task: TaskId,
+    pub(super) attempt: u32,
+    pub(super) input: Bytes,
+}
+
 /// A task in an envelope, as a line.
-pub(super) fn envelope(task: TaskId, attempt: u32, input: &[u8], format: Format, to: &mut Vec<u8>) {
+pub(super) fn envelope(given: &Given, format: Format, to: &mut Vec<u8>) {
+    let Given { task, attempt, input } = given;
     to.extend_from_slice(
         format!("{{\"stead\":{{\"run\":\"{task}\",\"attempt\":{attempt}}},\"data\":").as_bytes(),
     );
@@ -191,7 +200,8 @@ mod tests {
     #[test]
     fn texts_come_and_go_as_texts() {
         let mut sent = Vec::new();
-        envelope(3, 1, b"a \"b\"", Format::Text, &mut sent);
+        let given = Given { task: 3, attempt: 1, input: Bytes::from_static(b"a \"b\"") };
+        envelope(&given, Format::Text, &mut sent);
         assert_eq!(sent, b"{\"stead\":{\"run\":\"3\",\"attempt\":1},\"data\":\"a \\\"b\\\"\"}\n");
         for (result, is_json, line) in [
             ("\"a b\"", true, "a b\n"),

@@ -16,7 +16,7 @@ use tokio::sync::mpsc::{Sender, UnboundedReceiver, UnboundedSender, unbounded_ch
 use tokio::task::JoinHandle;
 
 use super::Heard;
-use super::protocol::{self, Format, Said};
+use super::protocol::{self, Format, Given, Said};
 
 /// Number of the message channel in a Node.js worker.
 const CHANNEL: i32 = 3;
@@ -67,7 +67,7 @@ struct Worker {
     out: Vec<u8>,
     envelopes: bool,
     /// What it was given in plain.
-    plain: Option<(TaskId, u32, Bytes)>,
+    plain: Option<Given>,
     answered: bool,
     last_lines: VecDeque<String>,
 }
@@ -131,7 +131,7 @@ impl Workers {
         let handle = child.handle();
         let (orders, receiver) = unbounded_channel();
         let link = Link::of(&mut child).map_err(StartError::Streams)?;
-        tokio::spawn(mind(worker, child, link, receiver, self.heard.clone()));
+        tokio::spawn(Minder { worker, child, heard: self.heard.clone() }.mind(link, receiver));
         let fresh = Worker {
             slot,
             handle,
@@ -164,18 +164,18 @@ impl Workers {
     }
 
     /// A task goes to a worker with the next `flush`.
-    pub(super) fn give(&mut self, worker: WorkerId, task: TaskId, attempt: u32, input: Bytes) {
+    pub(super) fn give(&mut self, worker: WorkerId, given: Given) {
         let (format, channel) = (self.format, self.program.channel);
         let Some(worker) = self.running.get_mut(&worker) else { return };
         if worker.envelopes {
-            return protocol::envelope(task, attempt, &input, format, &mut worker.out);
+            return protocol::envelope(&given, format, &mut worker.out);
         }
         match channel {
-            true => protocol::as_json(&input, format, &mut worker.out),
-            false => worker.out.extend_from_slice(&input),
+            true => protocol::as_json(&given.input, format, &mut worker.out),
+            false => worker.out.extend_from_slice(&given.input),
         }
         worker.out.push(b'\n');
-        worker.plain = Some((task, attempt, input));
+        worker.plain = Some(given);
     }
 
     pub(super) fn abort(&mut self, worker: WorkerId, task: TaskId) {
@@ -217,8 +217,8 @@ impl Workers {
             Said::Worker { concurrency } => {
                 worker.envelopes = true;
                 // What it was given before it said so is in no envelope, so it will not answer to that.
-                if let Some((task, attempt, input)) = worker.plain.take() {
-                    protocol::envelope(task, attempt, &input, format, &mut worker.out);
+                if let Some(given) = worker.plain.take() {
+                    protocol::envelope(&given, format, &mut worker.out);
                 }
                 let slot = worker.slot;
                 Some(Input::Ready(Ready {
@@ -239,7 +239,7 @@ impl Workers {
             }
             Said::Plain(result) if !worker.envelopes => {
                 worker.answered = true;
-                let (task, ..) = worker.plain.take()?;
+                let Given { task, .. } = worker.plain.take()?;
                 Some(Input::Done { worker: id, task, result })
             }
             Said::Plain(_) | Said::Else => None,
@@ -269,12 +269,15 @@ impl Worker {
     }
 }
 
+/// Something that a worker writes to.
+type Stream = Box<dyn AsyncRead + Unpin + Send>;
+
 /// Our ends of a worker's streams.
 struct Link {
-    read: Box<dyn AsyncRead + Unpin + Send>,
+    read: Stream,
     write: Written,
     /// What is only printed.
-    printed: Vec<Box<dyn AsyncRead + Unpin + Send>>,
+    printed: Vec<Stream>,
 }
 
 enum Written {
@@ -289,7 +292,7 @@ impl Link {
         if let Some(channel) = child.take_pipe(CHANNEL) {
             channel.set_nonblocking(true)?;
             let (read, write) = UnixStream::from_std(channel)?.into_split();
-            let printed: Vec<Box<dyn AsyncRead + Unpin + Send>> = vec![Box::new(stdout), Box::new(stderr)];
+            let printed: Vec<Stream> = vec![Box::new(stdout), Box::new(stderr)];
             return Ok(Link { read: Box::new(read), write: Written::Channel(write), printed });
         }
         let stdin = child.stdin.take().ok_or(io::ErrorKind::BrokenPipe)?;
@@ -298,58 +301,59 @@ impl Link {
 }
 
 /// Stays with a worker from its start to its end.
-async fn mind(
+struct Minder {
     worker: WorkerId,
     child: Child,
-    link: Link,
-    orders: UnboundedReceiver<Vec<u8>>,
     heard: Sender<Heard>,
-) {
-    let handle = child.handle();
-    let told = heard.clone();
-    let mut said = tokio::spawn(read_lines(link.read, async move |lines| {
-        told.send(Heard::Said { worker, lines }).await.is_ok()
-    }));
-    let printed: Vec<JoinHandle<bool>> = link
-        .printed
-        .into_iter()
-        .map(|stream| {
-            let told = heard.clone();
-            tokio::spawn(read_lines(stream, async move |lines| {
-                told.send(Heard::Printed { worker, lines }).await.is_ok()
-            }))
-        })
-        .collect();
-    let written = tokio::spawn(write(link.write, orders, handle.clone()));
-    let early = tokio::select! {
-        unread = &mut said => Some(unread.unwrap_or(false)),
-        _ = handle.wait() => None,
-    };
-    if early.is_some() && tokio::time::timeout(LEAVE_TIMEOUT, handle.wait()).await.is_err() {
-        let _ = handle.signal_tree(Signal::KILL);
-    }
-    let exit = handle.wait().await.unwrap_or_default();
-    let last = tokio::time::timeout(LAST_WORDS_TIMEOUT, async {
-        let reset = match early {
-            Some(reset) => reset,
-            None => said.await.unwrap_or(false),
+}
+
+impl Minder {
+    async fn mind(self, link: Link, orders: UnboundedReceiver<Vec<u8>>) {
+        let Minder { worker, child, heard } = self;
+        let handle = child.handle();
+        let told = heard.clone();
+        let said =
+            read_lines(link.read, async move |lines| told.send(Heard::Said { worker, lines }).await.is_ok());
+        let mut said = tokio::spawn(said);
+        let printed: Vec<JoinHandle<bool>> =
+            link.printed.into_iter().map(|stream| pass_on(worker, stream, heard.clone())).collect();
+        let written = tokio::spawn(write(link.write, orders, handle.clone()));
+        // It ends, or it closes its side and has a while left to end.
+        let early = tokio::select! {
+            reset = &mut said => Some(reset.unwrap_or(false)),
+            _ = handle.wait() => None,
         };
-        for stream in printed {
-            let _ = stream.await;
+        if early.is_some() && tokio::time::timeout(LEAVE_TIMEOUT, handle.wait()).await.is_err() {
+            // One that runs as another user ends by itself.
+            let _ = handle.signal_tree(Signal::KILL);
         }
-        reset
-    });
-    let reset = last.await.unwrap_or(false);
-    let unread = reset || written.await.unwrap_or(false);
-    // The batch may have ended before its last worker.
-    let _ = heard.send(Heard::Gone { worker, end: End { exit, unread } }).await;
+        let exit = handle.wait().await.unwrap_or_default();
+        let last_words = async {
+            let reset = match early {
+                Some(reset) => reset,
+                None => said.await.unwrap_or(false),
+            };
+            for stream in printed {
+                // It has ended, or its reader is gone.
+                let _ = stream.await;
+            }
+            reset
+        };
+        let reset = tokio::time::timeout(LAST_WORDS_TIMEOUT, last_words).await.unwrap_or(false);
+        let unread = reset || written.await.unwrap_or(false);
+        // The batch may have ended before its last worker.
+        let _ = heard.send(Heard::Gone { worker, end: End { exit, unread } }).await;
+    }
+}
+
+fn pass_on(worker: WorkerId, stream: Stream, heard: Sender<Heard>) -> JoinHandle<bool> {
+    tokio::spawn(read_lines(stream, async move |lines| {
+        heard.send(Heard::Printed { worker, lines }).await.is_ok()
+    }))
 }
 
 /// Passes whole lines on. Tells whether the other side died with something unread, as a socket can tell.
-async fn read_lines(
-    mut stream: Box<dyn AsyncRead + Unpin + Send>,
-    tell: impl AsyncFn(Bytes) -> bool,
-) -> bool {
+async fn read_lines(mut stream: Stream, tell: impl AsyncFn(Bytes) -> bool) -> bool {
     let mut buffer = BytesMut::new();
     loop {
         buffer.reserve(CHUNK_BYTES);
@@ -376,23 +380,30 @@ async fn read_lines(
 
 /// Writes what there is to write, until there will be no more or the worker is dead. Tells whether it died with something unread.
 async fn write(mut to: Written, mut orders: UnboundedReceiver<Vec<u8>>, handle: Handle) -> bool {
+    let mut ended = std::pin::pin!(handle.wait());
     loop {
         let order = tokio::select! {
             order = orders.recv() => order,
-            _ = handle.wait() => None,
+            _ = &mut ended => None,
         };
-        let Some(bytes) = order else { break };
+        let Some(bytes) = order else {
+            // Dead, and never given what waited here.
+            if orders.try_recv().is_ok() {
+                return true;
+            }
+            break;
+        };
         let stream: &mut (dyn AsyncWrite + Unpin + Send) = match &mut to {
             Written::Channel(channel) => channel,
             Written::Stdin(stdin) => stdin,
         };
         if stream.write_all(&bytes).await.is_err() {
-            break;
+            return true;
         }
     }
     match to {
         Written::Stdin(stdin) if handle.try_wait().is_some() => {
-            let unread = stdin.into_std().map(|stdin| rustix::io::ioctl_fionread(stdin));
+            let unread = stdin.into_std().map(rustix::io::ioctl_fionread);
             matches!(unread, Ok(Ok(1..)))
         }
         Written::Stdin(_) | Written::Channel(_) => false,

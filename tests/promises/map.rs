@@ -1,0 +1,322 @@
+//! "A batch of tasks is done, each exactly once in the result, whatever dies meanwhile: workers, or the batch itself. What cannot be done
+//! is put aside with its reason, and the exit code tells."
+
+use std::fs::{self, File, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::support::processes::{self, MARK, children, kill, marked};
+use crate::support::terminal::Terminal;
+use crate::support::{alone, beside, eventually, fixture, node, pause_between, soon};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A folder with an input, and whatever comes of it.
+struct Batch {
+    folder: tempfile::TempDir,
+    mark: String,
+}
+
+/// How a batch ended.
+#[derive(Debug)]
+struct Ended {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+impl Batch {
+    fn of(input: &str) -> Batch {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::write(folder.path().join("tasks"), input).expect("there is room");
+        let mark = folder.path().display().to_string();
+        Batch { folder, mark }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap_or_default()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_stead"));
+        command.arg("map").args(arguments).current_dir(self.folder.path()).env(MARK, &self.mark);
+        command.stdin(File::open(self.path("tasks")).expect("it was written"));
+        command
+    }
+
+    /// Runs it to its end.
+    fn run(&self, arguments: &[&str]) -> Ended {
+        let output = self.command(arguments).output().expect("the binary can be started");
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("it is UTF-8");
+        Ended { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    }
+
+    /// Starts it, with its results at the end of a file.
+    fn start(&self, arguments: &[&str], results: &str) -> Child {
+        let results = OpenOptions::new().append(true).create(true).open(self.path(results)).expect("a file");
+        let mut command = self.command(arguments);
+        command.stdout(results).stderr(Stdio::null()).spawn().expect("the binary can be started")
+    }
+
+    /// Each failure as it was kept.
+    fn failures(&self, name: &str) -> Vec<Value> {
+        self.read(name).lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
+    }
+
+    /// Waits until no process of it is left.
+    #[track_caller]
+    fn is_over(&self) {
+        soon("no process is left", || marked(&self.mark).is_empty());
+    }
+}
+
+fn numbers(count: u32) -> String {
+    (1..=count).map(|number| format!("{number}\n")).collect()
+}
+
+fn length(path: &Path) -> u64 {
+    fs::metadata(path).map_or(0, |metadata| metadata.len())
+}
+
+/// A worker is killed every 100 ms, however fast it goes.
+#[test]
+fn each_of_100_000_tasks_has_exactly_one_result_while_workers_are_killed() {
+    let _turn = alone();
+    let tasks = numbers(100_000);
+    let batch = Batch::of(&tasks);
+    let script = node("tasks.js");
+    let mut map = batch.start(&["-n", "4", "--unordered", "--", "node", &script], "results");
+    let mut kills = 0;
+    let status = loop {
+        if let Some(status) = map.try_wait().expect("it is our child") {
+            break status;
+        }
+        pause_between(Duration::from_millis(100));
+        let workers = children(map.id());
+        if let Some(worker) = workers.get(kills % workers.len().max(1)) {
+            kill(worker.pid);
+            kills += 1;
+        }
+    };
+    assert!(status.success(), "{status}");
+    assert!(kills > 2, "{kills} workers were killed");
+    let results = batch.read("results");
+    let mut found: Vec<u32> = results.lines().map(|line| line.parse().expect("a number")).collect();
+    found.sort_unstable();
+    assert!(found.iter().copied().eq(1..=100_000), "{} results for 100000 tasks", found.len());
+    batch.is_over();
+}
+
+#[test]
+fn map_that_is_killed_five_times_goes_on_where_it_was() {
+    let _turn = alone();
+    let tasks = numbers(30_000);
+    for (order, results) in [("--ordered", "in order"), ("--unordered", "as they come")] {
+        let batch = Batch::of(&tasks);
+        let script = node("tasks.js");
+        let arguments = ["--resume", "journal", order, "-n", "2", "--", "node", &script];
+        for fifth in 1..=5 {
+            let mut map = batch.start(&arguments, results);
+            let enough = tasks.len() as u64 * fifth / 6;
+            eventually("a part of the results is there", LIMIT, || {
+                (length(&batch.path(results)) >= enough).then_some(())
+            });
+            map.kill().expect("it runs or has ended");
+            map.wait().expect("it is our child");
+            batch.is_over();
+        }
+        let status = batch.start(&arguments, results).wait().expect("it is our child");
+        assert!(status.success(), "{status}");
+        check_same(&batch.read(results), &tasks, order);
+        // Emptied, the output is filled again without any worker.
+        fs::remove_file(batch.path(results)).expect("it is there");
+        let again = ["--resume", "journal", order, "-n", "2", "--", "node", &fixture("node/slot.js")];
+        let status = batch.start(&again, results).wait().expect("it is our child");
+        assert!(status.success(), "{status}");
+        check_same(&batch.read(results), &tasks, order);
+    }
+}
+
+#[track_caller]
+fn check_same(results: &str, tasks: &str, order: &str) {
+    if order == "--ordered" {
+        return assert!(results == tasks, "the results are as if it had not been killed");
+    }
+    let sorted = |text: &str| {
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        lines.sort_unstable();
+        lines
+    };
+    assert!(sorted(results) == sorted(tasks), "each task has one result");
+}
+
+#[test]
+fn poison_is_set_aside_after_two_deaths_and_failures_are_kept_with_their_input() {
+    let _turn = beside();
+    let tasks = "1\n\"poison\"\n\"fail\"\n{\"fail\":2}\n{\"wait\":600000}\n{\"a\":\n\n5\n";
+    for (script, concurrency) in [("tasks.js", "1"), ("tasks.js", "4")] {
+        let batch = Batch::of(tasks);
+        let options = ["--json", "--retries", "2", "--timeout", "1s", "--failures", "failed"];
+        let mut command = batch.command(&[&options[..], &["-n", "2", "--", "node", &node(script)]].concat());
+        let output = command.env("CONCURRENCY", concurrency).output().expect("the binary can be started");
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "1\n{\"fail\":2}\n5\n", "in order");
+        let mut failures = batch.failures("failed");
+        failures.sort_by_key(|failure| failure["line"].as_u64());
+        let told: Vec<String> = failures
+            .iter()
+            .map(|failure| format!("{} {} {}", failure["line"], failure["input"], failure["attempts"]))
+            .collect();
+        assert_eq!(
+            told,
+            ["2 \"poison\" 2", "3 \"fail\" 3", "5 {\"wait\":600000} 3", "6 \"{\\\"a\\\":\" 0"],
+            "{failures:?}"
+        );
+        let codes: Vec<&Value> = failures.iter().map(|failure| &failure["error"]["code"]).collect();
+        assert_eq!(codes, ["poison", "null", "timeout", "bad_input"].map(code).iter().collect::<Vec<_>>());
+        batch.is_over();
+    }
+}
+
+fn code(code: &str) -> Value {
+    if code == "null" { Value::Null } else { Value::from(code) }
+}
+
+#[test]
+fn any_program_can_be_a_worker() {
+    let _turn = beside();
+    let plain = Batch::of("1\n2\n\n3\n");
+    assert_eq!(plain.run(&["--", "node", &node("double.js")]).stdout, "2\n4\n6\n");
+    let words = Batch::of("one two\nthree\n");
+    assert_eq!(words.run(&["--", "python3", &fixture("python/upper.py")]).stdout, "ONE TWO\nTHREE\n");
+    assert_eq!(words.run(&["--", "echo", "<{}>"]).stdout, "<one two>\n<three>\n");
+    assert_eq!(words.run(&["--shell", "--", "echo {} | wc -w"]).stdout, "2\n1\n");
+    let nasty = Batch::of("$(echo obeyed)\n; echo obeyed\n`echo obeyed`\n\" echo obeyed\n");
+    let printed = nasty.run(&["--shell", "--", "printf '%s\\n' {}"]).stdout;
+    assert_eq!(printed, nasty.read("tasks"), "a shell obeys nothing in a task");
+    let failing = Batch::of("1\n2\n3\n");
+    let ended = failing.run(&["--shell", "--failures", "failed", "--", "test {} != 2 && echo {}"]);
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), "1\n3\n"));
+    assert_eq!(failing.failures("failed")[0]["error"]["message"], "exit code 1");
+}
+
+#[test]
+fn what_cannot_work_is_said_and_told_by_the_exit_code() {
+    let _turn = beside();
+    let batch = Batch::of("1\n2\n3\n");
+    let missing = batch.run(&["--", "nodde", "x.js"]);
+    assert_eq!(missing.code, Some(3), "{missing:?}");
+    assert!(missing.stderr.contains("program `nodde` not found"), "{missing:?}");
+    fs::write(batch.path("broken.js"), "throw new Error('no database');").expect("there is room");
+    let broken = batch.run(&["-n", "2", "--", "node", "broken.js"]);
+    assert_eq!(broken.code, Some(3), "{broken:?}");
+    assert!(broken.stderr.contains("ended before they read a task"), "{broken:?}");
+    assert!(broken.stderr.contains("Error: no database"), "{broken:?}");
+    let once = batch.run(&["--", "true"]);
+    assert!(once.code == Some(3) && once.stderr.contains("needs `{}`"), "{once:?}");
+    let empty = Batch::of("\n").run(&["--", "node", &node("double.js")]);
+    assert!(empty.code == Some(0) && empty.stderr.contains("no tasks"), "{empty:?}");
+    let quiet = batch.run(&["--quiet", "--", "node", &node("double.js")]);
+    assert_eq!((quiet.code, quiet.stdout.as_str(), quiet.stderr.as_str()), (Some(0), "2\n4\n6\n", ""));
+}
+
+#[test]
+fn journal_belongs_to_its_input_and_its_output() {
+    let _turn = beside();
+    let batch = Batch::of("1\n2\n3\n");
+    let script = node("double.js");
+    let arguments = ["--resume", "journal", "--", "node", &script];
+    batch.start(&arguments, "results").wait().expect("it is our child");
+    assert_eq!(batch.read("results"), "2\n4\n6\n");
+    fs::write(batch.path("results"), "2\n4\n6\n8\n").expect("there is room");
+    let mut longer = batch.command(&arguments);
+    longer.stdout(OpenOptions::new().append(true).open(batch.path("results")).expect("it is there"));
+    let longer = longer.stderr(Stdio::piped()).output().expect("the binary can be started");
+    assert_eq!(longer.status.code(), Some(2), "{longer:?}");
+    assert!(String::from_utf8_lossy(&longer.stderr).contains("more than the journal knows"), "{longer:?}");
+    fs::write(batch.path("tasks"), "1\n20\n3\n").expect("there is room");
+    let other = batch.run(&arguments);
+    assert_eq!(other.code, Some(2), "{other:?}");
+    assert!(other.stderr.contains("line 2 of the input"), "{other:?}");
+    let not_one = batch.run(&["--resume", "tasks", "--", "node", &script]);
+    assert!(not_one.stderr.contains("is not a journal"), "{not_one:?}");
+}
+
+#[test]
+fn reader_that_has_enough_ends_it_quietly() {
+    let _turn = beside();
+    let batch = Batch::of(&numbers(20_000));
+    let stead = env!("CARGO_BIN_EXE_stead");
+    let line = format!("\"{stead}\" map -q -n 2 -- node \"{}\" < tasks | head -2", node("tasks.js"));
+    let mut command = Command::new("sh");
+    command.args(["-c", &line]).current_dir(batch.folder.path()).env(MARK, &batch.mark);
+    let output = command.output().expect("there is a shell");
+    assert_eq!((output.stdout.as_slice(), output.stderr.as_slice()), (&b"1\n2\n"[..], &b""[..]));
+    batch.is_over();
+}
+
+/// Ten megabytes of tasks are offered, and of the results only the first is read: neither grows in memory.
+#[test]
+fn slow_reader_stops_the_batch_without_growth() {
+    let _turn = beside();
+    let line = format!("\"{}\"\n", "x".repeat(1000));
+    let batch = Batch::of(&line.repeat(200_000));
+    let mut command = batch.command(&["-q", "-n", "2", "--", "cat"]);
+    let mut map = command.stdout(Stdio::piped()).spawn().expect("the binary can be started");
+    let mut read = 0;
+    soon("nothing more is read when enough waits", || {
+        let before = std::mem::replace(&mut read, offset_of_stdin(map.id()));
+        pause_between(Duration::from_millis(300));
+        read > 0 && read == before
+    });
+    let most = processes::memory_peak_of(map.id());
+    assert!(read < 60 << 20 && most < 200 << 20, "{read} bytes were read, {most} are in memory");
+    map.kill().expect("it runs");
+    map.wait().expect("it is our child");
+    batch.is_over();
+}
+
+/// How much of its standard input, a file, a process has read.
+fn offset_of_stdin(pid: u32) -> u64 {
+    let info = fs::read_to_string(format!("/proc/{pid}/fdinfo/0")).unwrap_or_default();
+    info.lines().find_map(|line| line.strip_prefix("pos:")?.trim().parse().ok()).unwrap_or(0)
+}
+
+#[test]
+fn first_interrupt_waits_for_what_runs_and_the_second_does_not() {
+    let _turn = beside();
+    let batch = Batch::of("{\"wait\":1500}\n{\"wait\":600001}\n{\"wait\":600002}\n");
+    let script = node("tasks.js");
+    let workers = |map: &Child| {
+        let pid = map.id();
+        eventually("both workers are there", LIMIT, move || (children(pid).len() == 2).then_some(()));
+    };
+    let mut map = batch.start(&["-n", "2", "--", "node", &script], "results");
+    workers(&map);
+    processes::signal(map.id(), Signal::INT);
+    eventually("what runs has ended", LIMIT, || (batch.read("results") == "1\n").then_some(()));
+    assert_eq!(map.try_wait().expect("it is our child"), None, "the other one is awaited");
+    processes::signal(map.id(), Signal::INT);
+    assert_eq!(map.wait().expect("it is our child").code(), Some(1));
+    batch.is_over();
+}
+
+#[test]
+fn terminal_shows_how_far_it_is() {
+    let _turn = beside();
+    let batch = Batch::of(&"{\"wait\":50}\n".repeat(100));
+    let terminal = Terminal::open(batch.folder.path(), (80, 24));
+    terminal.type_line(&format!("$stead map -n 2 -- node {} < tasks > results", node("tasks.js")));
+    let screen = terminal.wait("there is a bar", |screen| screen.contains('%') && screen.contains("/s"));
+    assert!(screen.contains('[') && screen.contains("done"), "{screen}");
+    terminal.wait("there is a sum", |screen| screen.contains("100 done in"));
+    assert_eq!(batch.read("results"), "1\n".repeat(100));
+}
