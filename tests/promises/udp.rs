@@ -1,9 +1,8 @@
 //! "My program speaks UDP. Its workers share the socket, and whatever is replaced, a datagram waits for whoever is there next."
 
-use std::collections::HashSet;
 use std::net::UdpSocket;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -19,7 +18,7 @@ fn user(lines: &str) -> Background {
     let user = Background::new();
     let server = fixture("python/datagrams.py");
     let table = format!(
-        "[app.dns]\ncommand = \"python3 {server}\"\ninstances = 2\nassume_ready_after = \"300ms\"\n{lines}\n"
+        "[app.dns]\ncommand = \"python3 {server}\"\ninstances = 2\nready = \"notify\"\nassume_ready_after = \"30s\"\n{lines}\n"
     );
     user.write("stead.toml", &table);
     user
@@ -44,19 +43,42 @@ fn ask(socket: &UdpSocket, text: &str) -> u32 {
     pid.parse().expect("a process")
 }
 
-/// Asks again and again, each time for something else, until it is told to stop.
-fn keep_asking(port: u16, stop: &Arc<AtomicBool>) -> JoinHandle<HashSet<u32>> {
-    let stop = Arc::clone(stop);
-    std::thread::spawn(move || {
-        let socket = client(port);
-        let mut workers = HashSet::new();
-        let mut number = 0;
-        while !stop.load(Ordering::Relaxed) {
-            workers.insert(ask(&socket, &format!("question {number}")));
-            number += 1;
-        }
-        workers
-    })
+/// Clients that ask again and again, each time for something else.
+struct Asking {
+    answered: Arc<AtomicUsize>,
+    stop: Arc<AtomicBool>,
+    clients: Vec<JoinHandle<()>>,
+}
+
+impl Asking {
+    fn start(port: u16) -> Asking {
+        let (answered, stop) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+        let client = || {
+            let (answered, stop, socket) = (Arc::clone(&answered), Arc::clone(&stop), client(port));
+            std::thread::spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    let number = answered.load(Ordering::Relaxed);
+                    ask(&socket, &format!("question {number}"));
+                    answered.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+        };
+        let clients = (0..4).map(|_| client()).collect();
+        Asking { answered, stop, clients }
+    }
+
+    /// Questions are answered at this moment.
+    #[track_caller]
+    fn goes_on(&self) {
+        let before = self.answered.load(Ordering::Relaxed);
+        soon("questions are answered", || self.answered.load(Ordering::Relaxed) > before + 20);
+    }
+
+    #[track_caller]
+    fn stop(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.clients.into_iter().for_each(|client| client.join().expect("all is answered"));
+    }
 }
 
 #[test]
@@ -66,16 +88,17 @@ fn no_datagram_is_lost_while_workers_and_the_daemon_are_replaced() {
     let user = user(&format!("listen = [\"udp://127.0.0.1:{port}\"]"));
     user.done(&["start"]);
     let before = user.complete();
-    let stop = Arc::new(AtomicBool::new(false));
-    let asking: Vec<_> = (0..4).map(|_| keep_asking(port, &stop)).collect();
+    let asking = Asking::start(port);
+    asking.goes_on();
     user.done(&["reload", "dns"]);
+    asking.goes_on();
     kill(before.daemon_pid());
+    asking.goes_on();
     let after = user.complete();
     assert_ne!(before.workers(), after.workers(), "it was reloaded");
     user.done(&["reload", "dns"]);
-    stop.store(true, Ordering::Relaxed);
-    let workers: HashSet<u32> = asking.into_iter().flat_map(|one| one.join().expect("all is well")).collect();
-    assert!(workers.len() > 2, "old and new workers have answered: {workers:?}");
+    asking.goes_on();
+    asking.stop();
 
     // Nobody is there at all.
     let last = user.complete().ready_pids();
@@ -97,6 +120,10 @@ fn a_program_has_requests_balanced_and_datagrams_of_its_own() {
     ask(&client(udp), "both");
     let shown = user.done(&["show", "dns"]).stdout;
     assert!(shown.contains(&format!("udp://127.0.0.1:{udp} (shared)")), "{shown}");
+    let changed = std::fs::read_to_string(user.path().join("stead.toml")).expect("it was written");
+    user.write("stead.toml", &changed.replace(&udp.to_string(), &free_port().to_string()));
+    user.done(&["reload", "dns"]);
+    ask(&client(udp), "addresses change with the next start");
 }
 
 #[test]

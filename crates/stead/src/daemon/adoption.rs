@@ -42,7 +42,7 @@ impl AppTask {
             Some(port) if port.mode == Mode::Shared => port.sockets(),
             _ => Ok(Vec::new()),
         };
-        let datagrams = self.ports.datagrams.sockets(&settings.datagrams);
+        let datagrams = self.ports.datagrams.sockets();
         let sockets = shared.and_then(|shared| Ok((shared, datagrams?)));
         let Shared { folder, worker_socket, .. } = self.shared.as_ref();
         let launch = sockets.map(|(shared, datagrams)| Launch {

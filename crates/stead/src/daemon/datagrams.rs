@@ -11,11 +11,14 @@ use stead_process::keeper::Keeper;
 use super::held;
 use crate::config::{Listen, ListenAddress};
 
+/// How the keys of those of the configuration begin; their order follows.
+const CONFIGURED: &str = "listen ";
+
 /// All of them.
 pub(super) struct Datagrams {
     app: u32,
     keeper: Keeper,
-    /// By what it was asked for with: an address of the configuration, or what a Node.js worker wants.
+    /// By what it was asked for with: as one of the configuration, or what a Node.js worker wants.
     sockets: BTreeMap<String, UdpSocket>,
 }
 
@@ -33,8 +36,9 @@ impl Datagrams {
             ListenAddress::Port(port) => vec![any(port)],
             _ => listen.address.resolve()?,
         };
-        for (index, address) in addresses.into_iter().enumerate() {
-            self.keep(&configured(listen, index), bind(address)?)?;
+        for address in addresses {
+            let key = format!("{CONFIGURED}{:03}", self.configured().count());
+            self.keep(&key, bind(address)?)?;
         }
         Ok(())
     }
@@ -63,13 +67,16 @@ impl Datagrams {
         self.sockets.extend(held.into_iter().map(|(key, socket)| (key, socket.into())));
     }
 
-    /// Those of these addresses, in their order, for programs that are given them at their start.
+    /// Those of the configuration, in its order, for programs that are given them at their start.
     ///
     /// # Errors
     /// If descriptors are exhausted.
-    pub(super) fn sockets(&self, listens: &[Listen]) -> io::Result<Vec<OwnedFd>> {
-        let of_one = |listen| (0..).map_while(move |index| self.sockets.get(&configured(listen, index)));
-        listens.iter().flat_map(of_one).map(|socket| Ok(socket.try_clone()?.into())).collect()
+    pub(super) fn sockets(&self) -> io::Result<Vec<OwnedFd>> {
+        self.configured().map(|socket| Ok(socket.try_clone()?.into())).collect()
+    }
+
+    fn configured(&self) -> impl Iterator<Item = &UdpSocket> {
+        self.sockets.iter().filter(|(key, _)| key.starts_with(CONFIGURED)).map(|(_, socket)| socket)
     }
 
     /// Where they are bound, for people.
@@ -84,11 +91,6 @@ impl Datagrams {
             self.keeper.release(&held::udp(self.app, &key));
         }
     }
-}
-
-/// A name may have several addresses.
-fn configured(listen: &Listen, index: usize) -> String {
-    format!("{listen} {index}")
 }
 
 /// Blocking, as systemd passes it: simple programs wait in recvfrom(2). Whoever wants it otherwise says so itself.
