@@ -16,7 +16,7 @@ use super::super::message::Message;
 use super::super::worker::Worker;
 use super::job::{Job, Watch};
 use super::plan::{Decision, Plan};
-use super::record::{Record, Store};
+use super::record::{self, Record, Store};
 use super::{Alarm, Run, Scheduled};
 use crate::config::{ScheduleSettings, ScheduledWork};
 
@@ -31,9 +31,10 @@ impl AppTask {
         self.schedules.all.retain(|name, known| {
             known.run.is_some() || settings.schedules.iter().any(|wanted| wanted.name == *name)
         });
-        let directory = || Home::here().schedules(&settings.name);
+        let directory = Home::here().schedules(&settings.name);
+        record::forget_others(&directory, |name| self.is_scheduled(name));
         for wanted in &settings.schedules {
-            let store = self.schedules.store.get_or_insert_with(|| Store::open(directory()));
+            let store = self.schedules.store.get_or_insert_with(|| Store::open(directory.clone()));
             let known = self.schedules.all.remove(&wanted.name);
             match take_up(wanted, known, store, now) {
                 Ok(scheduled) => drop(self.schedules.all.insert(wanted.name.clone(), scheduled)),

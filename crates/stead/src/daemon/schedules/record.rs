@@ -54,6 +54,18 @@ fn rule(settings: &ScheduleSettings) -> String {
     format!("{} {}", settings.cron, settings.time_zone.as_deref().unwrap_or("local"))
 }
 
+/// Forgets those that are not wanted any more: if they come back they are new.
+pub(super) fn forget_others(directory: &Path, is_wanted: impl Fn(&str) -> bool) {
+    // Before the first record there is no directory.
+    let files = fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path());
+    for file in files.filter(|file| file.extension().is_some_and(|extension| extension == "json")) {
+        if !file.file_stem().and_then(|stem| stem.to_str()).is_some_and(&is_wanted) {
+            // One that stays is at worst made up for.
+            drop(fs::remove_file(file));
+        }
+    }
+}
+
 /// Writes the records of an app, one after the other, without holding anybody up.
 pub(super) struct Store {
     directory: PathBuf,
