@@ -310,12 +310,6 @@ impl Client {
         path: &str,
         body: Option<Value>,
     ) -> Result<Response<Incoming>, ClientError> {
-        let stream = UnixStream::connect(&self.socket).await;
-        let stream =
-            stream.map_err(|source| ClientError::NotRunning { socket: self.socket.clone(), source })?;
-        let (mut sender, connection) = handshake(TokioIo::new(stream)).await.map_err(ClientError::Broken)?;
-        // Its end is seen by whoever reads the answer, with the reason.
-        tokio::spawn(connection);
         let body = body.map(|body| body.to_string()).unwrap_or_default();
         let request = Request::builder()
             .method(method)
@@ -324,6 +318,19 @@ impl Client {
             .header(header::CONTENT_TYPE, "application/json")
             .body(Full::new(Bytes::from(body)))
             .expect("a path of this file is a URI: names are escaped");
+        self.request(request).await
+    }
+
+    pub(crate) async fn request(
+        &self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, ClientError> {
+        let stream = UnixStream::connect(&self.socket).await;
+        let stream =
+            stream.map_err(|source| ClientError::NotRunning { socket: self.socket.clone(), source })?;
+        let (mut sender, connection) = handshake(TokioIo::new(stream)).await.map_err(ClientError::Broken)?;
+        // Its end is seen by whoever reads the answer, with the reason.
+        tokio::spawn(connection);
         sender.send_request(request).await.map_err(ClientError::Broken)
     }
 }
@@ -398,13 +405,13 @@ fn version(status: &[u8]) -> Option<String> {
     serde_json::from_slice::<Version>(status).ok().map(|status| status.version)
 }
 
-async fn read<T: DeserializeOwned>(answer: Response<Incoming>) -> Result<T, ClientError> {
+pub(crate) async fn read<T: DeserializeOwned>(answer: Response<Incoming>) -> Result<T, ClientError> {
     let status = answer.status().as_u16();
     let body = collect(answer).await?;
     serde_json::from_slice(&body).map_err(|source| ClientError::NotUnderstood { status, source })
 }
 
-async fn collect(answer: Response<Incoming>) -> Result<Bytes, ClientError> {
+pub(crate) async fn collect(answer: Response<Incoming>) -> Result<Bytes, ClientError> {
     let body =
         timeout(ANSWER_TIMEOUT, answer.into_body().collect()).await.map_err(|_| ClientError::Silent)?;
     Ok(body.map_err(ClientError::Broken)?.to_bytes())
@@ -418,7 +425,7 @@ fn path(app: Option<&str>, verb: &str) -> String {
 }
 
 /// For one segment of a path.
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
     text.bytes()
         .map(|byte| if plain(byte) { (byte as char).to_string() } else { format!("%{byte:02X}") })

@@ -12,7 +12,7 @@
 //! | `operator.rs`, `refusal.rs` | the trait the binary implements, and how it refuses |
 //! | `server.rs`, `sse.rs`, `metrics.rs` | the API itself |
 //! | `messenger.rs`, `workers.rs` | what workers may ask for, on a socket of their own too |
-//! | `pools.rs`, `pool_routes.rs` | pools and their tasks |
+//! | `pools.rs`, `pool_routes.rs`, `pool_client.rs` | pools and their tasks |
 //! | `client.rs` | the other end, for the command line and for tests |
 //! | `socket.rs`, `runtime.rs` | the socket file, and how running instances are found |
 //! | `home.rs` | where what must outlive an instance is kept |
@@ -23,6 +23,7 @@ mod home;
 mod messenger;
 mod metrics;
 mod operator;
+mod pool_client;
 mod pool_routes;
 mod pools;
 mod progress;
@@ -48,6 +49,7 @@ pub use home::Home;
 pub use messenger::{
     Caller, Fault, Heard, Leadership, Messenger, Peer, Post, Posted, Receipt, Reply, Share, SharedValue,
 };
+pub use pool_client::TaskStream;
 pub use operator::{Operator, Steps, StopRequest};
 pub use pools::{DeadTask, PoolStatus, Pools, TaskCounts, TaskEvent, TaskRequest, TaskState, TaskStatus};
 pub use progress::{Death, Event, PoisonedRequest, Progress};

@@ -2,7 +2,7 @@
 //!
 //! Made anew from plain data for each scrape, so nothing is counted twice and the rooms need not know of it.
 
-use crate::{AppStatus, Latency, Status, WorkerState, WorkerStatus};
+use crate::{AppStatus, Latency, Status, TaskCounts, WorkerState, WorkerStatus};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, MetricEncoder};
 use prometheus_client::metrics::MetricType;
@@ -34,6 +34,21 @@ const APP_GAUGES: [(&str, &str, OfApp<u64>); 5] = [
     ("instances_ready", "Workers that get requests", |app| u64::from(app.instances.ready)),
 ];
 
+/// A number of a pool.
+type OfPool = fn(&TaskCounts) -> u64;
+
+const TASK_COUNTERS: [(&str, &str, OfPool); 3] = [
+    ("tasks_done", "Tasks done", |tasks| tasks.done),
+    ("tasks_failed", "Tasks that failed for good", |tasks| tasks.failed),
+    ("tasks_refused", "Tasks refused because the queue was full", |tasks| tasks.refused),
+];
+
+const TASK_GAUGES: [(&str, &str, OfPool); 3] = [
+    ("tasks_queued", "Tasks that wait for a worker", |tasks| tasks.queued),
+    ("tasks_running", "Tasks that workers have", |tasks| tasks.running),
+    ("tasks_dead", "Tasks that are set aside", |tasks| tasks.dead),
+];
+
 /// The whole text.
 pub(crate) fn text(status: Status) -> String {
     let mut registry = Registry::with_prefix("stead");
@@ -62,6 +77,7 @@ impl Collector for Snapshot {
                 gauge(&mut metric, &[("app", app.name.as_str())], value(app))?;
             }
         }
+        self.tasks(&mut encoder)?;
         self.durations(&mut encoder)?;
         self.states(&mut encoder)?;
         self.workers(&mut encoder)
@@ -84,6 +100,23 @@ impl Snapshot {
         let mut metric =
             encoder.encode_descriptor("uptime", help, Some(&Unit::Seconds), MetricType::Gauge)?;
         metric.encode_gauge(&self.0.uptime.as_secs_f64())
+    }
+
+    fn tasks(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let pools = || self.0.apps.iter().filter_map(|app| Some((app, app.tasks?)));
+        for (name, help, value) in TASK_COUNTERS {
+            let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            for (app, tasks) in pools() {
+                counter(&mut metric, &[("app", app.name.as_str())], value(&tasks))?;
+            }
+        }
+        for (name, help, value) in TASK_GAUGES {
+            let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            for (app, tasks) in pools() {
+                gauge(&mut metric, &[("app", app.name.as_str())], value(&tasks))?;
+            }
+        }
+        Ok(())
     }
 
     fn durations(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {

@@ -106,13 +106,19 @@ impl Parser {
 
     /// The data of the next complete event.
     pub(crate) fn next(&mut self) -> Option<String> {
+        self.next_named().map(|(_, data)| data)
+    }
+
+    /// Its name, empty if it has none, and its data.
+    pub(crate) fn next_named(&mut self) -> Option<(String, String)> {
         loop {
             let end = self.buffer.windows(2).position(|pair| pair == b"\n\n")?;
             let event: Vec<u8> = self.buffer.drain(..end + 2).collect();
             let text = String::from_utf8_lossy(&event);
             let data: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
             if !data.is_empty() {
-                return Some(data.join("\n"));
+                let name = text.lines().find_map(|line| line.strip_prefix("event: ")).unwrap_or_default();
+                return Some((name.to_owned(), data.join("\n")));
             }
         }
     }

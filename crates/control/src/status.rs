@@ -1,6 +1,6 @@
 //! What an instance of Stead looks like at one moment: plain data, the answer of `GET /v1/status`.
 
-use crate::{ExitRecord, Leadership, Refusal, ScheduleStatus, Text, WorkerStatus, time};
+use crate::{ExitRecord, Leadership, Refusal, ScheduleStatus, TaskCounts, Text, WorkerStatus, time};
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, SystemTime};
 
@@ -116,6 +116,9 @@ pub struct AppStatus {
     pub counters: Counters,
     /// Of answered requests, from the complete head to the last byte of the answer.
     pub latency: Latency,
+    /// Of a pool: what becomes of its tasks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tasks: Option<TaskCounts>,
 }
 
 fn default_namespace() -> String {

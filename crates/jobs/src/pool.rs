@@ -112,6 +112,13 @@ impl Pool {
         Ok(Submitted::New(id))
     }
 
+    /// Other settings hold from now on.
+    pub fn reconfigure(&mut self, now: Instant, config: PoolConfig) {
+        self.config = config;
+        self.pass(now);
+        self.observe();
+    }
+
     /// Something happened.
     pub fn handle(&mut self, now: Instant, input: Input) {
         self.pass(now);
@@ -180,6 +187,7 @@ impl Pool {
     fn ready(&mut self, ready: Ready) {
         if let Some(worker) = self.workers.iter_mut().find(|worker| worker.ready.worker == ready.worker) {
             worker.ready = ready;
+            worker.draining = false;
         } else {
             self.workers.push(Worker::new(self.now, ready));
         }

@@ -28,9 +28,20 @@ pub struct Saved {
 impl Pool {
     /// The durable tasks as they are now; each comes back by [`Pool::restore`].
     pub fn saved(&self) -> impl Iterator<Item = Saved> {
-        let mut tasks: Vec<&Task> = self.tasks.values().filter(|task| task.given.durable).collect();
+        self.saved_all().filter(|saved| saved.task.durable)
+    }
+
+    /// The same of all tasks, durable or not.
+    pub fn saved_all(&self) -> impl Iterator<Item = Saved> {
+        let mut tasks: Vec<&Task> = self.tasks.values().collect();
         tasks.sort_by_key(|task| task.id);
         tasks.into_iter().map(Task::saved)
+    }
+
+    /// One task, durable or not.
+    #[must_use]
+    pub fn saved_one(&self, task: TaskId) -> Option<Saved> {
+        self.tasks.get(&task).map(Task::saved)
     }
 
     /// No task accepted from now on has a number below this; for tasks that are no longer known.

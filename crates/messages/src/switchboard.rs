@@ -203,6 +203,14 @@ impl Switchboard {
         self.settle_leader(app, turn);
     }
 
+    /// A worker has sent an envelope that concerns pools: it speaks, as one that sends messages does.
+    pub fn spoke(&mut self, member: Member, carrier: &mut impl Carrier) {
+        let Some(app) = self.apps.get_mut(&member.app) else { return };
+        if app.called(member.worker).is_some() && app.speakers.insert(member.worker) {
+            carrier.note(&Note::Speaks { member });
+        }
+    }
+
     /// A worker has sent an envelope that [concerns](crate::concern_of) messages.
     pub fn hear(&mut self, member: Member, message: Value, turn: &mut Turn<'_, impl Carrier>) {
         let Some(app) = self.apps.get_mut(&member.app) else { return };

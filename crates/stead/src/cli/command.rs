@@ -3,7 +3,7 @@
 use super::background::BackgroundArguments;
 use super::{
     ExitCode, Report, RunArguments, completions, config, doctor, env, flush, import, init, list, logs, man,
-    map, monit, not_offered, numbers, output, reload, reset, save, scale, schedule, send, serve, shards,
+    map, monit, not_offered, numbers, output, pool, reload, reset, save, scale, schedule, send, serve, shards,
     shared, show, signal, start, startup, stop, upgrade,
 };
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -106,6 +106,9 @@ pub enum Command {
     Shared(shared::SharedArguments),
     /// Run now what an app does by the clock
     Schedule(schedule::ScheduleArguments),
+    /// Show pools, give them tasks, look after tasks that were set aside
+    #[command(subcommand, arg_required_else_help = true, disable_help_subcommand = true)]
+    Pool(pool::PoolCommand),
     /// Set the counters of apps to zero
     Reset(reset::ResetArguments),
     /// Keep the list of apps for `stead resurrect`, also over a reboot
@@ -262,6 +265,7 @@ pub fn execute(command: &Command) -> Option<ExitCode> {
         Command::Shards(arguments) => shards::execute(arguments),
         Command::Shared(arguments) => shared::execute(arguments),
         Command::Schedule(arguments) => schedule::execute(arguments),
+        Command::Pool(command) => pool::execute(command),
         Command::Reset(arguments) => reset::execute(arguments),
         Command::Save(arguments) => save::execute(arguments),
         Command::Resurrect(arguments) => save::execute_resurrect(arguments),

@@ -14,7 +14,7 @@ use clap_complete::env::{Bash, EnvCompleter, Fish, Zsh};
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::time::Duration;
-use stead_control::RuntimeDirectory;
+use stead_control::{AppStatus, RuntimeDirectory};
 
 /// Tells the binary that a shell asks, and which one.
 const VARIABLE: &str = "STEAD_COMPLETE";
@@ -85,7 +85,7 @@ fn command() -> Command {
     CommandLine::command().mut_subcommands(|verb| {
         // One word for each verb; the others are understood, and not offered.
         let others: Vec<String> = verb.get_all_aliases().map(str::to_owned).collect();
-        let verb = verb.visible_alias(None).aliases(others);
+        let verb = verb.visible_alias(None).aliases(others).mut_subcommands(of_pools);
         let starts = verb.get_name().starts_with("start");
         let scales = verb.get_name() == "scale";
         verb.mut_args(|argument| match argument.is_positional() {
@@ -98,8 +98,20 @@ fn command() -> Command {
     })
 }
 
+/// Below `stead pool`.
+fn of_pools(verb: Command) -> Command {
+    verb.mut_subcommands(of_pools).mut_args(|argument| match named(&argument, "POOL") {
+        true => argument.add(ArgValueCompleter::new(pools)),
+        false => argument,
+    })
+}
+
 fn is_app(argument: &Arg) -> bool {
-    argument.get_value_names().is_some_and(|names| names.iter().any(|name| name == "APP"))
+    named(argument, "APP")
+}
+
+fn named(argument: &Arg, meant: &str) -> bool {
+    argument.get_value_names().is_some_and(|names| names.iter().any(|name| name == meant))
 }
 
 fn apps_or_files(current: &OsStr) -> Vec<CompletionCandidate> {
@@ -111,11 +123,18 @@ fn apps_or_files(current: &OsStr) -> Vec<CompletionCandidate> {
 /// Names of apps that begin so.
 fn apps(current: &OsStr) -> Vec<CompletionCandidate> {
     let Some(current) = current.to_str() else { return Vec::new() };
-    let names = names().into_iter().filter(|name| name.starts_with(current));
+    let names = names(|_| true).into_iter().filter(|name| name.starts_with(current));
     names.map(CompletionCandidate::new).collect()
 }
 
-fn names() -> BTreeSet<String> {
+/// Names of pools that begin so.
+fn pools(current: &OsStr) -> Vec<CompletionCandidate> {
+    let Some(current) = current.to_str() else { return Vec::new() };
+    let names = names(|app| app.tasks.is_some()).into_iter().filter(|name| name.starts_with(current));
+    names.map(CompletionCandidate::new).collect()
+}
+
+fn names(fits: impl Fn(&AppStatus) -> bool) -> BTreeSet<String> {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
         return BTreeSet::new();
     };
@@ -124,7 +143,7 @@ fn names() -> BTreeSet<String> {
         .block_on(async { tokio::time::timeout(NAMES_TIMEOUT, Fleet::find(&target, &directory)).await });
     let Ok(Ok(fleet)) = found else { return BTreeSet::new() };
     let apps = fleet.members.iter().flat_map(|member| &member.status.apps);
-    apps.map(|app| app.name.clone()).collect()
+    apps.filter(|app| fits(app)).map(|app| app.name.clone()).collect()
 }
 
 #[cfg(test)]

@@ -211,7 +211,11 @@ fn cells(app: &AppStatus) -> [String; 14] {
         app.name.clone(),
         app.namespace.clone(),
         mode(app),
-        if listens.is_empty() { none() } else { listens.join(", ") },
+        match app.tasks {
+            Some(tasks) => format!("{} queued", grouped(tasks.queued)),
+            None if listens.is_empty() => none(),
+            None => listens.join(", "),
+        },
         format!("{}/{}", app.instances.ready, app.instances.wanted),
         pids(app),
         uptime(app).map_or_else(none, age),
@@ -220,12 +224,15 @@ fn cells(app: &AppStatus) -> [String; 14] {
         if_runs(cpu(app.cpu)),
         if_runs(memory(app.memory_bytes)),
         if_runs(rate(app.requests_per_second)),
-        grouped(app.counters.failed),
+        grouped(app.tasks.map_or(app.counters.failed, |tasks| tasks.failed)),
     ]
 }
 
 /// What is really done with connections, when all ports agree; else what is configured.
 pub(super) fn mode(app: &AppStatus) -> String {
+    if app.tasks.is_some() {
+        return "pool".to_owned();
+    }
     let first = app.listens.first().map_or(app.mode, |listen| listen.mode);
     let mode = if app.listens.iter().all(|listen| listen.mode == first) { first } else { app.mode };
     mode.as_str().to_owned()

@@ -60,6 +60,7 @@ mod selector;
 pub mod send;
 pub mod serve;
 mod session;
+pub mod pool;
 pub mod shards;
 pub mod shared;
 pub mod show;

@@ -8,7 +8,7 @@ use super::table::{Column, draw, none, number, paint, words};
 use super::{ExitCode, Report, TargetArguments, schedule, session};
 use clap::Args;
 use std::time::{Duration, SystemTime};
-use stead_control::{AppStatus, ExitRecord, Leadership, RuntimeDirectory, WorkerStatus};
+use stead_control::{AppStatus, ExitRecord, Leadership, RuntimeDirectory, TaskCounts, WorkerStatus};
 
 /// The arguments of `stead show`.
 #[derive(Args, Clone, Debug, Default)]
@@ -142,6 +142,9 @@ fn status(app: &AppStatus) -> String {
 
 fn requests(app: &AppStatus) -> Lines {
     let counters = &app.counters;
+    if let Some(tasks) = &app.tasks {
+        return work(app, tasks);
+    }
     let count = |name: &str, number: u64| (number > 0).then(|| format!("{} {name}", grouped(number)));
     let join = |parts: [Option<String>; 3]| {
         let parts: Vec<String> = parts.into_iter().flatten().collect();
@@ -182,6 +185,21 @@ fn requests(app: &AppStatus) -> Lines {
             ]),
         ),
         ("p50 / p99", latency(&app.latency)),
+        ("restarts", grouped(app.restarts)),
+    ]
+}
+
+/// What becomes of the tasks of a pool.
+fn work(app: &AppStatus, tasks: &TaskCounts) -> Lines {
+    let TaskCounts { queued, running, done, failed, refused, dead } = tasks;
+    vec![
+        ("tasks", format!("{} queued, {} running", grouped(*queued), grouped(*running))),
+        ("ended", format!("{} done, {} failed, {} refused", grouped(*done), grouped(*failed), grouped(*refused))),
+        ("rate", format!("{} per second", rate(app.requests_per_second))),
+        ("set aside", match dead {
+            0 => none(),
+            dead => format!("{}; `stead pool dead list {}` shows them", grouped(*dead), app.name),
+        }),
         ("restarts", grouped(app.restarts)),
     ]
 }

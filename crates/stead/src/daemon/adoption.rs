@@ -115,7 +115,10 @@ impl AppTask {
         };
         self.attend(worker, process, ends);
         self.input(Input::Started { worker, pid });
-        self.join_pool(worker);
+        if self.pool.is_some() {
+            self.join_pool(worker);
+            self.found_ready(worker);
+        }
     }
 
     /// Has the keeper keep what must outlive this daemon.

@@ -24,7 +24,7 @@ use super::hooks::Hooks;
 use super::message::Message;
 use super::operator::pairs;
 use super::outlet::{self, Crash, Outlet};
-use super::pool::Pool;
+use super::pool::{Pool, SavedPool};
 use super::ports::{ListenError, Ports};
 use super::registry::{AppHandle, Rest};
 use super::renew::{How, Renewal};
@@ -93,6 +93,8 @@ pub(super) struct AppTask {
     pub(super) computing: Vec<Computing>,
     /// What takes its tasks, if it is a pool.
     pub(super) pool: Option<Pool>,
+    /// What the next daemon goes on with of it.
+    pub(super) left_pool: Option<SavedPool>,
     /// Something that the next daemon has to know has changed.
     pub(super) changed: bool,
 }
@@ -109,6 +111,7 @@ pub(super) struct Parts {
 
 /// Runs an app until it is deleted.
 pub(super) async fn run(mut task: AppTask, mut messages: mpsc::UnboundedReceiver<Message>) {
+    task.admit_tasks();
     let mut look = together(WEDGE_LOOK);
     let mut beat = together(BEAT);
     loop {
@@ -142,6 +145,9 @@ pub(super) async fn run(mut task: AppTask, mut messages: mpsc::UnboundedReceiver
     if task.leaving {
         // Most apps have none.
         drop(std::fs::remove_dir_all(Home::here().schedules(&task.settings.name)));
+    }
+    if let Some(pool) = &task.pool {
+        pool.forget();
     }
     task.shared.keeper.release(&held::state(task.id));
     task.shared.registry.remove(task.id);
@@ -199,6 +205,7 @@ impl AppTask {
             hooks: Hooks::new(shown.was_ready),
             computing: Vec::new(),
             pool: None,
+            left_pool: None,
             changed: true,
         };
         task.open_pool();
@@ -239,11 +246,16 @@ impl AppTask {
         }
         let counted: Vec<Counters> =
             self.ports.iter().map(|(_, port)| port.pool.snapshot().counters).collect();
-        self.rate.note(Instant::now(), counted.iter().map(|counters| counters.requests).sum());
+        let tasks = self.pool.as_ref().map(Pool::counts).map_or(0, |tasks| tasks.done + tasks.failed);
+        let requests: u64 = counted.iter().map(|counters| counters.requests).sum();
+        self.rate.note(Instant::now(), requests + tasks);
         self.recycle();
         self.check_up();
         self.look_at_certificates();
         self.deliver_scheduled();
+        if let Some(pool) = &self.pool {
+            pool.tidy();
+        }
         if self.counted != counted {
             self.counted = counted;
             self.changed = true;
@@ -417,6 +429,7 @@ impl AppTask {
         }
         let config = for_supervisor(&self.settings, self.shown);
         self.input(Input::Reconfigure(config));
+        self.reconfigure_pool();
     }
 
     fn scale(&mut self, instances: u32) {
@@ -486,6 +499,7 @@ impl AppTask {
         self.rests = false;
         self.finished = false;
         self.waits = true;
+        self.admit_tasks();
         self.shared.registry.set_rests(self.id, Rest::None);
         self.input(Input::Reconfigure(for_supervisor(&self.settings, self.shown)));
         let app = self.settings.name.clone();
@@ -533,6 +547,7 @@ impl AppTask {
                 message => self.pass_on_connection(message),
             }
         }
+        self.left_pool = self.pool.as_ref().map(Pool::hand_over);
         self.save();
         for process in self.workers.values_mut() {
             process.belongings.files.clear();
@@ -575,6 +590,7 @@ impl AppTask {
         let succeeded = self.finished && self.last_exits.values().all(|exit| exit.code == Some(0));
         self.tell_fleet(|app| if succeeded { Fate::Completed { app } } else { Fate::Down { app } });
         self.rests = true;
+        self.admit_tasks();
         self.computing.clear();
         self.started = None;
         if !self.finished || self.leaving {

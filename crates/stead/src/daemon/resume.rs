@@ -172,6 +172,7 @@ impl Shared {
             let worker = SavedWorker { age: worker.age + at.elapsed(), ..worker };
             task.resume_worker(worker, &mut held, &mut estate.children);
         }
+        task.resume_pool(saved.pool);
         task.answer_unstarted();
         task.resume_schedules(saved.schedules, &mut held, &mut estate.children);
         if !task.rests && !task.waits {
@@ -226,9 +227,11 @@ impl AppTask {
             belongings: Belongings { files: saved.files, tasks: Vec::new() },
         };
         self.attend(id, process, ends);
+        let known = saved.link.as_ref().is_some_and(|link| link.left.is_some());
         if let Some(link) = saved.link {
             self.resume_link(id, link, &saved.roads);
         }
+        self.resume_in_pool(id, known);
         if let Some(exit) = exit {
             self.shared.children.exited(saved.child, exit);
         }
@@ -309,6 +312,7 @@ impl AppTask {
             was_at: self.ports.was_at(),
             schedules: self.saved_schedules(),
             sticky_key: Some(self.ports.sticky_key.to_hex()),
+            pool: self.left_pool.as_ref().and_then(|left| serde_json::to_value(left).ok()),
         }
     }
 }

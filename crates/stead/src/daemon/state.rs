@@ -59,6 +59,9 @@ pub(super) struct SavedApp {
     /// In hexadecimal digits; missing in the states of versions that signed nothing.
     #[serde(default)]
     pub(super) sticky_key: Option<String>,
+    /// In an upgrade, of a pool: who has which task.
+    #[serde(default)]
+    pub(super) pool: Option<Value>,
 }
 
 /// One of its processes.

@@ -11,6 +11,7 @@ use stead_control::{
 use stead_supervisor::{SlotState, WorkerId};
 
 use super::app::AppTask;
+use super::pool::Pool;
 use super::ports::PortId;
 use super::report::exit_report;
 use crate::config::Mode;
@@ -72,6 +73,7 @@ impl AppTask {
             reload: snapshot.reload.map(|reload| ReloadStatus { done: reload.done, of: reload.of }),
             counters: counters(&pools),
             latency: latency(&pools),
+            tasks: self.pool.as_ref().map(Pool::counts),
         }
     }
 

@@ -171,6 +171,11 @@ impl Exchange {
         self.with(|state| state.post.judge(slow, before));
     }
 
+    /// A worker has given a task to a pool: it is told when another daemon goes on.
+    pub(super) fn spoke(&self, member: Member) {
+        self.with(|state| state.board.spoke(member, &mut state.post));
+    }
+
     /// All apps and workers that go on are there.
     pub(super) fn resumed(&self) {
         self.with(|state| {

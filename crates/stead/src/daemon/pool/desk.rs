@@ -1,17 +1,19 @@
 //! The pools of an instance by name, and what is asked of them over the API.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use serde_json::value::RawValue;
 use stead_control::{DeadTask, Fault, PoolStatus, Pools, TaskCounts, TaskEvent, TaskRequest, TaskStatus};
 use stead_jobs::{Input, Phase, Refusal, TaskId};
+use stead_process::node::Channel;
 use tokio::sync::{mpsc, oneshot};
 
 use super::super::operator::Desk;
-use super::driver::{Pool, State, one_line, raw, told};
-use super::waiting::{EVENTS_MAX, Waiter};
+use super::driver::{Pool, Safe, State, one_line, raw, told};
+use super::hand::say;
+use super::waiting::{EVENTS_MAX, Waiter, Who};
 use crate::config::nearest;
 
 /// All pools; clones are the same.
@@ -20,17 +22,40 @@ pub(in crate::daemon) struct Register(Arc<Inner>);
 
 struct Inner {
     pools: Mutex<BTreeMap<String, Pool>>,
+    /// Of all workers that may give tasks.
+    channels: Mutex<HashMap<Who, Channel>>,
     instance: String,
 }
 
 impl Register {
     pub(in crate::daemon) fn new(keeper_pid: u32) -> Self {
-        Self(Arc::new(Inner { pools: Mutex::default(), instance: instance(keeper_pid) }))
+        Self(Arc::new(Inner { pools: Mutex::default(), channels: Mutex::default(), instance: instance(keeper_pid) }))
     }
 
     /// What no other instance was or will be called, and every daemon of this one is.
     pub(super) fn instance(&self) -> &str {
         &self.0.instance
+    }
+
+    /// A worker can be told what becomes of its tasks.
+    pub(super) fn connect(&self, who: Who, channel: Channel) {
+        self.channels().insert(who, channel);
+    }
+
+    pub(super) fn disconnect(&self, who: Who) {
+        self.channels().remove(&who);
+    }
+
+    /// Tells a worker something, if it is there.
+    pub(super) fn say(&self, who: Who, json: &[u8]) {
+        let channel = self.channels().get(&who).cloned();
+        if let Some(channel) = channel {
+            say(&channel, json);
+        }
+    }
+
+    fn channels(&self) -> MutexGuard<'_, HashMap<Who, Channel>> {
+        self.0.channels.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn add(&self, name: &str, pool: &Pool) {
@@ -78,7 +103,11 @@ fn instance(keeper_pid: u32) -> String {
 }
 
 /// Takes a task whose input is JSON, or says why not.
-pub(super) fn accept(state: &mut State, pool: &str, request: TaskRequest) -> Result<TaskId, Fault> {
+pub(super) fn accept(
+    state: &mut State,
+    pool: &str,
+    request: TaskRequest,
+) -> Result<(TaskId, Option<Safe>), Fault> {
     if let Some(why) = state.closed {
         return Err(Fault::new("unavailable", format!("pool `{pool}` {why}")));
     }
@@ -88,7 +117,7 @@ pub(super) fn accept(state: &mut State, pool: &str, request: TaskRequest) -> Res
         return Err(fault.with_hint("`task_bytes_max` says so; or put it into a file and send its name"));
     }
     match state.submit(request) {
-        Ok(submitted) => Ok(submitted.id()),
+        Ok(accepted) => Ok(accepted),
         Err(Refusal::Full { waiting }) => {
             let fault =
                 Fault::new("full", format!("{waiting} tasks wait in pool `{pool}`, which is the most"));
@@ -165,18 +194,24 @@ impl State {
 
 impl Desk {
     /// Gives a task to a pool, with somebody who waits for it.
-    fn give(&self, name: &str, request: TaskRequest, waiter: Waiter) -> Result<(Pool, TaskId), Fault> {
+    async fn give(&self, name: &str, request: TaskRequest, waiter: Waiter) -> Result<(Pool, TaskId), Fault> {
         let pool = self.0.pools.named(name)?;
         let input = if request.input.is_empty() { "null".into() } else { one_line(request.input) };
         if let Err(error) = serde_json::from_slice::<&RawValue>(&input) {
             return Err(Fault::new("bad_message", format!("the input is not JSON: {error}")));
         }
         let request = TaskRequest { input, ..request };
-        let task = pool.with(|state| {
-            let task = accept(state, name, request)?;
+        let (task, safe) = pool.with(|state| {
+            let (task, safe) = accept(state, name, request)?;
             state.wait(task, waiter);
-            Ok(task)
+            Ok((task, safe))
         })?;
+        if let Some(safe) = safe
+            && safe.await.is_err()
+        {
+            let fault = Fault::new("unavailable", "the task cannot be kept on disk, and may be lost");
+            return Err(fault.with_hint("the log of the pool says why"));
+        }
         Ok((pool, task))
     }
 }
@@ -193,7 +228,7 @@ impl Pools for Desk {
     async fn submit(&self, pool: &str, request: TaskRequest) -> Result<TaskStatus, Fault> {
         let wait = request.wait;
         let (answer, ended) = oneshot::channel();
-        let (pool, task) = self.give(pool, request, Waiter::Answer(answer))?;
+        let (pool, task) = self.give(pool, request, Waiter::Answer(answer)).await?;
         if wait && let Ok(status) = ended.await {
             return Ok(status);
         }
@@ -208,7 +243,7 @@ impl Pools for Desk {
         request: TaskRequest,
     ) -> Result<mpsc::Receiver<TaskEvent>, Fault> {
         let (sender, events) = mpsc::channel(EVENTS_MAX);
-        self.give(pool, TaskRequest { wait: true, ..request }, Waiter::Stream(sender))?;
+        self.give(pool, TaskRequest { wait: true, ..request }, Waiter::Stream(sender)).await?;
         Ok(events)
     }
 
@@ -253,6 +288,9 @@ impl Pools for Desk {
         self.0.pools.named(pool)?.with(|state| {
             let task = state.dead(id)?;
             state.engine.retry_set_aside(Instant::now(), task);
+            if let Some(book) = &mut state.book {
+                book.revived(task);
+            }
             state.asked(id).map(|(_, status)| status)
         })
     }

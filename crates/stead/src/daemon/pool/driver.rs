@@ -1,10 +1,12 @@
 //! One pool: tells its engine what happens, and performs what that decides. No policy in here.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use stead_control::{TaskRequest, TaskState, TaskStatus};
 use stead_jobs::{
@@ -17,7 +19,9 @@ use tokio::sync::{Notify, mpsc};
 use super::super::message::Message;
 use super::hand::{Hand, Speaks};
 use super::speech::{self, Run};
-use super::waiting::{Waiter, Waiting, tell};
+use super::book::{Book, Say};
+use super::desk::Register;
+use super::waiting::{Sender, Waiter, Waiting};
 use crate::config::PoolSettings;
 
 /// A pool; clones are the same.
@@ -41,10 +45,32 @@ pub(in crate::daemon) enum Wish {
     Drained(WorkerId),
 }
 
+/// A pool, for the daemon that comes next. Its tasks are in its journal.
+#[derive(Debug, Serialize, Deserialize)]
+pub(in crate::daemon) struct SavedPool {
+    hands: Vec<SavedHand>,
+    senders: Vec<(TaskId, Sender)>,
+}
+
+/// A worker that goes on.
+#[derive(Debug, Serialize, Deserialize)]
+struct SavedHand {
+    worker: WorkerId,
+    speaks: Speaks,
+    routed: bool,
+    /// In the order in which it was given them.
+    has: Vec<TaskId>,
+}
+
+/// Tells when a task is safe; dropped, it never will be.
+pub(super) type Safe = tokio::sync::oneshot::Receiver<()>;
+
 /// A pool, locked.
 pub(super) struct State {
     pub(super) engine: stead_jobs::Pool,
     pub(super) settings: PoolSettings,
+    /// Nothing, if there is no journal.
+    pub(super) book: Option<Book>,
     pub(super) hands: HashMap<WorkerId, Hand>,
     pub(super) waiting: Waiting,
     /// The keys of tasks that have not ended, as they were written.
@@ -54,27 +80,34 @@ pub(super) struct State {
     pub(super) refused: u64,
     /// It takes no tasks: why.
     pub(super) closed: Option<&'static str>,
+    /// Another daemon goes on with it.
+    left: bool,
     app: mpsc::UnboundedSender<Message>,
     /// When the timer wakes.
     wakes: Option<Instant>,
 }
 
 impl Pool {
-    pub(in crate::daemon) fn new(
-        settings: PoolSettings,
+    /// `journal`: where tasks that must not be lost are kept; `say` is told why they cannot be.
+    pub(super) fn new(
+        (settings, seed): (PoolSettings, u64),
         app: mpsc::UnboundedSender<Message>,
-        seed: u64,
+        register: Register,
+        (journal, say): (&Path, &Say),
     ) -> Self {
-        let engine = stead_jobs::Pool::new(Instant::now(), for_engine(&settings), seed);
+        let mut engine = stead_jobs::Pool::new(Instant::now(), for_engine(&settings), seed);
+        let book = Book::open(journal, &mut engine, say);
         let state = State {
             engine,
             settings,
+            book,
             hands: HashMap::new(),
-            waiting: Waiting::default(),
+            waiting: Waiting::new(register),
             keys: HashMap::new(),
             progress: HashMap::new(),
             refused: 0,
             closed: None,
+            left: false,
             app,
             wakes: None,
         };
@@ -97,6 +130,87 @@ impl Pool {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Other settings hold from now on.
+    pub(super) fn reconfigure(&self, settings: &PoolSettings) {
+        self.with(|state| {
+            state.settings = settings.clone();
+            state.engine.reconfigure(Instant::now(), for_engine(settings));
+            let workers: Vec<WorkerId> = state.hands.keys().copied().collect();
+            workers.into_iter().for_each(|worker| state.tell_ready(worker));
+        });
+    }
+
+    /// It takes tasks, or not, because it `is stopped`.
+    pub(in crate::daemon) fn close(&self, why: Option<&'static str>) {
+        self.with(|state| state.closed = why);
+    }
+
+    /// Once a second.
+    pub(in crate::daemon) fn tidy(&self) {
+        self.with(|state| {
+            if let Some(book) = &mut state.book {
+                book.tidy(state.engine.saved_all());
+            }
+        });
+    }
+
+    /// Nothing of it is wanted any more.
+    pub(in crate::daemon) fn forget(&self) {
+        let book = self.lock().book.take();
+        if let Some(book) = book {
+            book.remove();
+        }
+    }
+
+    /// Another daemon goes on with it: writes down everything, and acts no more.
+    pub(in crate::daemon) fn hand_over(&self) -> SavedPool {
+        let mut state = self.lock();
+        state.left = true;
+        let senders = state.waiting.leave();
+        let State { engine, hands, book, .. } = &mut *state;
+        if let Some(mut book) = book.take() {
+            engine.saved_all().filter(|saved| !book.has(saved.id)).collect::<Vec<_>>().into_iter().for_each(
+                // Dropping the journal writes what it was given.
+                |saved| drop(book.accept(saved)),
+            );
+        }
+        let given = |worker: WorkerId| {
+            let has = engine.tasks().filter(|task| task.phase == Phase::Given(worker));
+            let mut has: Vec<TaskId> = has.map(|task| task.id).collect();
+            has.sort_unstable();
+            has
+        };
+        let hands = hands.iter().map(|(worker, hand)| SavedHand {
+            worker: *worker,
+            speaks: hand.speaks,
+            routed: hand.routed,
+            has: given(*worker),
+        });
+        SavedPool { hands: hands.collect(), senders }
+    }
+
+    /// Goes on with what another daemon left: these workers are there.
+    pub(in crate::daemon) fn resume(&self, saved: SavedPool) {
+        self.with(|state| {
+            let now = Instant::now();
+            for SavedHand { worker, speaks, routed, has } in saved.hands {
+                let Some(hand) = state.hands.get_mut(&worker) else { continue };
+                (hand.speaks, hand.routed) = (speaks, true);
+                state.tell_ready(worker);
+                has.into_iter().for_each(|task| state.engine.handle(now, Input::Holds { worker, task }));
+                if !routed {
+                    state.engine.handle(now, Input::Drain { worker });
+                }
+                if let Some(hand) = state.hands.get_mut(&worker) {
+                    hand.routed = routed;
+                }
+            }
+            for (task, sender) in saved.senders {
+                state.wait(task, Waiter::Worker(sender));
+            }
+        });
     }
 
     /// A worker is there; it gets tasks once it is [routed](Self::route).
@@ -171,8 +285,8 @@ async fn keep_time(shared: Weak<Shared>) {
 const FAR: std::time::Duration = std::time::Duration::from_secs(3600);
 
 impl State {
-    /// Takes a task.
-    pub(super) fn submit(&mut self, request: TaskRequest) -> Result<Submitted, Refusal> {
+    /// Takes a task; tells when it is safe, if it is to be kept.
+    pub(super) fn submit(&mut self, request: TaskRequest) -> Result<(TaskId, Option<Safe>), Refusal> {
         let durable = request.durable.unwrap_or(self.settings.durable || !request.wait);
         let task = NewTask {
             input: request.input,
@@ -184,16 +298,21 @@ impl State {
             durable,
         };
         let submitted = self.engine.submit(Instant::now(), task).inspect_err(|_| self.refused += 1)?;
-        if let (Submitted::New(task), Some(key)) = (submitted, request.key) {
+        let Submitted::New(task) = submitted else { return Ok((submitted.id(), None)) };
+        if let Some(key) = request.key {
             self.keys.insert(task, key);
         }
-        Ok(submitted)
+        let safe = match (&mut self.book, durable) {
+            (Some(book), true) => self.engine.saved_one(task).map(|saved| book.accept(saved)),
+            _ => None,
+        };
+        Ok((task, safe))
     }
 
     /// Somebody wants to know how it ends; one that has ended is told at once.
     pub(super) fn wait(&mut self, task: TaskId, waiter: Waiter) {
         match self.status(task) {
-            Some(status) if status.state.has_ended() => tell(waiter, status),
+            Some(status) if status.state.has_ended() => self.waiting.tell(waiter, status),
             _ => self.waiting.add(task, waiter),
         }
     }
@@ -206,7 +325,13 @@ impl State {
     }
 
     fn perform(&mut self) {
+        if self.left {
+            return;
+        }
         while let Some(action) = self.engine.poll_action() {
+            if let Some(book) = &mut self.book {
+                book.note(&action, |task| self.engine.saved_one(task));
+            }
             match action {
                 Action::Give { worker, task, attempt } => self.give(worker, task, attempt),
                 Action::Abort { worker, task } => {

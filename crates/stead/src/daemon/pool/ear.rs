@@ -1,6 +1,7 @@
 //! Takes what is about tasks out of what a worker says, before anybody else hears it: new tasks from any worker, answers from
 //! those of pools.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -8,23 +9,25 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use stead_control::TaskRequest;
 use stead_jobs::{Input, TaskId, WorkerId};
+use stead_messages::Member;
 use stead_process::node::{Channel, Message, Received, Serialization};
 
+use super::super::exchange::Exchange;
 use super::driver::{Pool, State};
 use super::hand::{Speaks, say};
 use super::speech::{self, Envelope, Head, Token, TokenOrFlag};
-use super::waiting::{Sender, Waiter};
+use super::waiting::{Sender, Waiter, Who};
 use super::{Register, desk};
 
 /// Hears one worker.
 pub(in crate::daemon) struct Ear {
-    pub(in crate::daemon) pools: Register,
-    /// `shop.17`: the process, which is never the name of another.
-    pub(in crate::daemon) name: String,
-    pub(in crate::daemon) worker: WorkerId,
-    pub(in crate::daemon) channel: Channel,
+    pub(super) pools: Register,
+    /// By which it is told when another daemon goes on.
+    pub(super) exchange: Arc<Exchange>,
+    pub(super) member: Member,
+    pub(super) channel: Channel,
     /// The pool that it works for.
-    pub(in crate::daemon) pool: Option<Pool>,
+    pub(super) pool: Option<Pool>,
 }
 
 impl Ear {
@@ -54,16 +57,21 @@ impl Ear {
                 self.hear_sender(envelope);
                 true
             }
-            Some(envelope) => pool.is_some_and(|pool| hear_worker(pool, self.worker, &envelope)),
-            None => pool.is_some_and(|pool| hear_plain(pool, self.worker, text)),
+            Some(envelope) => pool.is_some_and(|pool| hear_worker(pool, self.member.worker, &envelope)),
+            None => pool.is_some_and(|pool| hear_plain(pool, self.member.worker, text)),
         }
     }
 
     /// Its channel has ended, and all that it said has been heard.
     pub(in crate::daemon) fn ended(&self) {
+        self.pools.disconnect(self.who());
         if let Some(pool) = &self.pool {
-            pool.silent(self.worker);
+            pool.silent(self.member.worker);
         }
+    }
+
+    fn who(&self) -> Who {
+        (self.member.app, self.member.worker)
     }
 
     fn hear_sender(&self, Envelope { stead, data }: Envelope<'_>) {
@@ -76,8 +84,10 @@ impl Ear {
         let Some(pool) = self.pools.get(name) else {
             return refuse("unknown_pool", &format!("there is no pool `{name}`"));
         };
+        self.exchange.spoke(self.member);
         // The same again from the same process is the same task.
-        let own = format!("{}/{}/{id}", self.pools.instance(), self.name);
+        let (app, worker) = self.who();
+        let own = format!("{}/{app}.{worker}/{id}", self.pools.instance());
         if stead.task.is_none() {
             return pool.with(|state| match state.engine.named(&own) {
                 Some(task) => state.engine.handle(Instant::now(), Input::Cancel { task }),
@@ -85,7 +95,7 @@ impl Ear {
             });
         }
         let sender = Sender {
-            channel: self.channel.clone(),
+            who: self.who(),
             id: id.to_owned(),
             wants_progress: stead.progress == Some(TokenOrFlag::Flag(true)),
             wants_parts: stead.parts,
@@ -102,7 +112,7 @@ impl Ear {
             wait: true,
         };
         let submitted = pool.with(|state| {
-            let task = desk::accept(state, name, request)?;
+            let (task, _) = desk::accept(state, name, request)?;
             state.wait(task, Waiter::Worker(sender));
             Ok(())
         });

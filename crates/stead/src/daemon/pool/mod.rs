@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `speech.rs` | what is said about tasks, as bytes |
 //! | `driver.rs` | one pool: feeds its engine and performs what that decides |
+//! | `book.rs` | its journal |
 //! | `hand.rs` | a worker of it: what it speaks, and whether it has ended |
 //! | `waiting.rs` | who waits for a task, and what they are told |
 //! | `ear.rs` | takes what is about tasks out of what workers say |
@@ -13,6 +14,7 @@
 //! A message passes no task of the runtime but the one that reads it: whoever hears something locks the pool, tells the engine,
 //! and sends what follows from it. Nobody waits with the lock.
 
+mod book;
 mod desk;
 mod driver;
 mod ear;
@@ -22,5 +24,5 @@ mod tend;
 mod waiting;
 
 pub(super) use desk::Register;
-pub(super) use driver::{Pool, Wish};
+pub(super) use driver::{Pool, SavedPool, Wish};
 pub(super) use ear::Ear;

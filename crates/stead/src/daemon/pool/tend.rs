@@ -1,14 +1,19 @@
 //! What the task of an app does for its pool: its workers come, leave and die; the pool wants more of them, or one killed.
 
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use stead_jobs::Death;
+use serde_json::Value;
+use stead_control::Home;
+use stead_jobs::{Death, Key};
 use stead_process::keeper::Signal;
 use stead_process::node::Channel;
 use stead_supervisor::{Input, WorkerId};
 
 use super::super::app::AppTask;
-use super::{Ear, Pool, Wish};
+use super::book::Say;
+use super::{Ear, Pool, SavedPool, Wish};
 use crate::config::AppSettings;
 
 /// How long a dead worker's channel may stay open, because something that it started holds it.
@@ -18,20 +23,52 @@ impl AppTask {
     /// The pool of an app that is one, where everybody finds it.
     pub(in crate::daemon) fn open_pool(&mut self) {
         if let Some(settings) = &self.settings.pool {
-            let pool = Pool::new(settings.clone(), self.inbox.clone(), self.shared.seed());
+            let (app, outlet) = (self.settings.name.clone(), Arc::clone(&self.outlet));
+            let console = Arc::clone(&self.shared.console);
+            let say: Say = Arc::new(move |error| {
+                let text = format!("accepted tasks cannot be kept on disk: {}", crate::cli::in_one_line(error));
+                outlet.note(&text);
+                console.say(Some(&app), &text);
+            });
+            let register = self.shared.pools.clone();
+            let settings = (settings.clone(), self.shared.seed());
+            let pool = Pool::new(settings, self.inbox.clone(), register, (&self.journal(), &say));
             self.shared.pools.add(&self.settings.name, &pool);
             self.pool = Some(pool);
         }
     }
 
+    /// Where tasks of the pool are kept. Beside the one in the background there may be others, each in a directory of its own.
+    fn journal(&self) -> PathBuf {
+        let name = &self.settings.name;
+        let file = if self.shared.background {
+            format!("{name}.journal")
+        } else {
+            let here = Key::new(self.settings.directory.as_os_str().as_encoded_bytes()).number();
+            format!("{name}-{here:016x}.journal")
+        };
+        Home::here().path().join("pools").join(file)
+    }
+
     /// What listens to a worker.
     pub(in crate::daemon) fn ear(&self, worker: WorkerId, channel: &Channel) -> Ear {
-        Ear {
-            pools: self.shared.pools.clone(),
-            name: format!("{}.{worker}", self.settings.name),
-            worker,
-            channel: channel.clone(),
-            pool: self.pool.clone(),
+        let (pools, member) = (self.shared.pools.clone(), self.member(worker));
+        pools.connect((member.app, worker), channel.clone());
+        let exchange = Arc::clone(&self.shared.exchange);
+        Ear { pools, exchange, member, channel: channel.clone(), pool: self.pool.clone() }
+    }
+
+    /// A worker of a pool goes on in this daemon, if it is known what it has; or else is replaced, and nobody hears what it may
+    /// say yet.
+    pub(in crate::daemon) fn resume_in_pool(&mut self, worker: WorkerId, known: bool) {
+        if self.pool.is_none() {
+            return;
+        }
+        if known {
+            return self.join_pool(worker);
+        }
+        if let Some(process) = self.workers.get(&worker) {
+            self.shared.keeper.signal(process.child.id, Signal::KILL);
         }
     }
 
@@ -41,7 +78,29 @@ impl AppTask {
         let slot = self.workers.get(&worker).map_or(0, |process| process.slot);
         if let Some(link) = self.link(worker) {
             pool.join(worker, slot, link.channel.clone());
-            self.found_ready(worker);
+        }
+    }
+
+    /// Goes on with what another daemon wrote down of it.
+    pub(in crate::daemon) fn resume_pool(&self, left: Option<Value>) {
+        let left = left.and_then(|left| serde_json::from_value::<SavedPool>(left).ok());
+        if let (Some(pool), Some(left)) = (&self.pool, left) {
+            pool.resume(left);
+        }
+        self.admit_tasks();
+    }
+
+    /// A pool that is stopped takes no tasks.
+    pub(in crate::daemon) fn admit_tasks(&self) {
+        if let Some(pool) = &self.pool {
+            pool.close(self.rests.then_some("is stopped"));
+        }
+    }
+
+    /// Other settings hold from now on.
+    pub(in crate::daemon) fn reconfigure_pool(&self) {
+        if let (Some(pool), Some(settings)) = (&self.pool, &self.settings.pool) {
+            pool.reconfigure(settings);
         }
     }
 
@@ -80,7 +139,7 @@ impl AppTask {
                 if self.scaled.is_none() && count != self.settings.instances {
                     self.say(&format!("{count} workers are needed"));
                     self.settings =
-                        std::sync::Arc::new(AppSettings { instances: count, ..(*self.settings).clone() });
+                        Arc::new(AppSettings { instances: count, ..(*self.settings).clone() });
                     self.input(Input::Scale(count));
                 }
             }

@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use stead_control::{TaskEvent, TaskStatus};
 use stead_jobs::TaskId;
-use stead_process::node::Channel;
 use tokio::sync::{mpsc, oneshot};
 
-use super::hand::say;
+use super::desk::Register;
 use super::speech;
 
 /// Events of a task that may wait for a slow reader.
@@ -25,8 +25,10 @@ pub(super) enum Waiter {
 }
 
 /// A worker that gave a task.
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Sender {
-    pub(super) channel: Channel,
+    /// Its app, and itself.
+    pub(super) who: Who,
     /// What it calls the task: JSON.
     pub(super) id: Box<RawValue>,
     pub(super) wants_progress: bool,
@@ -35,24 +37,31 @@ pub(super) struct Sender {
     pub(super) parts: u64,
 }
 
+/// A worker, by the numbers of its app and its own, which stay the same from daemon to daemon.
+pub(super) type Who = (u32, u64);
+
 /// Everybody who waits.
-#[derive(Default)]
-pub(super) struct Waiting(HashMap<TaskId, Vec<Waiter>>);
+pub(super) struct Waiting {
+    tasks: HashMap<TaskId, Vec<Waiter>>,
+    register: Register,
+}
 
 impl Waiting {
+    pub(super) fn new(register: Register) -> Self {
+        Self { tasks: HashMap::new(), register }
+    }
+
     pub(super) fn add(&mut self, task: TaskId, waiter: Waiter) {
-        self.0.entry(task).or_default().push(waiter);
+        self.tasks.entry(task).or_default().push(waiter);
     }
 
     /// How far a task is. Whoever reads slowly misses some of it.
     pub(super) fn tell_progress(&mut self, task: TaskId, data: &RawValue) {
-        for waiter in self.0.get_mut(&task).into_iter().flatten() {
+        for waiter in self.tasks.get_mut(&task).into_iter().flatten() {
             match waiter {
                 Waiter::Worker(sender) if sender.wants_progress => {
-                    say(
-                        &sender.channel,
-                        &speech::tell(&sender.id, "progress", "", Some(data.get().as_bytes())),
-                    );
+                    let told = speech::tell(&sender.id, "progress", "", Some(data.get().as_bytes()));
+                    self.register.say(sender.who, &told);
                 }
                 Waiter::Stream(events) => drop(events.try_send(TaskEvent::Progress(data.to_owned()))),
                 Waiter::Worker(_) | Waiter::Answer(_) => (),
@@ -62,16 +71,14 @@ impl Waiting {
 
     /// A part of a result. A stream that has no room for it ends, because half a result must not look like a whole one.
     pub(super) fn tell_part(&mut self, task: TaskId, data: &RawValue) {
-        let Some(waiting) = self.0.get_mut(&task) else { return };
+        let Some(waiting) = self.tasks.get_mut(&task) else { return };
         waiting.retain_mut(|waiter| match waiter {
             Waiter::Worker(sender) => {
                 if sender.wants_parts {
                     sender.parts += 1;
                     let number = format!(",\"part\":{}", sender.parts);
-                    say(
-                        &sender.channel,
-                        &speech::tell(&sender.id, "part", &number, Some(data.get().as_bytes())),
-                    );
+                    let told = speech::tell(&sender.id, "part", &number, Some(data.get().as_bytes()));
+                    self.register.say(sender.who, &told);
                 }
                 true
             }
@@ -82,27 +89,36 @@ impl Waiting {
 
     /// It has ended; nobody waits any more.
     pub(super) fn tell_end(&mut self, task: TaskId, status: impl Fn() -> TaskStatus) {
-        for waiter in self.0.remove(&task).into_iter().flatten() {
-            tell(waiter, status());
+        for waiter in self.tasks.remove(&task).into_iter().flatten() {
+            self.tell(waiter, status());
         }
     }
 
-    /// Lets go of all who can be told elsewhere how it ends; they hear nothing from here.
-    pub(super) fn clear(&mut self) {
-        self.0.clear();
+    /// Lets go of everybody. Workers are told by the next daemon, requests hear that there is no answer yet.
+    pub(super) fn leave(&mut self) -> Vec<(TaskId, Sender)> {
+        let all = std::mem::take(&mut self.tasks).into_iter();
+        let workers = all.flat_map(|(task, waiting)| {
+            waiting.into_iter().filter_map(move |waiter| match waiter {
+                Waiter::Worker(sender) => Some((task, sender)),
+                Waiter::Answer(_) | Waiter::Stream(_) => None,
+            })
+        });
+        workers.collect()
     }
-}
 
-/// Tells one who waits how a task ended.
-pub(super) fn tell(waiter: Waiter, status: TaskStatus) {
-    match waiter {
-        Waiter::Worker(sender) => {
-            let more = status.error.as_ref().map(|error| format!(",\"error\":{error}")).unwrap_or_default();
-            let data = status.result.as_ref().map(|result| result.get().as_bytes());
-            say(&sender.channel, &speech::tell(&sender.id, status.state.as_str(), &more, data));
+    /// Tells one who waits how a task ended.
+    pub(super) fn tell(&self, waiter: Waiter, status: TaskStatus) {
+        match waiter {
+            Waiter::Worker(sender) => {
+                let error = status.error.as_ref();
+                let more = error.map(|error| format!(",\"error\":{error}")).unwrap_or_default();
+                let data = status.result.as_ref().map(|result| result.get().as_bytes());
+                let told = speech::tell(&sender.id, status.state.as_str(), &more, data);
+                self.register.say(sender.who, &told);
+            }
+            // Whoever asked may have gone.
+            Waiter::Answer(answer) => drop(answer.send(status)),
+            Waiter::Stream(events) => drop(events.try_send(TaskEvent::End(Box::new(status)))),
         }
-        // Whoever asked may have gone.
-        Waiter::Answer(answer) => drop(answer.send(status)),
-        Waiter::Stream(events) => drop(events.try_send(TaskEvent::End(Box::new(status)))),
     }
 }

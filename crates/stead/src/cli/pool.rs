@@ -1,0 +1,406 @@
+//! `stead pool`: pools of workers that take tasks, tasks given by hand, and those that were set aside.
+
+use super::fleet::{Aim, Fleet};
+use super::format::{grouped, memory};
+use super::output::Output;
+use super::table::{Column, draw, number, words};
+use super::{ExitCode, Report, TargetArguments, session};
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+use stead_control::{
+    AppStatus, DeadTask, RuntimeDirectory, TaskCounts, TaskEvent, TaskRequest, TaskState, TaskStatus,
+};
+
+/// What can follow `stead pool`.
+#[derive(Subcommand, Clone, Debug)]
+pub enum PoolCommand {
+    /// Show all pools, and how many tasks wait
+    #[command(visible_alias = "ls")]
+    List(PoolListArguments),
+    /// Show one pool
+    Show(PoolShowArguments),
+    /// Give a task to a pool, and print what comes of it
+    Run(PoolRunArguments),
+    /// Tasks that were set aside because workers died of them
+    #[command(subcommand, arg_required_else_help = true, disable_help_subcommand = true)]
+    Dead(DeadCommand),
+}
+
+/// The arguments of `stead pool list`.
+#[derive(Args, Clone, Debug, Default)]
+pub struct PoolListArguments {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+
+    /// The running instance
+    #[command(flatten)]
+    pub target: TargetArguments,
+}
+
+/// The arguments of `stead pool show`.
+#[derive(Args, Clone, Debug, Default)]
+pub struct PoolShowArguments {
+    /// The pool
+    #[arg(value_name = "POOL")]
+    pub pool: String,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+
+    /// The running instance
+    #[command(flatten)]
+    pub target: TargetArguments,
+}
+
+/// The arguments of `stead pool run`.
+#[derive(Args, Clone, Debug, Default)]
+#[command(
+    after_help = "Examples:\n  stead pool run resize '{\"file\": \"a.png\"}'\n  stead pool run mail --no-wait --id order-17 '{\"to\": \"me\"}'"
+)]
+pub struct PoolRunArguments {
+    /// The pool
+    #[arg(value_name = "POOL")]
+    pub pool: String,
+
+    /// What the worker gets, as JSON
+    #[arg(value_name = "JSON", allow_hyphen_values = true, default_value = "null")]
+    pub input: String,
+
+    /// Your own name for the task: the same name again is the same task
+    #[arg(long, value_name = "ID")]
+    pub id: Option<String>,
+
+    /// Tasks of one key are done one after another
+    #[arg(long, value_name = "KEY")]
+    pub key: Option<String>,
+
+    /// Higher goes first
+    #[arg(long, value_name = "NUMBER", default_value_t = 0, allow_negative_numbers = true)]
+    pub priority: i32,
+
+    /// Return as soon as the task is on disk, and print its id
+    #[arg(long)]
+    pub no_wait: bool,
+
+    /// Print JSON lines: everything that happens to the task
+    #[arg(long)]
+    pub json: bool,
+
+    /// The running instance
+    #[command(flatten)]
+    pub target: TargetArguments,
+}
+
+/// What can follow `stead pool dead`.
+#[derive(Subcommand, Clone, Debug)]
+pub enum DeadCommand {
+    /// Show the tasks that were set aside
+    #[command(visible_alias = "ls")]
+    List(PoolShowArguments),
+    /// Show one of them with its input
+    Show(DeadShowArguments),
+    /// Give them to the workers again
+    Retry(DeadArguments),
+    /// Forget them
+    Drop(DeadArguments),
+}
+
+/// The arguments of `stead pool dead show`.
+#[derive(Args, Clone, Debug, Default)]
+pub struct DeadShowArguments {
+    /// The pool
+    #[arg(value_name = "POOL")]
+    pub pool: String,
+
+    /// The task
+    #[arg(value_name = "ID")]
+    pub id: String,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+
+    /// The running instance
+    #[command(flatten)]
+    pub target: TargetArguments,
+}
+
+/// The arguments of `stead pool dead retry` and `drop`.
+#[derive(Args, Clone, Debug, Default)]
+pub struct DeadArguments {
+    /// The pool
+    #[arg(value_name = "POOL")]
+    pub pool: String,
+
+    /// The tasks
+    #[arg(value_name = "ID", required_unless_present = "all", conflicts_with = "all")]
+    pub ids: Vec<String>,
+
+    /// All that were set aside
+    #[arg(long)]
+    pub all: bool,
+
+    /// The running instance
+    #[command(flatten)]
+    pub target: TargetArguments,
+}
+
+/// Carries it out.
+pub fn execute(command: &PoolCommand) -> ExitCode {
+    session::run(async |directory, output| carry_out(command, directory, output).await)
+}
+
+async fn carry_out(
+    command: &PoolCommand,
+    directory: &RuntimeDirectory,
+    output: &mut Output,
+) -> Result<ExitCode, Report> {
+    match command {
+        PoolCommand::List(arguments) => list(arguments, directory, output).await,
+        PoolCommand::Show(arguments) => {
+            let (_, app, tasks) = find(&arguments.pool, &arguments.target, directory, output).await?;
+            let shown = if arguments.json { pretty(&json(&app, tasks)) } else { table(&[(app, tasks)], output) };
+            output.data(&shown);
+            Ok(ExitCode::Ok)
+        }
+        PoolCommand::Run(arguments) => run(arguments, directory, output).await,
+        PoolCommand::Dead(command) => dead(command, directory, output).await,
+    }
+}
+
+async fn list(
+    arguments: &PoolListArguments,
+    directory: &RuntimeDirectory,
+    output: &mut Output,
+) -> Result<ExitCode, Report> {
+    let fleet = Fleet::running(&arguments.target, directory, output).await?;
+    let apps = fleet.members.iter().flat_map(|member| &member.status.apps);
+    let pools: Vec<(AppStatus, TaskCounts)> =
+        apps.filter_map(|app| Some((app.clone(), app.tasks?))).collect();
+    if arguments.json {
+        let all: Vec<Value> = pools.iter().map(|(app, tasks)| json(app, *tasks)).collect();
+        output.data(&pretty(&all.into()));
+    } else if pools.is_empty() {
+        output.words("no pools; a pool is a table of stead.toml: [pool.NAME] and a command");
+    } else {
+        output.data(&table(&pools, output));
+    }
+    Ok(ExitCode::Ok)
+}
+
+/// The pool that a word means.
+async fn find(
+    word: &str,
+    target: &TargetArguments,
+    directory: &RuntimeDirectory,
+    output: &mut Output,
+) -> Result<(Aim, AppStatus, TaskCounts), Report> {
+    let fleet = Fleet::running(target, directory, output).await?;
+    let aim = fleet.one_app(word)?;
+    let app = aim.app.clone();
+    match app.tasks {
+        Some(tasks) => Ok((aim, app, tasks)),
+        None => {
+            let report = Report::new(ExitCode::Usage, format!("`{}` is an app, and no pool", app.name));
+            Err(report.hint("`stead pool list` shows the pools"))
+        }
+    }
+}
+
+fn json(app: &AppStatus, tasks: TaskCounts) -> Value {
+    let mut pool = json!({ "name": app.name, "state": app.state, "workers": app.instances });
+    if let (Value::Object(pool), Value::Object(tasks)) = (&mut pool, json!(tasks)) {
+        pool.extend(tasks);
+    }
+    pool
+}
+
+fn pretty(value: &Value) -> String {
+    format!("{value:#}\n")
+}
+
+const COLUMNS: [Column; 9] = [
+    words("pool", 0),
+    words("status", 0),
+    number("ready", 1),
+    number("queued", 0),
+    number("running", 0),
+    number("done", 0),
+    number("failed", 0),
+    number("refused", 2),
+    number("dead", 0),
+];
+
+fn table(pools: &[(AppStatus, TaskCounts)], output: &Output) -> String {
+    let row = |(app, tasks): &(AppStatus, TaskCounts)| {
+        let TaskCounts { queued, running, done, failed, refused, dead } = *tasks;
+        let [queued, running, done, failed, refused, dead] =
+            [queued, running, done, failed, refused, dead].map(grouped);
+        let ready = format!("{}/{}", app.instances.ready, app.instances.wanted);
+        let state = app.state.as_str().to_owned();
+        [app.name.clone(), state, ready, queued, running, done, failed, refused, dead]
+    };
+    let rows: Vec<_> = pools.iter().map(row).collect();
+    format!("{}\n", draw(&COLUMNS, &rows, output.columns()))
+}
+
+async fn run(
+    arguments: &PoolRunArguments,
+    directory: &RuntimeDirectory,
+    output: &mut Output,
+) -> Result<ExitCode, Report> {
+    let input: Value = serde_json::from_str(&arguments.input).map_err(|error| {
+        Report::new(ExitCode::Usage, "the input is not JSON").cause(error.to_string()).hint(
+            "a text is written with quotes inside quotes: '\"hello\"'; an object as '{\"file\": \"a.png\"}'",
+        )
+    })?;
+    let (aim, app, _) = find(&arguments.pool, &arguments.target, directory, output).await?;
+    let task = TaskRequest {
+        input: input.to_string().into(),
+        id: arguments.id.clone(),
+        key: arguments.key.clone(),
+        priority: arguments.priority,
+        wait: !arguments.no_wait,
+        ..TaskRequest::default()
+    };
+    if arguments.no_wait {
+        let status = aim.client.give_task(&app.name, &task).await?;
+        let shown = if arguments.json { json!(status).to_string() } else { status.id };
+        output.data(&format!("{shown}\n"));
+        return Ok(ExitCode::Ok);
+    }
+    let mut events = aim.client.run_task(&app.name, &task).await?;
+    while let Some(event) = events.next().await? {
+        if let Some(code) = tell(&event, &app.name, arguments.json, output)? {
+            return Ok(code);
+        }
+    }
+    Err(Report::new(ExitCode::Failure, "the instance ended before the task")
+        .hint("give it an `--id`, and ask again with the same: it is the same task then"))
+}
+
+/// Prints what happens to a task; says how the command ends when it has ended.
+fn tell(
+    event: &TaskEvent,
+    pool: &str,
+    as_json: bool,
+    output: &mut Output,
+) -> Result<Option<ExitCode>, Report> {
+    match event {
+        TaskEvent::Progress(data) if as_json => output.data(&format!("{{\"progress\":{data}}}\n")),
+        TaskEvent::Progress(data) => output.words(&format!("progress: {data}")),
+        TaskEvent::Part(data) if as_json => output.data(&format!("{{\"part\":{data}}}\n")),
+        TaskEvent::Part(data) => output.data(&format!("{data}\n")),
+        TaskEvent::End(task) if as_json => {
+            output.data(&format!("{}\n", json!(task)));
+            let done = task.state == TaskState::Done;
+            return Ok(Some(if done { ExitCode::Ok } else { ExitCode::Failure }));
+        }
+        TaskEvent::End(task) if task.state == TaskState::Done => {
+            let result = task.result.as_ref().map_or("null", |result| result.get());
+            output.data(&format!("{result}\n"));
+            return Ok(Some(ExitCode::Ok));
+        }
+        TaskEvent::End(task) => return Err(failed(task, pool)),
+    }
+    Ok(None)
+}
+
+fn failed(task: &TaskStatus, pool: &str) -> Report {
+    let error: Value =
+        task.error.as_ref().and_then(|error| serde_json::from_str(error.get()).ok()).unwrap_or_default();
+    let report = Report::new(ExitCode::Failure, format!("task `{}` ended as {}", task.id, task.state.as_str()));
+    let report = match error["message"].as_str() {
+        Some(message) => report.cause(message),
+        None => report,
+    };
+    match task.state {
+        TaskState::Poison => {
+            report.hint(format!("`stead logs {pool}` shows why; then `stead pool dead retry {pool} {}`", task.id))
+        }
+        _ => report.hint(format!("`stead logs {pool}` may say more")),
+    }
+}
+
+async fn dead(
+    command: &DeadCommand,
+    directory: &RuntimeDirectory,
+    output: &mut Output,
+) -> Result<ExitCode, Report> {
+    match command {
+        DeadCommand::List(arguments) => {
+            let (aim, app, _) = find(&arguments.pool, &arguments.target, directory, output).await?;
+            let tasks = aim.client.dead_tasks(&app.name).await?;
+            if arguments.json {
+                output.data(&pretty(&json!(tasks)));
+            } else if tasks.is_empty() {
+                output.words(&format!("no task of `{}` is set aside", app.name));
+            } else {
+                output.data(&dead_table(&tasks, output));
+            }
+        }
+        DeadCommand::Show(arguments) => {
+            let (aim, app, _) = find(&arguments.pool, &arguments.target, directory, output).await?;
+            let task = aim.client.dead_task(&app.name, &arguments.id).await?;
+            if arguments.json {
+                output.data(&pretty(&json!(task)));
+            } else {
+                output.words(&format!("{} after {} tries: {}", task.state.as_str(), task.attempts, why(&task)));
+                output.data(&format!("{}\n", task.input.as_ref().map_or("null", |input| input.get())));
+            }
+        }
+        DeadCommand::Retry(arguments) => {
+            let (aim, app, ids) = meant(arguments, directory, output).await?;
+            for id in &ids {
+                aim.client.retry_dead_task(&app, id).await?;
+            }
+            output.words(&format!("{} tried again", tasks(ids.len())));
+        }
+        DeadCommand::Drop(arguments) => {
+            let (aim, app, ids) = meant(arguments, directory, output).await?;
+            for id in &ids {
+                aim.client.drop_dead_task(&app, id).await?;
+            }
+            output.words(&format!("{} forgotten", tasks(ids.len())));
+        }
+    }
+    Ok(ExitCode::Ok)
+}
+
+/// The pool and the tasks that are named.
+async fn meant(
+    arguments: &DeadArguments,
+    directory: &RuntimeDirectory,
+    output: &mut Output,
+) -> Result<(Aim, String, Vec<String>), Report> {
+    let (aim, app, _) = find(&arguments.pool, &arguments.target, directory, output).await?;
+    let ids = match arguments.all {
+        true => aim.client.dead_tasks(&app.name).await?.into_iter().map(|task| task.id).collect(),
+        false => arguments.ids.clone(),
+    };
+    Ok((aim, app.name, ids))
+}
+
+fn tasks(count: usize) -> String {
+    if count == 1 { "1 task is".to_owned() } else { format!("{count} tasks are") }
+}
+
+fn why(task: &DeadTask) -> String {
+    let error: Value =
+        task.error.as_ref().and_then(|error| serde_json::from_str(error.get()).ok()).unwrap_or_default();
+    error["message"].as_str().unwrap_or_default().to_owned()
+}
+
+const DEAD_COLUMNS: [Column; 5] =
+    [words("task", 0), words("state", 0), number("tries", 0), number("input", 0), words("why", 0)];
+
+fn dead_table(tasks: &[DeadTask], output: &Output) -> String {
+    let row = |task: &DeadTask| {
+        let (state, tries) = (task.state.as_str().to_owned(), task.attempts.to_string());
+        [task.id.clone(), state, tries, memory(task.input_bytes), why(task)]
+    };
+    let rows: Vec<_> = tasks.iter().map(row).collect();
+    format!("{}\n", draw(&DEAD_COLUMNS, &rows, output.columns()))
+}
