@@ -49,8 +49,8 @@ pub use home::Home;
 pub use messenger::{
     Caller, Fault, Heard, Leadership, Messenger, Peer, Post, Posted, Receipt, Reply, Share, SharedValue,
 };
-pub use pool_client::TaskStream;
 pub use operator::{Operator, Steps, StopRequest};
+pub use pool_client::TaskStream;
 pub use pools::{DeadTask, PoolStatus, Pools, TaskCounts, TaskEvent, TaskRequest, TaskState, TaskStatus};
 pub use progress::{Death, Event, PoisonedRequest, Progress};
 pub use refusal::{Refusal, RefusalKind};

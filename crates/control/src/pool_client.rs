@@ -169,7 +169,8 @@ fn dead(pool: &str, id: Option<&str>) -> String {
 fn query(task: &TaskRequest) -> String {
     let mut terms = vec![format!("wait={}", task.wait), format!("priority={}", task.priority)];
     let texts = [("id", &task.id), ("key", &task.key)];
-    terms.extend(texts.iter().filter_map(|(name, text)| Some(format!("{name}={}", escape(text.as_deref()?)))));
+    terms
+        .extend(texts.iter().filter_map(|(name, text)| Some(format!("{name}={}", escape(text.as_deref()?)))));
     terms.extend(task.timeout.map(|timeout| format!("timeout={}", timeout.as_millis())));
     terms.extend(task.retries.map(|retries| format!("retries={retries}")));
     terms.extend(task.durable.map(|durable| format!("durable={durable}")));

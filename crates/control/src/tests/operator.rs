@@ -94,6 +94,7 @@ fn shop() -> AppStatus {
             p50: Some(Duration::from_micros(800)),
             p99: Some(Duration::from_millis(20)),
         },
+        tasks: None,
     }
 }
 

@@ -161,7 +161,8 @@ async fn carry_out(
         PoolCommand::List(arguments) => list(arguments, directory, output).await,
         PoolCommand::Show(arguments) => {
             let (_, app, tasks) = find(&arguments.pool, &arguments.target, directory, output).await?;
-            let shown = if arguments.json { pretty(&json(&app, tasks)) } else { table(&[(app, tasks)], output) };
+            let shown =
+                if arguments.json { pretty(&json(&app, tasks)) } else { table(&[(app, tasks)], output) };
             output.data(&shown);
             Ok(ExitCode::Ok)
         }
@@ -311,15 +312,15 @@ fn tell(
 fn failed(task: &TaskStatus, pool: &str) -> Report {
     let error: Value =
         task.error.as_ref().and_then(|error| serde_json::from_str(error.get()).ok()).unwrap_or_default();
-    let report = Report::new(ExitCode::Failure, format!("task `{}` ended as {}", task.id, task.state.as_str()));
+    let report =
+        Report::new(ExitCode::Failure, format!("task `{}` ended as {}", task.id, task.state.as_str()));
     let report = match error["message"].as_str() {
         Some(message) => report.cause(message),
         None => report,
     };
     match task.state {
-        TaskState::Poison => {
-            report.hint(format!("`stead logs {pool}` shows why; then `stead pool dead retry {pool} {}`", task.id))
-        }
+        TaskState::Poison => report
+            .hint(format!("`stead logs {pool}` shows why; then `stead pool dead retry {pool} {}`", task.id)),
         _ => report.hint(format!("`stead logs {pool}` may say more")),
     }
 }
@@ -347,7 +348,12 @@ async fn dead(
             if arguments.json {
                 output.data(&pretty(&json!(task)));
             } else {
-                output.words(&format!("{} after {} tries: {}", task.state.as_str(), task.attempts, why(&task)));
+                output.words(&format!(
+                    "{} after {} tries: {}",
+                    task.state.as_str(),
+                    task.attempts,
+                    why(&task)
+                ));
                 output.data(&format!("{}\n", task.input.as_ref().map_or("null", |input| input.get())));
             }
         }

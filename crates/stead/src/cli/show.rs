@@ -194,12 +194,18 @@ fn work(app: &AppStatus, tasks: &TaskCounts) -> Lines {
     let TaskCounts { queued, running, done, failed, refused, dead } = tasks;
     vec![
         ("tasks", format!("{} queued, {} running", grouped(*queued), grouped(*running))),
-        ("ended", format!("{} done, {} failed, {} refused", grouped(*done), grouped(*failed), grouped(*refused))),
+        (
+            "ended",
+            format!("{} done, {} failed, {} refused", grouped(*done), grouped(*failed), grouped(*refused)),
+        ),
         ("rate", format!("{} per second", rate(app.requests_per_second))),
-        ("set aside", match dead {
-            0 => none(),
-            dead => format!("{}; `stead pool dead list {}` shows them", grouped(*dead), app.name),
-        }),
+        (
+            "set aside",
+            match dead {
+                0 => none(),
+                dead => format!("{}; `stead pool dead list {}` shows them", grouped(*dead), app.name),
+            },
+        ),
         ("restarts", grouped(app.restarts)),
     ]
 }

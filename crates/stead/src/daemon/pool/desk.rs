@@ -29,7 +29,11 @@ struct Inner {
 
 impl Register {
     pub(in crate::daemon) fn new(keeper_pid: u32) -> Self {
-        Self(Arc::new(Inner { pools: Mutex::default(), channels: Mutex::default(), instance: instance(keeper_pid) }))
+        Self(Arc::new(Inner {
+            pools: Mutex::default(),
+            channels: Mutex::default(),
+            instance: instance(keeper_pid),
+        }))
     }
 
     /// What no other instance was or will be called, and every daemon of this one is.

@@ -17,10 +17,10 @@ use stead_process::node::Channel;
 use tokio::sync::{Notify, mpsc};
 
 use super::super::message::Message;
-use super::hand::{Hand, Speaks};
-use super::speech::{self, Run};
 use super::book::{Book, Say};
 use super::desk::Register;
+use super::hand::{Hand, Speaks};
+use super::speech::{self, Run};
 use super::waiting::{Sender, Waiter, Waiting};
 use crate::config::PoolSettings;
 

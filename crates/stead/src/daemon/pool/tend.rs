@@ -26,7 +26,8 @@ impl AppTask {
             let (app, outlet) = (self.settings.name.clone(), Arc::clone(&self.outlet));
             let console = Arc::clone(&self.shared.console);
             let say: Say = Arc::new(move |error| {
-                let text = format!("accepted tasks cannot be kept on disk: {}", crate::cli::in_one_line(error));
+                let text =
+                    format!("accepted tasks cannot be kept on disk: {}", crate::cli::in_one_line(error));
                 outlet.note(&text);
                 console.say(Some(&app), &text);
             });
@@ -138,8 +139,7 @@ impl AppTask {
             Wish::Workers(count) => {
                 if self.scaled.is_none() && count != self.settings.instances {
                     self.say(&format!("{count} workers are needed"));
-                    self.settings =
-                        Arc::new(AppSettings { instances: count, ..(*self.settings).clone() });
+                    self.settings = Arc::new(AppSettings { instances: count, ..(*self.settings).clone() });
                     self.input(Input::Scale(count));
                 }
             }
