@@ -45,6 +45,7 @@ mod other_programs;
 mod outliers;
 mod overload;
 mod poison;
+mod pools;
 mod procfile;
 mod raw_tcp;
 mod recycling;

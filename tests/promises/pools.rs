@@ -1,0 +1,278 @@
+//! "I have work that is too heavy for a request, and programs that do it. I hand over tasks and get results, whatever dies
+//! meanwhile: a worker, or the daemon itself. Each task that was accepted ends once, and I can see how."
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::support::http::Answer;
+use crate::support::processes::kill;
+use crate::support::stead::Plan;
+use crate::support::{Client, Stead, alone, beside, eventually, fixture, node, pause_between, soon};
+
+/// For tasks to end, on a loaded machine.
+const PATIENCE: Duration = Duration::from_secs(40);
+
+/// An instance with this stead.toml.
+#[track_caller]
+fn start(text: &str) -> Stead {
+    let plan: Plan = Stead::plan(Vec::<String>::new());
+    std::fs::write(plan.directory().join("stead.toml"), text).expect("there is room for a file");
+    plan.start()
+}
+
+fn compute(more: &str) -> String {
+    format!("[pool.sum]\ncommand = \"node {}\"\n{more}\n", node("compute.js"))
+}
+
+fn ask(stead: &Stead, request: &str, more: &str, body: &Value) -> Answer {
+    let socket = stead.sockets().pop().expect("the instance has a socket");
+    let body = body.to_string();
+    let head = format!("{request} HTTP/1.1\r\nHost: stead\r\n{more}Content-Length: {}\r\n\r\n", body.len());
+    let mut client = Client::connect_unix(&socket);
+    client.set_patience(PATIENCE);
+    client.send(head + &body).answer()
+}
+
+fn task(stead: &Stead, query: &str, body: Value) -> Answer {
+    ask(stead, &format!("POST /v1/pools/sum/tasks{query}"), "", &body)
+}
+
+fn see(stead: &Stead, id: &str) -> Value {
+    ask(stead, &format!("GET /v1/pools/sum/tasks/{id}"), "", &Value::Null).json()
+}
+
+/// Waits until a task has ended, and tells how.
+fn end_of(stead: &Stead, id: &str) -> Value {
+    eventually("the task ends", PATIENCE, || {
+        Some(see(stead, id)).filter(|task| task["state"] != "queued" && task["state"] != "running")
+    })
+}
+
+fn lines(path: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    text.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_forked_program_that_knows_nothing_of_pools_takes_tasks() {
+    let _turn = beside();
+    let stead = start(&compute("size = 2"));
+    let done = stead.verb(&["pool", "run", "sum", "{\"n\": 100}"]);
+    assert_eq!((done.code, done.stdout.as_str()), (Some(0), "5050\n"), "{done:?}");
+    let answer = task(&stead, "", json!({"n": 10}));
+    assert_eq!((answer.status, answer.json()["result"].as_u64()), (200, Some(55)));
+    let accepted = task(&stead, "?wait=false&id=mine", json!({"n": 4}));
+    assert_eq!((accepted.status, accepted.header("location")), (202, Some("/v1/pools/sum/tasks/mine")));
+    assert_eq!(end_of(&stead, "mine")["result"], 10);
+    let again = task(&stead, "?id=mine", json!({"n": 999}));
+    assert_eq!(again.json()["result"], 10, "the same id is the same task: {}", again.text());
+    let shown = stead.verb(&["pool", "list", "--json"]);
+    let pools: Value = serde_json::from_str(&shown.stdout).expect("it is JSON");
+    assert_eq!((&pools[0]["name"], &pools[0]["done"]), (&json!("sum"), &json!(3)));
+    for (path, status, code) in [
+        ("POST /v1/pools/summ/tasks", 404, "unknown_pool"),
+        ("GET /v1/pools/sum/tasks/77", 404, "unknown_task"),
+        ("POST /v1/pools/sum/tasks?wiat=false", 400, "bad_message"),
+    ] {
+        let answer = ask(&stead, path, "", &json!(1));
+        assert_eq!((answer.status, &answer.json()["error"]["code"]), (status, &json!(code)), "{path}");
+    }
+}
+
+#[test]
+fn each_task_has_one_result_although_workers_are_killed_all_the_time() {
+    let _turn = alone();
+    let text = compute("size = 4\n")
+        + &format!(
+            "[app.giver]\ncommand = \"node {}\"\nenv = {{ POOL = \"sum\", COUNT = 20000 }}\n",
+            node("pool-giver.js")
+        );
+    let stead = start(&text);
+    let told = || {
+        let lines = stead.output.lines();
+        lines.iter().find_map(|line| Some(line.split_once("tasks: ")?.1.to_owned()))
+    };
+    let (mut kills, end) = (0, Instant::now() + PATIENCE);
+    while told().is_none() && Instant::now() < end {
+        if let Some(pid) = stead.try_status().and_then(|status| {
+            let pids = status.of("sum").ready_pids();
+            pids.get(kills % pids.len().max(1)).copied()
+        }) {
+            kill(pid);
+            kills += 1;
+        }
+        pause_between(Duration::from_millis(100));
+    }
+    let told = told().expect("each task is answered");
+    assert!(
+        told.contains("\\\"right\\\":20000,\\\"wrong\\\":0,\\\"twice\\\":0")
+            || told.contains("\"right\":20000,\"wrong\":0,\"twice\":0"),
+        "{told}"
+    );
+    assert!(kills > 0, "nothing was killed");
+}
+
+#[test]
+fn a_task_that_kills_workers_is_set_aside_and_tried_again_after_the_repair() {
+    let _turn = beside();
+    let stead = start(&compute("size = 2"));
+    let repair = stead.path().join("repaired");
+    let input = json!({"n": 3, "unless": repair});
+    let failed = task(&stead, "?id=bad", input.clone());
+    assert_eq!((failed.status, &failed.json()["state"]), (422, &json!("poison")), "{}", failed.text());
+    assert_eq!(failed.json()["attempts"], 2, "its worker died, another was given it and died too");
+    assert_eq!(task(&stead, "", json!({"n": 4})).json()["result"], 10, "the pool goes on");
+    kill(stead.status().daemon_pid());
+    stead.wait_complete();
+    let dead = stead.verb(&["pool", "dead", "show", "sum", "bad"]);
+    assert_eq!(serde_json::from_str::<Value>(&dead.stdout).expect("the input"), input, "{dead:?}");
+    std::fs::write(&repair, "").expect("there is room for a file");
+    let retried = stead.verb(&["pool", "dead", "retry", "sum", "bad"]);
+    assert_eq!(retried.code, Some(0), "{retried:?}");
+    assert_eq!(end_of(&stead, "bad")["result"], 6);
+    assert_eq!(stead.verb(&["pool", "dead", "list", "sum", "--json"]).stdout.trim(), "[]");
+}
+
+#[test]
+fn accepted_tasks_are_done_although_the_daemon_is_killed() {
+    const TASKS: u64 = 40;
+    let _turn = alone();
+    let stead = start(&compute("size = 2"));
+    for n in 0..TASKS {
+        let accepted = task(&stead, &format!("?wait=false&id=t{n}"), json!({"n": n, "wait": 20}));
+        assert_eq!(accepted.status, 202, "{}", accepted.text());
+    }
+    for _ in 0..2 {
+        kill(stead.status().daemon_pid());
+        stead.wait_complete();
+    }
+    for n in 0..TASKS {
+        let task = end_of(&stead, &format!("t{n}"));
+        assert_eq!(
+            (&task["state"], task["result"].as_u64()),
+            (&json!("done"), Some(n * (n + 1) / 2)),
+            "{task}"
+        );
+    }
+}
+
+#[test]
+fn an_upgrade_takes_running_and_waiting_tasks_along() {
+    let _turn = alone();
+    let stead = start(&compute("size = 1"));
+    let log = stead.path().join("log");
+    for n in 0..3 {
+        let accepted =
+            task(&stead, &format!("?wait=false&id=t{n}"), json!({"n": n, "log": log, "wait": 3000}));
+        assert_eq!(accepted.status, 202, "{}", accepted.text());
+    }
+    soon("the first one runs", || !lines(&log).is_empty());
+    let binary = stead.path().join("stead-new");
+    std::fs::copy(env!("CARGO_BIN_EXE_stead"), &binary).expect("there is room for a copy");
+    let upgraded = stead.verb(&["upgrade", "--binary", &binary.to_string_lossy()]);
+    assert_eq!(upgraded.code, Some(0), "{upgraded:?}");
+    for n in 0..3_u64 {
+        assert_eq!(end_of(&stead, &format!("t{n}"))["result"].as_u64(), Some(n * (n + 1) / 2));
+    }
+    assert_eq!(lines(&log), ["0", "1", "2"], "each was begun once, by a worker that did not notice");
+}
+
+#[test]
+fn a_full_queue_refuses_clearly_and_a_stuck_worker_alone_is_killed() {
+    let _turn = beside();
+    let stead = start(&compute("size = 2\nqueue_max = 1\ntask_timeout = \"1s\""));
+    let innocent = task(&stead, "", json!({"n": 1, "who": true})).json()["result"].as_u64();
+    for id in ["a", "b", "c"] {
+        assert_eq!(task(&stead, &format!("?wait=false&id={id}"), json!({"n": 1, "hang": true})).status, 202);
+    }
+    let refused = task(&stead, "", json!({"n": 1}));
+    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")), "{}", refused.text());
+    assert_eq!(refused.json()["error"]["code"], "full");
+    for id in ["a", "b", "c"] {
+        let ended = end_of(&stead, id);
+        assert_eq!(
+            (&ended["state"], &ended["error"]["code"]),
+            (&json!("failed"), &json!("timeout")),
+            "{ended}"
+        );
+    }
+    let now = task(&stead, "", json!({"n": 1, "who": true})).json()["result"].as_u64();
+    assert_ne!(now, innocent, "all that hung were killed");
+    let hanging = task(&stead, "?wait=false", json!({"n": 1, "hang": true}));
+    assert_eq!(hanging.status, 202);
+    let beside = task(&stead, "", json!({"n": 1, "who": true})).json()["result"].as_u64();
+    soon("the stuck one is replaced", || {
+        stead.status().of("sum").workers().iter().all(|worker| worker.restarts > 0)
+    });
+    let pids = stead.wait_complete().of("sum").ready_pids();
+    assert!(
+        pids.iter().any(|pid| Some(u64::from(*pid)) == beside),
+        "the other worker lives: {pids:?} {beside:?}"
+    );
+}
+
+#[test]
+fn progress_and_parts_are_told_while_a_task_runs() {
+    let _turn = beside();
+    let stead = start(&format!("[pool.sum]\ncommand = \"node {}\"\nsize = 1\n", node("pool-worker.js")));
+    let told =
+        ask(&stead, "POST /v1/pools/sum/tasks?key=k", "Accept: text/event-stream\r\n", &json!({"parts": 2}));
+    let text = told.text();
+    let events: Vec<&str> =
+        text.lines().filter(|line| line.starts_with("event") || line.starts_with("data")).collect();
+    assert_eq!(
+        events[..8],
+        [
+            "event: part",
+            "data: \"part 1\"",
+            "event: progress",
+            "data: 0.5",
+            "event: part",
+            "data: \"part 2\"",
+            "event: progress",
+            "data: 1",
+        ]
+    );
+    assert_eq!(events[8], "event: done");
+    assert!(events[9].contains("\"result\":{\"key\":\"k\",\"attempt\":1}"), "{text}");
+    let failed = task(&stead, "", json!({"fail": "no disk"}));
+    assert_eq!(failed.status, 422);
+    assert_eq!(failed.json()["error"], json!({"code": "failed", "message": "no disk", "name": "Error"}));
+    assert_eq!(task(&stead, "?wait=false&id=long", json!({"forever": true})).status, 202);
+    soon("it runs", || see(&stead, "long")["state"] == "running");
+    ask(&stead, "DELETE /v1/pools/sum/tasks/long", "", &Value::Null);
+    assert_eq!(end_of(&stead, "long")["state"], "cancelled");
+    assert_eq!(stead.status().of("sum").workers()[0].restarts, 0, "it was asked, and not killed");
+}
+
+#[test]
+fn any_language_takes_tasks_as_lines() {
+    let _turn = beside();
+    let stead =
+        start(&format!("[pool.sum]\ncommand = \"python3 {}\"\nsize = 1\n", fixture("python/lines.py")));
+    assert_eq!(
+        task(&stead, "", json!({"a": [1, "ü"]})).json()["result"],
+        json!({"twice": [{"a": [1, "ü"]}, {"a": [1, "ü"]}]})
+    );
+    assert_eq!(task(&stead, "", json!("text")).json()["result"], "no JSON at all");
+    let pid = stead.status().ready_pids()[0];
+    kill(pid);
+    assert_eq!(task(&stead, "", json!(1)).json()["result"], json!({"twice": [1, 1]}));
+}
+
+#[test]
+fn tasks_of_one_key_are_done_in_their_order() {
+    const TASKS: u64 = 30;
+    let _turn = beside();
+    let stead = start(&compute("size = 3"));
+    let log = stead.path().join("log");
+    for n in 0..TASKS {
+        let query = format!("?wait=false&key=one&id=t{n}");
+        assert_eq!(task(&stead, &query, json!({"n": n, "log": log, "wait": n % 3})).status, 202);
+    }
+    end_of(&stead, &format!("t{}", TASKS - 1));
+    let expected: Vec<String> = (0..TASKS).map(|n| n.to_string()).collect();
+    assert_eq!(lines(&log), expected);
+}
