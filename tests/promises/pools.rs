@@ -87,6 +87,8 @@ fn a_forked_program_that_knows_nothing_of_pools_takes_tasks() {
 
 #[test]
 fn each_task_has_one_result_although_workers_are_killed_all_the_time() {
+    /// Then they are let live.
+    const KILLS_MAX: usize = 60;
     let _turn = alone();
     let text = compute("size = 4\n")
         + &format!(
@@ -102,7 +104,8 @@ fn each_task_has_one_result_although_workers_are_killed_all_the_time() {
     while told().is_none() && Instant::now() < end {
         let workers: Vec<_> =
             children(stead.pid()).into_iter().filter(|child| child.command.contains("compute.js")).collect();
-        if let Some(worker) = workers.get(kills % workers.len().max(1)) {
+        // On a busy machine a worker may need longer to begin than it is let live here.
+        if let Some(worker) = workers.get(kills % workers.len().max(1)).filter(|_| kills < KILLS_MAX) {
             kill(worker.pid);
             kills += 1;
         }

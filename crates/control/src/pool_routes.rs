@@ -65,6 +65,7 @@ struct Terms {
     durable: Option<bool>,
 }
 
+#[expect(clippy::too_many_arguments, reason = "what axum takes of a request is an argument each")]
 async fn submit<P: Pools>(
     State(pools): To<P>,
     Path(pool): Path<String>,
@@ -91,17 +92,18 @@ async fn submit<P: Pools>(
         return Ok(sse::answer(pools.submit_and_watch(&pool, request).await.map_err(refuse)?));
     }
     let task = pools.submit(&pool, request).await.map_err(refuse)?;
-    Ok(told(&pool, task))
+    Ok(told(&pool, task, wait))
 }
 
-/// A task as the answer to whoever gave it.
-fn told(pool: &str, task: TaskStatus) -> Response {
+/// A task as the answer to whoever gave it. One that nobody waits for may have ended all the same.
+fn told(pool: &str, task: TaskStatus, wait: bool) -> Response {
     let status = match task.state {
+        _ if !wait => StatusCode::ACCEPTED,
         TaskState::Done => StatusCode::OK,
         TaskState::Queued | TaskState::Running => StatusCode::ACCEPTED,
         TaskState::Failed | TaskState::Poison | TaskState::Cancelled => StatusCode::UNPROCESSABLE_ENTITY,
     };
-    let place = (!task.state.has_ended()).then(|| format!("/v1/pools/{pool}/tasks/{}", task.id));
+    let place = (status == StatusCode::ACCEPTED).then(|| format!("/v1/pools/{pool}/tasks/{}", task.id));
     let mut response = (status, Json(task)).into_response();
     if let Some(place) = place.and_then(|place| place.parse().ok()) {
         response.headers_mut().insert(header::LOCATION, place);
@@ -154,7 +156,7 @@ async fn retry_dead<P: Pools>(
     State(pools): To<P>,
     Path((pool, id)): Path<(String, String)>,
 ) -> Result<Response, Fault> {
-    pools.retry_dead(&pool, &id).map(|task| told(&pool, task))
+    pools.retry_dead(&pool, &id).map(|task| told(&pool, task, false))
 }
 
 async fn drop_dead<P: Pools>(

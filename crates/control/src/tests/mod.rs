@@ -3,4 +3,5 @@
 mod api;
 mod metrics;
 mod operator;
+mod pools;
 mod workers;

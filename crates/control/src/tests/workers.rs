@@ -12,12 +12,12 @@ use tokio::sync::mpsc;
 
 /// Admits everybody, and writes down what is asked.
 #[derive(Default)]
-struct FakeMessenger {
+pub(super) struct FakeMessenger {
     asked: Mutex<Vec<String>>,
 }
 
 impl FakeMessenger {
-    fn ask(&self, caller: &Caller, what: String) -> Result<(), Fault> {
+    fn ask(&self, caller: &Caller, what: &str) -> Result<(), Fault> {
         assert!(caller.peer.pid == Some(std::process::id()), "the kernel says who asks: {caller:?}");
         let who = caller.worker.as_deref().unwrap_or("somebody");
         self.asked.lock().unwrap().push(format!("{who}: {what}"));
@@ -31,7 +31,7 @@ impl Messenger for FakeMessenger {
     }
 
     async fn post(&self, caller: Caller, post: Post) -> Result<Posted, Fault> {
-        self.ask(&caller, format!("{} to {}", post.data, post.to))?;
+        self.ask(&caller, &format!("{} to {}", post.data, post.to))?;
         match post.to.as_str() {
             Some("nobody") => Err(Fault::new("no_receiver", "nobody is there")),
             Some("busy") => Err(Fault::new("full", "it does not read").with_hint("wait")),
@@ -41,7 +41,7 @@ impl Messenger for FakeMessenger {
     }
 
     async fn listen(&self, caller: Caller) -> Result<mpsc::Receiver<Heard>, Fault> {
-        self.ask(&caller, "listens".to_owned())?;
+        self.ask(&caller, "listens")?;
         let (sender, receiver) = mpsc::channel(1);
         let heard = Heard { name: "message", text: "{\"stead\":{}}".to_owned(), receipt: Arc::new(()) };
         sender.send(heard).await.unwrap();
@@ -49,7 +49,7 @@ impl Messenger for FakeMessenger {
     }
 
     fn reply(&self, caller: Caller, token: &str, reply: Reply) -> Result<(), Fault> {
-        self.ask(&caller, format!("{token} is answered with {}", reply.data))
+        self.ask(&caller, &format!("{token} is answered with {}", reply.data))
     }
 
     fn shared_values(&self, _app: &str) -> Result<BTreeMap<String, SharedValue>, Fault> {
@@ -71,11 +71,11 @@ impl Messenger for FakeMessenger {
     }
 
     fn candidate(&self, caller: Caller, candidate: bool) -> Result<(), Fault> {
-        self.ask(&caller, format!("candidate {candidate}"))
+        self.ask(&caller, &format!("candidate {candidate}"))
     }
 
     fn released(&self, caller: Caller, term: u64) -> Result<(), Fault> {
-        self.ask(&caller, format!("released {term}"))
+        self.ask(&caller, &format!("released {term}"))
     }
 }
 
@@ -126,11 +126,22 @@ async fn what_workers_ask_reaches_the_messenger_and_is_answered() {
         ("GET /v1/apps/api/leader", "", "", 404, "\"code\":\"no_such_app\""),
         ("POST /v1/candidates", "", "{\"candidate\":true}", 200, "{}"),
         ("POST /v1/released", "", "{\"term\":9}", 200, "{}"),
+        ("POST /v1/pools/work/tasks", "", "[2]", 200, "\"result\":[1, 2]"),
+        ("POST /v1/pools/work/tasks?wait=false", "", "[2]", 202, "\"state\":\"queued\""),
+        ("POST /v1/pools/work/tasks?id=bad", "", "[2]", 422, "\"state\":\"failed\""),
+        ("POST /v1/pools/work/tasks?wait=maybe", "", "[2]", 400, "wait"),
+        ("POST /v1/pools/work/tasks?id=full", "", "[2]", 503, "\"code\":\"full\""),
+        ("POST /v1/pools/play/tasks", "", "[2]", 404, "\"code\":\"unknown_pool\""),
+        ("GET /v1/pools/work/tasks/7", "", "", 200, "\"state\":\"running\""),
+        ("GET /v1/pools/work/tasks/8", "", "", 404, "\"code\":\"unknown_task\""),
+        ("GET /v1/pools/work/tasks/7/events", "", "", 200, "event: progress\ndata: 0.5\n\n"),
+        ("DELETE /v1/pools/work/tasks/7", "", "", 200, "\"state\":\"cancelled\""),
+        ("POST /v1/pools/work/dead/7/retry", "", "", 202, "\"state\":\"queued\""),
         ("GET /v1/status", "", "", 404, "this socket is for workers"),
     ] {
         let (found, head, answer) = ask(&socket, line, headers, body).await;
         assert!(found == status && answer.contains(part), "{line} {body}: {found} {answer}");
-        assert_eq!(head.contains("retry-after"), status == 429, "{line}");
+        assert_eq!(head.contains("retry-after"), matches!(status, 429 | 503), "{line}");
     }
     let (_, head, _) = ask(&socket, "GET /v1/apps/shop/shared/users", "", "").await;
     assert!(head.contains("etag: \"3\""), "{head}");

@@ -3,8 +3,8 @@
 use super::background::BackgroundArguments;
 use super::{
     ExitCode, Report, RunArguments, completions, config, doctor, env, flush, import, init, list, logs, man,
-    map, monit, not_offered, numbers, output, pool, reload, reset, save, scale, schedule, send, serve, shards,
-    shared, show, signal, start, startup, stop, upgrade,
+    map, monit, not_offered, numbers, output, pool, reload, reset, save, scale, schedule, send, serve,
+    shards, shared, show, signal, start, startup, stop, upgrade,
 };
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser, Subcommand};

@@ -3,7 +3,8 @@
 use super::INSTANCES_MAX;
 use super::error::ConfigError;
 use super::instances::InstanceCount;
-use super::program::{Request, resolve, tidy};
+use super::program::{Request, Resolved, resolve, tidy};
+use super::program_error::ProgramError;
 use super::read_app::{AppTable, check_name};
 use super::read_care::{CareTable, LogTable};
 use super::read_routes;
@@ -53,16 +54,8 @@ impl Around<'_> {
         let identity = identity(&table.care, self.caller)
             .map_err(|reason| ConfigError::Identity { what: what(), reason })?;
         let mut environment = self.environment(&table, &identity);
-        let program_arguments = [&table.args[..], &arguments.arguments].concat();
-        let request = Request {
-            words,
-            arguments: &program_arguments,
-            interpreter: table.interpreter.as_deref(),
-            interpreter_arguments: &table.interpreter_args,
-            shell: table.shell || arguments.shell,
-            directory: &tidy(&self.place(&table)),
-        };
-        let resolved = resolve(request, &mut environment)
+        let resolved = self
+            .resolve(words, &table, &mut environment)
             .map_err(|source| ConfigError::Program { what: what(), source })?;
         let listen = if arguments.listen.is_empty() { table.listen } else { arguments.listen.clone() };
         let (datagrams, listen) = listen.into_iter().partition(|listen| listen.datagrams);
@@ -118,6 +111,25 @@ impl Around<'_> {
             pool,
             schedules: table.schedules,
         })
+    }
+
+    /// What it runs.
+    fn resolve(
+        &self,
+        words: &[OsString],
+        table: &AppTable,
+        environment: &mut BTreeMap<OsString, OsString>,
+    ) -> Result<Resolved, ProgramError> {
+        let arguments = [&table.args[..], &self.arguments.arguments].concat();
+        let request = Request {
+            words,
+            arguments: &arguments,
+            interpreter: table.interpreter.as_deref(),
+            interpreter_arguments: &table.interpreter_args,
+            shell: table.shell || self.arguments.shell,
+            directory: &tidy(&self.place(table)),
+        };
+        resolve(request, environment)
     }
 
     /// Where it runs, unless its program says otherwise.

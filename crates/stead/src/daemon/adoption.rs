@@ -152,7 +152,7 @@ impl AppTask {
         self.shared.exchange.join(self.member(worker), process.slot, process.child.pid);
         if let Some((channel, serialization, from)) = channel {
             match self.link_over(worker, (channel, serialization), from) {
-                Ok(link) => process.link = Link::Node(link),
+                Ok(link) => process.link = Link::Node(Box::new(link)),
                 Err(error) => {
                     self.say(&format!("the channel of worker {worker} cannot be used: {error}"));
                 }
@@ -177,7 +177,7 @@ impl AppTask {
         let link = self.link_over(worker, (channel, Serialization::Json), Continuation::default());
         if let (Some(process), Ok(mut link)) = (self.workers.get_mut(&worker), link) {
             link.online = true;
-            process.link = Link::Node(link);
+            process.link = Link::Node(Box::new(link));
         }
     }
 

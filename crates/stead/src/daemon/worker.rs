@@ -58,7 +58,7 @@ pub(super) struct Leader {
 /// How Stead talks to it.
 pub(super) enum Link {
     /// A Node.js program, over its IPC channel.
-    Node(NodeLink),
+    Node(Box<NodeLink>),
     /// Any other: by signals.
     Signals,
 }

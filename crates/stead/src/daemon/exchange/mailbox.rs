@@ -38,7 +38,9 @@ impl Mailbox {
             (None, Some(channel)) => match channel.send(envelope) {
                 Ok(()) => Delivery::Done,
                 Err(SendError::Full) => Delivery::Full,
-                Err(SendError::Closed | SendError::Descriptor(_)) => Delivery::Absent,
+                Err(
+                    SendError::Closed | SendError::Descriptor(_) | SendError::Message(_) | SendError::Line,
+                ) => Delivery::Absent,
             },
             (None, None) => Delivery::Absent,
         };
