@@ -177,8 +177,8 @@ impl State {
         }
         self.changed.notify_waiters();
         self.send_to_all(self.ending.signal);
-        if let Some(grace) = self.ending.grace {
-            minder::at(Instant::now() + grace, self, Due::Kill);
+        if let Some(at) = self.ending.grace.and_then(|grace| Instant::now().checked_add(grace)) {
+            minder::at(at, self, Due::Kill);
         }
     }
 

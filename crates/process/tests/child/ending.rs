@@ -1,10 +1,11 @@
 //! A child ends when it should and with whom it should, and outlives what it should.
 
 use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
-use stead_process::child::{Child, Command, Signal, Stdio};
+use stead_process::child::{CancelToken, Child, Command, Signal, Stdio};
 
 /// How long anything may take that is waited for here.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -50,12 +51,54 @@ fn a_tree_is_killed_with_those_who_left_the_group() {
 }
 
 #[test]
+fn nobody_escapes_from_a_control_group() {
+    // Where this test may make one.
+    let Some(group) = make_cgroup() else { return };
+    // Another session, and the parent in between has ended.
+    let line = "setsid sh -c '(echo $$; exec sleep 1000) & exit' & wait $!; read line";
+    let (mut child, _) = shell_with_number(line, |c| c.cgroup(&group).stdin(Stdio::Piped));
+    let members = || std::fs::read_to_string(group.join("cgroup.procs")).unwrap();
+    assert!(members().lines().count() >= 2, "{}", members());
+    child.kill_tree().unwrap();
+    assert_eq!(child.wait_blocking().unwrap().signal, Some(9));
+    let begun = Instant::now();
+    while std::fs::remove_dir(&group).is_err() {
+        assert!(begun.elapsed() < PATIENCE, "{}", members());
+        std::thread::yield_now();
+    }
+}
+
+fn make_cgroup() -> Option<PathBuf> {
+    let own = std::fs::read_to_string("/proc/self/cgroup").ok()?;
+    let own = own.lines().find_map(|line| line.strip_prefix("0::/"))?.to_owned();
+    let group = Path::new("/sys/fs/cgroup").join(own).join(format!("stead-child-{}", std::process::id()));
+    std::fs::create_dir(&group).ok()?;
+    // Kernels before 5.14, and hierarchies of the first version, have no such file.
+    if group.join("cgroup.kill").exists() {
+        return Some(group);
+    }
+    std::fs::remove_dir(&group).ok()?;
+    None
+}
+
+#[test]
 fn a_tree_can_be_asked_to_end() {
     let line = "sh -c 'trap \"exit 7\" TERM; echo $$; while :; do sleep 0.01; done'; exit $?";
     let (mut child, inner) = shell_with_number(&format!("trap : TERM; {line}"), |c| c);
     child.handle().signal_tree(Signal::TERM).unwrap();
     assert_eq!(child.wait_blocking().unwrap().code, Some(7));
     wait_end(inner);
+}
+
+#[test]
+fn what_refuses_to_end_is_killed_after_its_grace() {
+    let token = CancelToken::new();
+    let line = "trap '' TERM; echo $$; while :; do sleep 0.01; done";
+    let (mut child, _) = shell_with_number(line, |c| {
+        c.cancel_token(&token).whole_tree(false).kill_grace(Some(Duration::from_millis(20)))
+    });
+    token.cancel();
+    assert_eq!(child.wait_blocking().unwrap().signal, Some(9));
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! What happens to a child is told in order, once, and however late one asks.
 
+use std::io::Write;
 use std::time::Duration;
 
 use stead_process::child::{CancelToken, Cause, Command, Event, Signal, Stdio};
+use tokio::io::AsyncReadExt;
 
 async fn all(child: &stead_process::child::Child) -> Vec<Event> {
     let (mut events, mut all) = (child.events(), Vec::new());
@@ -34,4 +36,32 @@ async fn a_cancelled_child_and_one_out_of_time_say_why_they_end() {
 
     let child = Command::new("sleep").arg("1000").timeout(Duration::from_millis(1)).spawn().unwrap();
     assert_eq!(all(&child).await[1], Event::Error(Cause::Timeout));
+}
+
+#[tokio::test]
+async fn close_waits_for_whoever_holds_the_streams_and_exit_does_not() {
+    let mut command = Command::shell("{ read line <&5; echo late; } & exit 0");
+    let mut child = command.stdout(Stdio::Piped).descriptor(5, Stdio::Piped).spawn().unwrap();
+    let mut events = child.events();
+    assert_eq!(events.next().await.unwrap(), Some(Event::Spawn));
+    let Some(Event::Exit(exit)) = events.next().await.unwrap() else { panic!("it has ended") };
+    tokio::select! {
+        biased;
+        early = events.next() => panic!("{early:?}"),
+        () = std::future::ready(()) => (),
+    }
+    child.take_pipe(5).unwrap().write_all(b"go\n").unwrap();
+    let mut text = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut text).await.unwrap();
+    assert_eq!(text, "late\n");
+    assert_eq!(events.next().await.unwrap(), Some(Event::Close(exit)));
+    assert_eq!(events.next().await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn all_who_wait_are_told() {
+    let child = Command::shell("exit 7").spawn().unwrap();
+    let (first, second) = (child.handle(), child.handle());
+    let (first, second) = tokio::join!(first.wait(), second.wait());
+    assert_eq!((first.unwrap().code, second.unwrap().code), (Some(7), Some(7)));
 }
