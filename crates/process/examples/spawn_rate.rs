@@ -5,12 +5,15 @@
 //! Runs `/bin/true` COUNT times, CONCURRENCY at once, without environment and with `/dev/null` as streams, and prints one
 //! JSON object.
 
+use std::collections::VecDeque;
 use std::io::Write;
 use std::time::Instant;
 
-use stead_process::child::{Child, Command, Exit, Stdio};
+use stead_process::child::{Child, Command, SpawnError, Stdio};
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+type Failure = Box<dyn std::error::Error>;
+
+fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [count, concurrency, mode] = arguments.as_slice() else {
         return Err("usage: spawn_rate COUNT CONCURRENCY async|blocking".into());
@@ -32,22 +35,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-fn spawn() -> Result<Child, stead_process::child::SpawnError> {
+fn spawn() -> Result<Child, SpawnError> {
     let mut command = Command::new("/bin/true");
     command.env_clear().stdin(Stdio::Null).stdout(Stdio::Null).stderr(Stdio::Null).spawn()
 }
 
 /// A task for each child that may run at once.
-async fn run(count: usize, concurrency: usize) -> Result<usize, Box<dyn std::error::Error>> {
+async fn run(count: usize, concurrency: usize) -> Result<usize, Failure> {
     let local = tokio::task::LocalSet::new();
     let lane = |lane: usize| async move {
         let mut failures = 0;
         for _ in (lane..count).step_by(concurrency) {
-            failures += usize::from(
-                !spawn().map_err(|e| e.to_string())?.wait().await.map_err(|e| e.to_string())?.success(),
-            );
+            failures += usize::from(!spawn()?.wait().await?.success());
         }
-        Ok::<usize, String>(failures)
+        Ok::<usize, Failure>(failures)
     };
     let lanes: Vec<_> = (0..concurrency).map(|number| local.spawn_local(lane(number))).collect();
     local
@@ -62,22 +63,17 @@ async fn run(count: usize, concurrency: usize) -> Result<usize, Box<dyn std::err
 }
 
 /// The oldest is waited for when there are enough.
-fn run_blocking(count: usize, concurrency: usize) -> Result<usize, Box<dyn std::error::Error>> {
-    let mut running = std::collections::VecDeque::new();
+fn run_blocking(count: usize, concurrency: usize) -> Result<usize, Failure> {
+    let mut running = VecDeque::new();
     let mut failures = 0;
-    let mut bury = |child: Option<Child>| -> std::io::Result<()> {
-        if let Some(mut child) = child {
-            let exit: Exit = child.wait_blocking()?;
-            failures += usize::from(!exit.success());
+    for number in 0..count + concurrency {
+        if number < count {
+            running.push_back(spawn()?);
         }
-        Ok(())
-    };
-    for _ in 0..count {
-        if running.len() == concurrency {
-            bury(running.pop_front())?;
+        if running.len() == concurrency || number >= count {
+            let Some(mut child) = running.pop_front() else { break };
+            failures += usize::from(!child.wait_blocking()?.success());
         }
-        running.push_back(spawn()?);
     }
-    running.into_iter().try_for_each(|child| bury(Some(child)))?;
     Ok(failures)
 }

@@ -23,10 +23,17 @@ const CHUNK_BYTES: usize = 64 * 1024;
 /// Children that run to their end together, in the order of a pipeline.
 pub(super) struct Collector {
     children: Vec<Child>,
-    /// To the first one.
-    input: Option<(ChildStdin, Vec<u8>)>,
+    /// Until the first one has all of it.
+    input: Option<Input>,
     sources: Vec<Source>,
     chunk: Vec<u8>,
+}
+
+/// What a child is fed.
+struct Input {
+    stdin: ChildStdin,
+    bytes: Vec<u8>,
+    written: usize,
 }
 
 /// One stream that is read.
@@ -73,7 +80,8 @@ impl Collector {
                 |(of, stream)| Source { child: index, of, stream: Some(stream), collected: Vec::new(), max };
             sources.extend(stdout.into_iter().chain(stderr).map(source));
         }
-        Self { children, input: stdin.zip(input), sources, chunk: vec![0; CHUNK_BYTES] }
+        let input = stdin.zip(input).map(|(stdin, bytes)| Input { stdin, bytes, written: 0 });
+        Self { children, input, sources, chunk: vec![0; CHUNK_BYTES] }
     }
 
     pub(super) async fn run(mut self) -> io::Result<Vec<Collected>> {
@@ -101,7 +109,7 @@ impl Collector {
     }
 
     pub(super) fn run_blocking(mut self) -> io::Result<Vec<Collected>> {
-        let stdin = self.input.iter().filter_map(|(stdin, _)| stdin.as_plain());
+        let stdin = self.input.iter().filter_map(|input| input.stdin.as_plain());
         for stream in self.sources.iter().filter_map(Source::as_fd).chain(stdin) {
             rustix::io::ioctl_fionbio(stream, true)?;
         }
@@ -121,8 +129,8 @@ impl Collector {
     /// Until something can be read or written, or a child has ended.
     fn wait_for_any(&self) -> io::Result<()> {
         let streams = self.sources.iter().filter_map(Source::as_fd).map(|fd| (fd, PollFlags::IN));
-        let stdin =
-            self.input.iter().filter_map(|(stdin, _)| stdin.as_plain()).map(|fd| (fd, PollFlags::OUT));
+        let stdin = self.input.iter().filter_map(|input| input.stdin.as_plain());
+        let stdin = stdin.map(|fd| (fd, PollFlags::OUT));
         let alive = self.children.iter().filter(|child| child.try_wait().is_none());
         let pidfds = alive.map(|child| (child.pidfd(), PollFlags::IN));
         let waited = streams.chain(stdin).chain(pidfds);
@@ -137,17 +145,15 @@ impl Collector {
 
     /// Reads and writes what can be at this moment.
     fn progress(&mut self) -> io::Result<()> {
-        if let Some((stdin, input)) = &mut self.input {
-            let written = stdin.as_plain().map_or(Err(Errno::PIPE), |fd| rustix::io::write(fd, input));
-            match written {
-                Ok(count) => drop(input.drain(..count)),
+        if let Some(input) = &mut self.input {
+            let rest = &input.bytes[input.written..];
+            match input.stdin.as_plain().map_or(Err(Errno::PIPE), |fd| rustix::io::write(fd, rest)) {
+                Ok(count) => input.written += count,
                 Err(Errno::AGAIN | Errno::INTR) => (),
                 // EPIPE: the child wants no more. That is its own affair.
-                Err(_) => input.clear(),
+                Err(_) => input.written = input.bytes.len(),
             }
-            if input.is_empty() {
-                self.input = None;
-            }
+            self.close_fed();
         }
         for source in &mut self.sources {
             let Some(fd) = source.as_fd() else { continue };
@@ -177,17 +183,20 @@ impl Collector {
     }
 
     fn poll_input(&mut self, cx: &mut Context<'_>) {
-        while let Some((stdin, input)) = &mut self.input {
-            match Pin::new(stdin).poll_write(cx, input) {
-                Poll::Ready(Ok(count)) => drop(input.drain(..count)),
+        while let Some(input) = &mut self.input {
+            match Pin::new(&mut input.stdin).poll_write(cx, &input.bytes[input.written..]) {
+                Poll::Ready(Ok(count)) => input.written += count,
                 // EPIPE: the child wants no more. That is its own affair.
-                Poll::Ready(Err(_)) => input.clear(),
+                Poll::Ready(Err(_)) => input.written = input.bytes.len(),
                 Poll::Pending => return,
             }
-            if input.is_empty() {
-                self.input = None;
-            }
+            self.close_fed();
         }
+    }
+
+    /// The child finds the end of its input when it has had all of it.
+    fn close_fed(&mut self) {
+        self.input.take_if(|input| input.written == input.bytes.len());
     }
 
     fn finish(self) -> Vec<Collected> {
