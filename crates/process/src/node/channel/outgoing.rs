@@ -30,6 +30,8 @@ pub(crate) struct Frame {
     pub(crate) bytes: Vec<u8>,
     pub(crate) handle: Option<Handle>,
     written: usize,
+    /// How many messages it is.
+    messages: usize,
 }
 
 /// The descriptor that goes along.
@@ -74,6 +76,8 @@ pub(crate) struct Outgoing {
     lost: Vec<Frame>,
     /// Of `queue` and `held`.
     waiting_bytes: usize,
+    /// Those of them that are not written whole.
+    waiting_messages: usize,
     handles: usize,
     handle_last: u64,
     handle_last_program: u64,
@@ -94,7 +98,7 @@ pub(crate) struct Remains {
 
 impl Frame {
     pub(crate) const fn new(bytes: Vec<u8>, handle: Option<Handle>) -> Self {
-        Self { bytes, handle, written: 0 }
+        Self { bytes, handle, written: 0, messages: 1 }
     }
 
     fn number(&self) -> Option<u64> {
@@ -118,9 +122,10 @@ impl Outgoing {
     pub(crate) fn resume(bytes_max: usize, unwritten: &[u8], strays: usize) -> Self {
         let waiting_bytes = unwritten.len();
         // With a byte in front that stands for what was written, it is a message written in part like any other.
-        let rest = Frame { bytes: [&[0], unwritten].concat(), handle: None, written: 1 };
-        let queue = Some(rest).filter(|_| waiting_bytes > 0).into_iter().collect();
-        Self { queue, waiting_bytes, strays, ..Self::new(bytes_max) }
+        let rest = Frame { bytes: [&[0], unwritten].concat(), handle: None, written: 1, messages: 1 };
+        let queue: VecDeque<Frame> = Some(rest).filter(|_| waiting_bytes > 0).into_iter().collect();
+        let waiting_messages = queue.len();
+        Self { queue, waiting_bytes, waiting_messages, strays, ..Self::new(bytes_max) }
     }
 
     /// Takes a message, which `encode` appends, and its handle. Call [`Self::flush`] next. If it is refused nothing has
@@ -148,11 +153,14 @@ impl Outgoing {
             let before = last.bytes.len();
             encode(&mut last.bytes).inspect_err(|_| last.bytes.truncate(before))?;
             self.waiting_bytes += last.bytes.len() - before;
+            self.waiting_messages += 1;
+            last.messages += 1;
             return Ok(());
         }
         let mut bytes = std::mem::take(&mut self.spare);
         encode(&mut bytes)?;
         self.waiting_bytes += bytes.len();
+        self.waiting_messages += 1;
         let frame = Frame::new(bytes, handle.take().map(|handle| self.number(handle, order)));
         if held {
             self.held.push_back(Held { frame, after });
@@ -238,6 +246,7 @@ impl Outgoing {
                 Err(error) if Errno::from_io_error(&error) == Some(Errno::TOOMANYREFS) => {
                     let frame = self.queue.pop_front().expect("it was just there");
                     self.waiting_bytes -= frame.bytes.len();
+                    self.waiting_messages -= frame.messages;
                     self.give_up(frame);
                 }
                 Err(error) => {
@@ -251,6 +260,7 @@ impl Outgoing {
 
     fn written_whole(&mut self) {
         let Some(mut frame) = self.queue.pop_front() else { return };
+        self.waiting_messages -= frame.messages;
         if frame.handle.is_some() {
             self.unconfirmed.push_back(frame);
         } else if frame.bytes.capacity() <= SPARE_BYTES_MAX {
@@ -273,6 +283,7 @@ impl Outgoing {
                 *retries += 1;
                 frame.written = 0;
                 self.waiting_bytes += frame.bytes.len();
+                self.waiting_messages += 1;
                 self.queue.push_back(frame);
             }
             None if arrived => {
@@ -305,8 +316,8 @@ impl Outgoing {
     }
 
     /// Messages that wait, and their bytes.
-    pub(super) fn backlog(&self) -> (usize, usize) {
-        (self.queue.len() + self.held.len(), self.waiting_bytes)
+    pub(super) const fn backlog(&self) -> (usize, usize) {
+        (self.waiting_messages, self.waiting_bytes)
     }
 
     /// Takes nothing more.
@@ -550,13 +561,14 @@ mod tests {
         });
         assert!(matches!(refused, Err(SendError::Line)));
         push(&mut outgoing, frame(b'b'), Order::Program).unwrap();
+        assert_eq!(outgoing.backlog(), (2, 2));
         let mut writes = Vec::new();
         let flushed = outgoing.flush(|bytes, _| {
             writes.push(bytes.to_vec());
             Ok(bytes.len())
         });
         flushed.unwrap();
-        assert_eq!((writes, outgoing.waiting_bytes), (vec![b"ab".to_vec()], 0));
+        assert_eq!((writes, outgoing.backlog()), (vec![b"ab".to_vec()], (0, 0)));
     }
 
     #[test]
