@@ -1,11 +1,14 @@
 //! "My workers are many processes, and talk to each other as if they were one program: by plain `process.send`, or over HTTP from any
 //! other language. A worker that dies or does not listen hurts nobody else, and Stead itself stays as it is."
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
+use crate::support::background::Background;
 use crate::support::processes::{children, kill, memory_of, signal};
 use crate::support::{Client, Stead, Talk, alone, beside, eventually, fixture, node, soon};
 
@@ -132,7 +135,7 @@ fn a_worker_that_does_not_read_loses_its_messages_and_nobody_else_does() {
 
 #[test]
 fn descriptors_and_memory_are_the_same_after_many_messages() {
-    const COUNT: u64 = 20_000;
+    const COUNT: u64 = 15_000;
     let _turn = alone();
     let (stead, talk) = Talk::start(Stead::script(node("talker.js")).instances(4).env("COUNT", 1));
     let daemon = daemon(&stead);
@@ -210,4 +213,39 @@ fn a_program_without_any_library_takes_part_over_http() {
     };
     soon("they listen again", answered);
     assert!(children(stead.pid()).iter().all(|child| child.state != 'Z'));
+}
+
+#[test]
+fn an_upgrade_of_stead_loses_no_message_and_no_question() {
+    const COUNT: u64 = 5_000;
+    let _turn = alone();
+    let (stead, talk) = Talk::start(Stead::script(node("talker.js")).instances(2).env("COUNT", 1));
+    let binary = stead.path().join("stead-new");
+    std::fs::copy(env!("CARGO_BIN_EXE_stead"), &binary).expect("there is room for a copy");
+    talk.say(0, &json!({"stead": {"to": "any", "topic": "hang", "request": 1}}));
+    let asked = talk.wait("it was asked", |heard| heard.message["stead"]["topic"] == "hang");
+    talk.tell(0, "storm", &json!(COUNT));
+    let done = stead.verb(&["upgrade", "--binary", &binary.to_string_lossy()]);
+    assert_eq!(done.code, Some(0), "{done:?}");
+    let counted = || talk.request(&json!("talker.1"), "count", &Value::Null);
+    eventually("all have arrived", PATIENCE, || (counted() == COUNT).then_some(()));
+    talk.say(1, &json!({"stead": {"reply": asked.message["stead"]["request"]}, "data": "at last"}));
+    talk.wait_for("talker.0", &json!({"reply": 1, "from": "talker.1"}), &json!("at last"));
+    assert!(!talk.heard().iter().any(|heard| heard.message["stead"]["resumed"] == true), "nothing was lost");
+}
+
+#[test]
+fn a_worker_of_another_user_takes_part() {
+    let _turn = beside();
+    if !rustix::process::geteuid().is_root() {
+        // Nobody else may become another user.
+        return;
+    }
+    let user = Background::new();
+    std::fs::set_permissions(user.path(), Permissions::from_mode(0o711)).expect("it is ours");
+    let command = r#"curl -s --unix-socket "$STEAD_SOCKET" -H "Stead-Worker: $STEAD_WORKER" -d '{"candidate": true}' http://stead/v1/candidates; exec sleep 1000"#;
+    let keys = "shell = true\nuid = 65534\ngid = 65534\nassume_ready_after = \"100ms\"\n";
+    user.write("stead.toml", &format!("[app.other]\ncommand = '''{command}'''\n{keys}"));
+    user.done(&["start"]);
+    user.wait_status("it leads", |_| user.done(&["show", "other"]).stdout.contains("other.0, term 1"));
 }

@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(stead: Value, expected: Result<Word, &str>) {
+    fn check(stead: &Value, expected: Result<Word, &str>) {
         let parsed = Envelope::parse(json!({ "stead": stead, "data": 1 }));
         let found = parsed.map(|envelope| envelope.word).map_err(|malformed| malformed.text);
         match (found, expected) {
@@ -181,34 +181,34 @@ mod tests {
         let send = |topic: Option<&str>, include_self| {
             Ok(Word::Send { to: Address::App, topic: topic.map(str::to_owned), include_self })
         };
-        check(json!({"to": "app"}), send(None, false));
-        check(json!({"to": "app", "topic": "cache", "self": true}), send(Some("cache"), true));
+        check(&json!({"to": "app"}), send(None, false));
+        check(&json!({"to": "app", "topic": "cache", "self": true}), send(Some("cache"), true));
         let request = |timeout| Word::Request { to: Address::Any, topic: None, id: json!(7), timeout };
-        check(json!({"to": "any", "request": 7}), Ok(request(None)));
+        check(&json!({"to": "any", "request": 7}), Ok(request(None)));
         let half = Some(Duration::from_millis(500));
-        check(json!({"to": "any", "request": 7, "timeout": 500}), Ok(request(half)));
-        check(json!({"to": "any", "request": 7, "timeout": 500.0}), Ok(request(half)));
-        check(json!({"reply": "1-2"}), Ok(Word::Reply { token: "1-2".to_owned(), error: None }));
-        check(json!({"set": "a"}), Ok(Word::Set { name: "a".to_owned(), if_version: None }));
+        check(&json!({"to": "any", "request": 7, "timeout": 500}), Ok(request(half)));
+        check(&json!({"to": "any", "request": 7, "timeout": 500.0}), Ok(request(half)));
+        check(&json!({"reply": "1-2"}), Ok(Word::Reply { token: "1-2".to_owned(), error: None }));
+        check(&json!({"set": "a"}), Ok(Word::Set { name: "a".to_owned(), if_version: None }));
         check(
-            json!({"unset": "a", "if_version": 3}),
+            &json!({"unset": "a", "if_version": 3}),
             Ok(Word::Unset { name: "a".to_owned(), if_version: Some(3) }),
         );
-        check(json!({"get": "a"}), Ok(Word::Get { name: "a".to_owned() }));
-        check(json!({"candidate": false}), Ok(Word::Candidate(false)));
-        check(json!({"released": 4}), Ok(Word::Released(4)));
+        check(&json!({"get": "a"}), Ok(Word::Get { name: "a".to_owned() }));
+        check(&json!({"candidate": false}), Ok(Word::Candidate(false)));
+        check(&json!({"released": 4}), Ok(Word::Released(4)));
     }
 
     #[test]
     fn what_makes_no_sense_is_said() {
-        check(json!({}), Err("`stead` is empty"));
-        check(json!({"too": "app"}), Err("only `too`"));
-        check(json!({"to": "app", "topic": 7}), Err("`topic` is no string"));
-        check(json!({"to": "app", "self": 1}), Err("`self` is neither true nor false"));
-        check(json!({"to": "any", "request": 1, "timeout": -1}), Err("`timeout` is no whole number"));
-        check(json!({"set": ""}), Err("has a name"));
-        check(json!({"set": "x".repeat(257)}), Err("longer than 256 bytes"));
-        check(json!({"released": "x"}), Err("`released` is no whole number"));
+        check(&json!({}), Err("`stead` is empty"));
+        check(&json!({"too": "app"}), Err("only `too`"));
+        check(&json!({"to": "app", "topic": 7}), Err("`topic` is no string"));
+        check(&json!({"to": "app", "self": 1}), Err("`self` is neither true nor false"));
+        check(&json!({"to": "any", "request": 1, "timeout": -1}), Err("`timeout` is no whole number"));
+        check(&json!({"set": ""}), Err("has a name"));
+        check(&json!({"set": "x".repeat(257)}), Err("longer than 256 bytes"));
+        check(&json!({"released": "x"}), Err("`released` is no whole number"));
     }
 
     #[test]

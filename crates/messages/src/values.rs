@@ -121,9 +121,11 @@ mod tests {
         shared_bytes_max: 150,
     };
 
-    /// Each step: a name, what it is set to, on which condition; and what that comes to.
+    /// A name, what it is set to, on which condition; and what that comes to.
+    type Step<'a> = (&'a str, Option<Value>, Option<u64>, Result<Option<u64>, &'a str>);
+
     #[track_caller]
-    fn check(steps: &[(&str, Option<Value>, Option<u64>, Result<Option<u64>, &str>)]) {
+    fn check(steps: &[Step<'_>]) {
         let mut values = Values::default();
         for (name, data, if_version, expected) in steps {
             let found = values.change(name, Change { data: data.clone(), if_version: *if_version }, &LIMITS);

@@ -180,12 +180,16 @@ impl Stead {
         marked(&self.mark)
     }
 
-    /// Socket files that are there.
+    /// Socket files of control APIs that are there.
     pub(crate) fn sockets(&self) -> Vec<PathBuf> {
+        self.files_of("sock")
+    }
+
+    fn files_of(&self, ending: &str) -> Vec<PathBuf> {
         let entries = std::fs::read_dir(self.path().join("run")).into_iter().flatten().flatten();
         entries
             .map(|entry| entry.path())
-            .filter(|path| path.extension().is_some_and(|end| end == "sock"))
+            .filter(|path| path.extension().is_some_and(|end| end == ending))
             .collect()
     }
 
@@ -288,7 +292,7 @@ impl Stead {
             self.kill_all();
         }
         assert!(left.is_empty(), "processes are left: {left:#?}");
-        let sockets = self.sockets();
+        let sockets = [self.sockets(), self.files_of("workers")].concat();
         assert!(sockets.is_empty(), "socket files are left: {sockets:?}");
         soon("the port is free again", || is_free(self.port));
     }

@@ -11,7 +11,7 @@ const NEWS: &str = r#"{"from":"shop.0"} -> "news""#;
 
 /// Of `shop` with 3 workers and `api` with 2, shop.0 says it; these hear it.
 #[track_caller]
-fn check(address: Value, expected: &[(u32, u64)]) {
+fn check(address: &Value, expected: &[(u32, u64)]) {
     let mut bench = Bench::of(&[("shop", 3), ("api", 2)]);
     bench.says(0, 0, to(address.clone(), "news"));
     for (app, worker) in [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1)] {
@@ -23,16 +23,16 @@ fn check(address: Value, expected: &[(u32, u64)]) {
 
 #[test]
 fn messages_reach_whom_they_are_for() {
-    check(json!("app"), &[(0, 1), (0, 2)]);
-    check(json!("all"), &[(0, 1), (0, 2), (1, 0), (1, 1)]);
-    check(json!("api"), &[(1, 0), (1, 1)]);
-    check(json!("shop"), &[(0, 1), (0, 2)]);
-    check(json!("api.1"), &[(1, 1)]);
-    check(json!("shop.0"), &[(0, 0)]);
-    check(json!("any"), &[(0, 1)]);
-    check(json!({"app": "api"}), &[(1, 0), (1, 1)]);
-    check(json!({"app": "api", "slot": 0}), &[(1, 0)]);
-    check(json!({"app": "api", "one": true}), &[(1, 0)]);
+    check(&json!("app"), &[(0, 1), (0, 2)]);
+    check(&json!("all"), &[(0, 1), (0, 2), (1, 0), (1, 1)]);
+    check(&json!("api"), &[(1, 0), (1, 1)]);
+    check(&json!("shop"), &[(0, 1), (0, 2)]);
+    check(&json!("api.1"), &[(1, 1)]);
+    check(&json!("shop.0"), &[(0, 0)]);
+    check(&json!("any"), &[(0, 1)]);
+    check(&json!({"app": "api"}), &[(1, 0), (1, 1)]);
+    check(&json!({"app": "api", "slot": 0}), &[(1, 0)]);
+    check(&json!({"app": "api", "one": true}), &[(1, 0)]);
 }
 
 #[test]
@@ -47,21 +47,21 @@ fn a_sender_that_counts_itself_in_hears_itself() {
 #[test]
 fn a_message_for_nobody_is_refused() {
     let mut bench = Bench::of(&[("shop", 1), ("api", 0)]);
-    let mut check = |stead: Value, code: &str, text: &str| {
+    let mut check = |stead: &Value, code: &str, text: &str| {
         bench.says(0, 0, json!({ "stead": stead }));
         let heard = &bench.post.heard[&Member { app: 0, worker: 0 }];
         let error = &heard.last().expect("it is answered")["stead"]["error"];
         assert_eq!(error["code"], code, "{stead}");
         assert!(error["message"].as_str().unwrap().contains(text), "{stead}: {error}");
     };
-    check(json!({"to": "nope", "id": 1}), "no_receiver", "no app `nope`; there are `shop`, `api`");
-    check(json!({"to": "shop.7", "id": 1}), "no_receiver", "no worker in slot 7");
-    check(json!({"to": "leader", "id": 1}), "no_receiver", "no leader");
-    check(json!({"to": "api", "request": 1}), "no_receiver", "no worker that could answer");
-    check(json!({"to": "all", "request": 1}), "bad_message", "for one worker");
-    check(json!({"to": 7, "request": 1}), "bad_message", "neither a word");
-    check(json!({"reply": "9-9", "id": 1}), "unknown_request", "no request of this name");
-    check(json!({"too": "app", "id": 1}), "bad_message", "only `too`");
+    check(&json!({"to": "nope", "id": 1}), "no_receiver", "no app `nope`; there are `shop`, `api`");
+    check(&json!({"to": "shop.7", "id": 1}), "no_receiver", "no worker in slot 7");
+    check(&json!({"to": "leader", "id": 1}), "no_receiver", "no leader");
+    check(&json!({"to": "api", "request": 1}), "no_receiver", "no worker that could answer");
+    check(&json!({"to": "all", "request": 1}), "bad_message", "for one worker");
+    check(&json!({"to": 7, "request": 1}), "bad_message", "neither a word");
+    check(&json!({"reply": "9-9", "id": 1}), "unknown_request", "no request of this name");
+    check(&json!({"too": "app", "id": 1}), "bad_message", "only `too`");
 }
 
 #[test]
