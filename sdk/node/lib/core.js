@@ -27,7 +27,6 @@ class Core {
   /** Called when no more envelopes can come, with the reason. @type {Set<(error: SteadError) => void>} */
   ended = new Set();
 
-
   /** Says that this process wants to receive, and not only to ask. */
   listen() {
     if (this.#isClosed) throw closed();

@@ -84,14 +84,15 @@ class Leadership {
   #lose(term, who) {
     const leader = this.#leader;
     leader.who = who;
-    if (leader.held) this.#release();
+    // Nobody leads before it is released: a daemon that has not heard so asks again.
+    if (leader.held || who === null) this.#release(term);
     else leader.term = term;
   }
 
-  async #release() {
-    this.#yield();
+  async #release(term) {
+    if (this.#leader.held) this.#yield();
     await Promise.allSettled(this.#running);
-    this.#core.tell({ released: this.#leader.term });
+    this.#core.tell({ released: term });
   }
 
   #yield() {
@@ -108,7 +109,7 @@ class Leadership {
 
   // Nobody can tell any more that the role is another's, so it is given back.
   #end() {
-    if (this.#leader.held) this.#release();
+    if (this.#leader.held) this.#release(this.#leader.term);
     this.#leader.who = null;
     this.#resign();
   }

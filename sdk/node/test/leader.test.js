@@ -25,6 +25,9 @@ test('a task runs while the role is held, and the role is released only when it 
   const [{ request }] = await child.envelope();
   child.send({ reply: request, from: 'shop.1' });
   assert.deepEqual(await child.envelope(), [{ released: 4 }, undefined]);
+  // The next daemon, when the one before has died with the answer.
+  child.send({ leader: false, term: 4, who: null });
+  assert.deepEqual(await child.envelope(), [{ released: 4 }, undefined]);
   child.send({ leader: true, term: 6 });
   assert.deepEqual(await child.next(), ['acquired', 6]);
 });

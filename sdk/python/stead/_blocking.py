@@ -168,7 +168,7 @@ class Client:
         return perform(calls.request(to, topic, data, timeout))
 
     def on(self, topic: str, listener: Optional[Callable[..., Any]] = None) -> Any:
-        """Calls `listener(data, about)` for messages about a topic (`*`: all); also a decorator."""
+        """Calls `listener(data, about)` for messages on a topic (`*`: all); also a decorator."""
         if listener is None:
             return lambda function: self.on(topic, function)
         self._inbox.on(topic, listener)
@@ -280,7 +280,8 @@ class Client:
 
     def _release(self, term: int) -> None:
         with self._lock:
-            threads, self._threads, role, self._role = self._threads, [], self._role, None
+            self._threads = [thread for thread in self._threads if thread.is_alive()]
+            threads, role, self._role = self._threads, self._role, None
         if role:
             role.lost.set()
 

@@ -100,19 +100,14 @@ class Leader:
 
     def _receive(self, words: dict[str, Any]) -> list[Action]:
         term = words.get("term", self.term)
-        if not words["leader"]:
-            self.who = words.get("who")
-            return self._lose(term)
-        if self.held and self.term == term:
-            return []
-        actions = self._lose(term)
-        self.held, self.term, self.who = True, term, os.environ.get("STEAD_WORKER")
-        return [*actions, Acquired(term)]
-
-    def _lose(self, term: int) -> list[Action]:
-        if self.held:
-            self.held = False
-            return [Lost(self.term)]
+        if words["leader"]:
+            is_new = not self.held or self.term != term
+            self.held, self.term, self.who = True, term, os.environ.get("STEAD_WORKER")
+            return [Acquired(term)] if is_new else []
+        was_held, self.held, self.who = self.held, False, words.get("who")
+        # Nobody leads before it is released: a daemon that has not heard so asks again.
+        if was_held or self.who is None:
+            return [Lost(term)]
         self.term = term
         return []
 

@@ -170,6 +170,7 @@ class _Client:
         self._is_open = False
         self._leads: list[Callable[[int], Awaitable[Any]]] = []
         self._running: list[asyncio.Task[Any]] = []
+        self._ending: list[asyncio.Task[Any]] = []
         # The event loop itself keeps only weak references.
         self._spawned: set[asyncio.Task[Any]] = set()
 
@@ -254,7 +255,9 @@ class _Client:
         running, self._running = self._running, []
         for task in running:
             task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        # Those that were cancelled before may still be at it.
+        self._ending = [task for task in [*self._ending, *running] if not task.done()]
+        await asyncio.gather(*self._ending, return_exceptions=True)
         await perform(calls.released(term))
 
 
@@ -326,7 +329,7 @@ async def shared(name: str) -> Shared:
 
 
 async def leader(task: Optional[Callable[[int], Awaitable[Any]]] = None) -> AsyncLeader:
-    """Makes this worker a candidate; `task(term)` runs while it leads, and is cancelled then."""
+    """Makes this worker a candidate; `task(term)` runs while it leads, then is cancelled."""
     return await _client.lead(task)
 
 

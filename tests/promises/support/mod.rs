@@ -12,6 +12,7 @@
 //! | `http.rs` | requests and answers as raw bytes |
 //! | `http2.rs` | frames of HTTP/2, as a test wants them |
 //! | `talk.rs` | the socket for workers, and what workers wrote down about what they heard |
+//! | `sdk.rs` | copies that talk by the packages for Node.js and Python |
 //! | `websocket.rs` | as much of a WebSocket client as an echo needs |
 //! | `load.rs` | loads as the promises use them, and what has to be true of their reports |
 //! | `executions.rs` | what workers wrote down about the requests they executed |
@@ -34,6 +35,7 @@ pub(crate) mod output;
 pub(crate) mod pebble;
 pub(crate) mod ports;
 pub(crate) mod processes;
+pub(crate) mod sdk;
 pub(crate) mod sharing;
 pub(crate) mod status;
 pub(crate) mod stead;
