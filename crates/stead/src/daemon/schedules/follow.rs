@@ -16,7 +16,7 @@ use super::super::message::Message;
 use super::super::worker::Worker;
 use super::job::{Job, Watch};
 use super::plan::{Decision, Plan};
-use super::record::{self, Record, Store};
+use super::record::{Record, Store};
 use super::{Alarm, Run, Scheduled};
 use crate::config::{ScheduleSettings, ScheduledWork};
 
@@ -32,9 +32,12 @@ impl AppTask {
             known.run.is_some() || settings.schedules.iter().any(|wanted| wanted.name == *name)
         });
         let directory = Home::here().schedules(&settings.name);
-        record::forget_others(&directory, |name| self.is_scheduled(name));
+        if !settings.schedules.is_empty() || directory.exists() {
+            let store = self.schedules.store.get_or_insert_with(|| Store::open(directory));
+            store.retain(settings.schedules.iter().map(|wanted| wanted.name.clone()).collect());
+        }
         for wanted in &settings.schedules {
-            let store = self.schedules.store.get_or_insert_with(|| Store::open(directory.clone()));
+            let Some(store) = &self.schedules.store else { continue };
             let known = self.schedules.all.remove(&wanted.name);
             match take_up(wanted, known, store, now) {
                 Ok(scheduled) => drop(self.schedules.all.insert(wanted.name.clone(), scheduled)),
@@ -213,11 +216,12 @@ impl AppTask {
             Ok(()) => self.say(&format!("schedule `{name}` was told to a worker")),
             Err(reason) => self.say(&format!("schedule `{name}` failed: {reason}")),
         }
+        if !is_scheduled {
+            return drop(self.schedules.all.remove(name));
+        }
         drop(self.record_schedule(name));
-        match next {
-            Some(next) => self.carry_out(name, next),
-            None if !is_scheduled => drop(self.schedules.all.remove(name)),
-            None => (),
+        if let Some(next) = next {
+            self.carry_out(name, next);
         }
     }
 

@@ -54,36 +54,37 @@ fn rule(settings: &ScheduleSettings) -> String {
     format!("{} {}", settings.cron, settings.time_zone.as_deref().unwrap_or("local"))
 }
 
-/// Forgets those that are not wanted any more: if they come back they are new.
-pub(super) fn forget_others(directory: &Path, is_wanted: impl Fn(&str) -> bool) {
+fn forget_others(directory: &Path, wanted: &[String]) {
     // Before the first record there is no directory.
     let files = fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path());
     for file in files.filter(|file| file.extension().is_some_and(|extension| extension == "json")) {
-        if !file.file_stem().and_then(|stem| stem.to_str()).is_some_and(&is_wanted) {
+        let name = file.file_stem().and_then(|stem| stem.to_str());
+        if !name.is_some_and(|name| wanted.iter().any(|wanted| wanted == name)) {
             // One that stays is at worst made up for.
             drop(fs::remove_file(file));
         }
     }
 }
 
-/// Writes the records of an app, one after the other, without holding anybody up.
+/// The records of an app. What is asked of it is done one after the other, and holds nobody up.
 pub(super) struct Store {
     directory: PathBuf,
-    writes: mpsc::UnboundedSender<(PathBuf, Record, oneshot::Sender<io::Result<()>>)>,
+    work: mpsc::UnboundedSender<Work>,
 }
+
+type Work = Box<dyn FnOnce() + Send>;
 
 impl Store {
     /// In this directory, which is made when it is needed.
     pub(super) fn open(directory: PathBuf) -> Self {
-        let (writes, mut waiting) = mpsc::unbounded_channel::<(PathBuf, Record, oneshot::Sender<_>)>();
+        let (work, mut waiting) = mpsc::unbounded_channel::<Work>();
         tokio::spawn(async move {
-            while let Some((path, record, done)) = waiting.recv().await {
-                let stored = tokio::task::spawn_blocking(move || record.store(&path)).await;
-                // Whoever does not wait for it does not care.
-                drop(done.send(stored.unwrap_or_else(|error| Err(io::Error::other(error)))));
+            while let Some(work) = waiting.recv().await {
+                // None of it can panic.
+                drop(tokio::task::spawn_blocking(work).await);
             }
         });
-        Self { directory, writes }
+        Self { directory, work }
     }
 
     /// Where a schedule is kept.
@@ -91,12 +92,24 @@ impl Store {
         self.directory.join(format!("{schedule}.json"))
     }
 
-    /// Writes it after all that was to be written before; tells when it is on the disk.
+    /// Tells when it is on the disk.
     pub(super) fn write(&self, schedule: &str, record: Record) -> oneshot::Receiver<io::Result<()>> {
         let (done, written) = oneshot::channel();
-        // The task ends with its store.
-        drop(self.writes.send((self.path(schedule), record, done)));
+        let path = self.path(schedule);
+        // Whoever does not wait for it does not care.
+        self.then(move || drop(done.send(record.store(&path))));
         written
+    }
+
+    /// Forgets all but these: those that come back are new.
+    pub(super) fn retain(&self, wanted: Vec<String>) {
+        let directory = self.directory.clone();
+        self.then(move || forget_others(&directory, &wanted));
+    }
+
+    fn then(&self, work: impl FnOnce() + Send + 'static) {
+        // The task ends with its store.
+        drop(self.work.send(Box::new(work)));
     }
 }
 
