@@ -118,7 +118,7 @@ fn each_of_100_000_tasks_has_exactly_one_result_while_workers_are_killed() {
 #[test]
 fn map_that_is_killed_five_times_goes_on_where_it_was() {
     let _turn = alone();
-    let tasks = numbers(30_000);
+    let tasks = numbers(15_000);
     for (order, results) in [("--ordered", "in order"), ("--unordered", "as they come")] {
         let batch = Batch::of(&tasks);
         let script = node("tasks.js");

@@ -33,11 +33,21 @@ const FAMILIES: [&[&str]; 11] = [
 ];
 
 /// Verbs that only read and write files, and never talk to an instance.
-const PAPERS: [&str; 5] = ["stead-init", "stead-import", "stead-config", "stead-completions", "stead-man"];
+const PAPERS: [&str; 6] =
+    ["stead-init", "stead-import", "stead-config", "stead-completions", "stead-man", "stead-map"];
 
 fn is_paper(page: &str) -> bool {
     PAPERS.iter().any(|paper| page.starts_with(paper))
 }
+
+/// What `stead map` does with lines, and with a journal.
+const MAP: &[&str] = &[
+    "A task is a line of standard input: JSON, or text if the first line does not look like JSON. Its result is a line of \
+     standard output, in the order of the tasks unless --unordered is said; empty lines are no tasks. A worker that dies \
+     is replaced, and what it had goes to others; a task that two workers died of is set aside.",
+    "With --resume, all that has ended is in the journal before it is in the output. The same command again goes on where \
+     the last one was killed: give it the same input, and the output appended to (>>) or emptied (>).",
+];
 
 /// Paragraphs below the first sentence.
 pub(super) fn more(page: &str) -> &'static [&'static str] {
@@ -87,6 +97,7 @@ pub(super) fn more(page: &str) -> &'static [&'static str] {
             "With systemd a unit is written, shown and enabled; for other init systems it is said what to do. What is started then is \
              what stead save has kept.",
         ],
+        "stead-map" => MAP,
         "stead-doctor" => &["It ends with 1 if something does not work."],
         "stead-import" => &[
             "What cannot be taken over is named with the reason. stead start ecosystem.config.js starts such a file as it is.",
@@ -120,7 +131,7 @@ pub(super) fn codes(page: &str) -> &'static [ExitCode] {
         }
         "stead-restart" => &[Ok, Failure, Usage, Program, NotRunning],
         "stead-reload" => &[Ok, Failure, Usage, Reload, NotRunning],
-        "stead-config" | "stead-config-check" => &[Ok, Failure, Usage, Program],
+        "stead-config" | "stead-config-check" | "stead-map" => &[Ok, Failure, Usage, Program],
         "stead-startup" | "stead-unstartup" | "stead-doctor" => &[Ok, Failure, Usage],
         page if is_paper(page) => &[Ok, Failure, Usage],
         _ => &[Ok, Failure, Usage, NotRunning],

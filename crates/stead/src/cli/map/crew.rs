@@ -159,8 +159,10 @@ impl Crew {
     pub(super) fn gone(&mut self, now: Instant, worker: WorkerId, end: End) -> Result<Input, Report> {
         let gone = self.workers().and_then(|workers| workers.gone(worker));
         let by_signal = |signal: Signal| end.exit.signal == Some(signal.number());
-        let outside = [Signal::KILL, Signal::TERM, Signal::INT].into_iter().any(by_signal);
-        let early = end.unread && gone.as_ref().is_some_and(|gone| !gone.answered);
+        let signalled = [Signal::KILL, Signal::TERM, Signal::INT].into_iter().any(by_signal);
+        let outside = signalled && !end.exit.out_of_memory;
+        // It died before it could do anything: that is the program's fault and not the task's.
+        let early = end.unread && gone.as_ref().is_some_and(|gone| !gone.spoke);
         if early && !outside {
             self.early_deaths += 1;
             if self.early_deaths >= EARLY_DEATHS_MAX.max(self.places) {

@@ -68,7 +68,7 @@ struct Worker {
     envelopes: bool,
     /// What it was given in plain.
     plain: Option<Given>,
-    answered: bool,
+    spoke: bool,
     last_lines: VecDeque<String>,
 }
 
@@ -86,8 +86,8 @@ pub(super) enum StartError {
 /// A worker that is no more.
 #[derive(Debug)]
 pub(super) struct Gone {
-    /// It had answered something.
-    pub(super) answered: bool,
+    /// It had said something.
+    pub(super) spoke: bool,
     /// The last that it printed.
     pub(super) last_lines: Vec<String>,
 }
@@ -96,7 +96,7 @@ pub(super) struct Gone {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct End {
     pub(super) exit: Exit,
-    /// It never read what it was given: it died before it could.
+    /// It did not read all that it was given.
     pub(super) unread: bool,
 }
 
@@ -139,7 +139,7 @@ impl Workers {
             out: Vec::new(),
             envelopes: false,
             plain: None,
-            answered: false,
+            spoke: false,
             last_lines: VecDeque::new(),
         };
         self.running.insert(worker, fresh);
@@ -215,7 +215,7 @@ impl Workers {
         let worker = self.running.get_mut(&id)?;
         match protocol::read(line) {
             Said::Worker { concurrency } => {
-                worker.envelopes = true;
+                (worker.envelopes, worker.spoke) = (true, true);
                 // What it was given before it said so is in no envelope, so it will not answer to that.
                 if let Some(given) = worker.plain.take() {
                     protocol::envelope(&given, format, &mut worker.out);
@@ -230,15 +230,15 @@ impl Workers {
                 }))
             }
             Said::Done { task, result } => {
-                worker.answered = true;
+                worker.spoke = true;
                 Some(Input::Done { worker: id, task, result })
             }
             Said::Failed { task, error, retry } => {
-                worker.answered = true;
+                worker.spoke = true;
                 Some(Input::Failed { worker: id, task, error, retry })
             }
             Said::Plain(result) if !worker.envelopes => {
-                worker.answered = true;
+                worker.spoke = true;
                 let Given { task, .. } = worker.plain.take()?;
                 Some(Input::Done { worker: id, task, result })
             }
@@ -257,8 +257,8 @@ impl Workers {
     }
 
     pub(super) fn gone(&mut self, worker: WorkerId) -> Option<Gone> {
-        let Worker { answered, last_lines, .. } = self.running.remove(&worker)?;
-        Some(Gone { answered, last_lines: last_lines.into() })
+        let Worker { spoke, last_lines, .. } = self.running.remove(&worker)?;
+        Some(Gone { spoke, last_lines: last_lines.into() })
     }
 }
 
