@@ -138,7 +138,7 @@ fn map_that_is_killed_five_times_goes_on_where_it_was() {
         check_same(&batch.read(results), &tasks, order);
         // Emptied, the output is filled again without any worker.
         fs::remove_file(batch.path(results)).expect("it is there");
-        let again = ["--resume", "journal", order, "-n", "2", "--", "node", &fixture("node/slot.js")];
+        let again = ["--resume", "journal", order, "-n", "2", "--", "node", &fixture("node/double.js")];
         let status = batch.start(&again, results).wait().expect("it is our child");
         assert!(status.success(), "{status}");
         check_same(&batch.read(results), &tasks, order);
@@ -161,11 +161,22 @@ fn check_same(results: &str, tasks: &str, order: &str) {
 #[test]
 fn poison_is_set_aside_after_two_deaths_and_failures_are_kept_with_their_input() {
     let _turn = beside();
-    let tasks = "1\n\"poison\"\n\"fail\"\n{\"fail\":2}\n{\"wait\":600000}\n{\"a\":\n\n5\n";
-    for (script, concurrency) in [("tasks.js", "1"), ("tasks.js", "4")] {
+    let tasks = "1\n\"poison\"\n\"fail\"\n{\"fail\":2}\n{\"a\":\n\n5\n";
+    for concurrency in ["1", "4"] {
         let batch = Batch::of(tasks);
-        let options = ["--json", "--retries", "2", "--timeout", "1s", "--failures", "failed"];
-        let mut command = batch.command(&[&options[..], &["-n", "2", "--", "node", &node(script)]].concat());
+        let script = node("tasks.js");
+        let mut command = batch.command(&[
+            "--json",
+            "--retries",
+            "2",
+            "--failures",
+            "failed",
+            "-n",
+            "2",
+            "--",
+            "node",
+            &script,
+        ]);
         let output = command.env("CONCURRENCY", concurrency).output().expect("the binary can be started");
         assert_eq!(output.status.code(), Some(1), "{output:?}");
         assert_eq!(String::from_utf8_lossy(&output.stdout), "1\n{\"fail\":2}\n5\n", "in order");
@@ -175,19 +186,27 @@ fn poison_is_set_aside_after_two_deaths_and_failures_are_kept_with_their_input()
             .iter()
             .map(|failure| format!("{} {} {}", failure["line"], failure["input"], failure["attempts"]))
             .collect();
-        assert_eq!(
-            told,
-            ["2 \"poison\" 2", "3 \"fail\" 3", "5 {\"wait\":600000} 3", "6 \"{\\\"a\\\":\" 0"],
-            "{failures:?}"
-        );
-        let codes: Vec<&Value> = failures.iter().map(|failure| &failure["error"]["code"]).collect();
-        assert_eq!(codes, ["poison", "null", "timeout", "bad_input"].map(code).iter().collect::<Vec<_>>());
+        assert_eq!(told, ["2 \"poison\" 2", "3 \"fail\" 3", "5 \"{\\\"a\\\":\" 0"], "{failures:?}");
+        let codes = [&failures[0], &failures[2]].map(|failure| failure["error"]["code"].as_str());
+        assert_eq!(codes, [Some("poison"), Some("bad_input")]);
         batch.is_over();
     }
 }
 
-fn code(code: &str) -> Value {
-    if code == "null" { Value::Null } else { Value::from(code) }
+#[test]
+fn task_that_takes_too_long_fails_whether_its_worker_listens_or_not() {
+    let _turn = beside();
+    let batch = Batch::of("{\"wait\":600000}\n");
+    fs::write(batch.path("silent.js"), "process.on('message', () => {});").expect("there is room");
+    for script in [node("tasks.js"), "silent.js".to_owned()] {
+        let ended = batch.run(&["--timeout", "1s", "--failures", "failed", "--", "node", &script]);
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        let failures = batch.failures("failed");
+        assert_eq!(failures[0]["error"]["code"], "timeout", "{failures:?}");
+    }
+    let ended = batch.run(&["--timeout", "200ms", "--shell", "--", "sleep 600 # {}"]);
+    assert!(ended.code == Some(1) && ended.stderr.contains("it took too long"), "{ended:?}");
+    batch.is_over();
 }
 
 #[test]

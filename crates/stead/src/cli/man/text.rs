@@ -115,7 +115,7 @@ pub(super) fn more(page: &str) -> &'static [&'static str] {
              output. What is wrong is shown with its line and column.",
         ],
         "stead-config-schema" => {
-            &["It is made of what the program itself reads, so the two never differ (draft 2020-12)."]
+            &["Made of what the program reads, so the two never differ (draft 2020-12)."]
         }
         "stead-completions" => &["The names of apps are those that run when TAB is pressed."],
         _ => &[],

@@ -28,6 +28,7 @@ fn every_verb_explains_itself() {
         "delete",
         "scale",
         "list",
+        "map",
         "show",
         "logs",
         "signal",
