@@ -182,11 +182,12 @@ fn poison_is_set_aside_after_two_deaths_and_failures_are_kept_with_their_input()
         assert_eq!(String::from_utf8_lossy(&output.stdout), "1\n{\"fail\":2}\n5\n", "in order");
         let mut failures = batch.failures("failed");
         failures.sort_by_key(|failure| failure["line"].as_u64());
-        let told: Vec<String> = failures
-            .iter()
-            .map(|failure| format!("{} {} {}", failure["line"], failure["input"], failure["attempts"]))
-            .collect();
-        assert_eq!(told, ["2 \"poison\" 2", "3 \"fail\" 3", "5 \"{\\\"a\\\":\" 0"], "{failures:?}");
+        let told = |failure: &Value| format!("{} {}", failure["line"], failure["input"]);
+        let told: Vec<String> = failures.iter().map(told).collect();
+        assert_eq!(told, ["2 \"poison\"", "3 \"fail\"", "5 \"{\\\"a\\\":\""], "{failures:?}");
+        // What was in the hands of a worker that died of something else was given once more.
+        assert_eq!(failures[0]["attempts"], 2, "{failures:?}");
+        assert!(failures[1]["attempts"].as_u64() >= Some(3), "{failures:?}");
         let codes = [&failures[0], &failures[2]].map(|failure| failure["error"]["code"].as_str());
         assert_eq!(codes, [Some("poison"), Some("bad_input")]);
         batch.is_over();

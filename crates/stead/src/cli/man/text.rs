@@ -114,9 +114,7 @@ pub(super) fn more(page: &str) -> &'static [&'static str] {
             "The file is read as stead start would read it, and the programs are looked for. A line for each app goes to standard \
              output. What is wrong is shown with its line and column.",
         ],
-        "stead-config-schema" => {
-            &["Made of what the program reads, so the two never differ (draft 2020-12)."]
-        }
+        "stead-config-schema" => &["It is made of what the program itself reads (draft 2020-12)."],
         "stead-completions" => &["The names of apps are those that run when TAB is pressed."],
         _ => &[],
     }

@@ -50,6 +50,8 @@ const SILENCE: Duration = Duration::from_secs(10);
 
 /// All parts of a batch.
 pub(super) struct Batch<'a> {
+    /// Dropped first: the journal's thread may wait for room in it, and is waited for when the journal is dropped.
+    pub(super) heard: Receiver<Heard>,
     pub(super) output: &'a mut Output,
     pub(super) quiet: bool,
     pub(super) pool: Pool,
@@ -63,7 +65,6 @@ pub(super) struct Batch<'a> {
     pub(super) writer: Writer,
     pub(super) failures: Failures,
     pub(super) book: Option<Book>,
-    pub(super) heard: Receiver<Heard>,
     pub(super) state: State,
 }
 

@@ -70,7 +70,7 @@ const EVENTS_MAX: usize = 256;
     override_usage = "stead map [OPTIONS] -- COMMAND...",
     after_help = "Examples:\n  \
     stead map -n 8 -- node worker.js < tasks.ndjson > results.ndjson\n  \
-    stead map --resume batch.journal --failures failed.ndjson -- node worker.js < tasks.ndjson >> results.ndjson\n  \
+    stead map --resume journal -- node worker.js < tasks.ndjson >> results.ndjson\n  \
     ls *.jpg | stead map -- convert {} -resize 50% small/{}\n  \
     stead map --shell -- 'wc -l < {}' < names.txt\n\n\
     A worker reads tasks and answers each: a Node.js program by process.on('message') and process.send(), any other \
