@@ -39,8 +39,8 @@ fn ask(stead: &Stead, request: &str, more: &str, body: &Value) -> Answer {
     client.send(head + &body).answer()
 }
 
-fn task(stead: &Stead, query: &str, body: Value) -> Answer {
-    ask(stead, &format!("POST /v1/pools/sum/tasks{query}"), "", &body)
+fn task(stead: &Stead, query: &str, body: &Value) -> Answer {
+    ask(stead, &format!("POST /v1/pools/sum/tasks{query}"), "", body)
 }
 
 fn see(stead: &Stead, id: &str) -> Value {
@@ -65,12 +65,12 @@ fn a_forked_program_that_knows_nothing_of_pools_takes_tasks() {
     let stead = start(&compute("size = 2"));
     let done = stead.verb(&["pool", "run", "sum", "{\"n\": 100}"]);
     assert_eq!((done.code, done.stdout.as_str()), (Some(0), "5050"), "{done:?}");
-    let answer = task(&stead, "", json!({"n": 10}));
+    let answer = task(&stead, "", &json!({"n": 10}));
     assert_eq!((answer.status, answer.json()["result"].as_u64()), (200, Some(55)));
-    let accepted = task(&stead, "?wait=false&id=mine", json!({"n": 4}));
+    let accepted = task(&stead, "?wait=false&id=mine", &json!({"n": 4}));
     assert_eq!((accepted.status, accepted.header("location")), (202, Some("/v1/pools/sum/tasks/mine")));
     assert_eq!(end_of(&stead, "mine")["result"], 10);
-    let again = task(&stead, "?id=mine", json!({"n": 999}));
+    let again = task(&stead, "?id=mine", &json!({"n": 999}));
     assert_eq!(again.json()["result"], 10, "the same id is the same task: {}", again.text());
     let shown = stead.verb(&["pool", "list", "--json"]);
     let pools: Value = serde_json::from_str(&shown.stdout).expect("it is JSON");
@@ -122,10 +122,10 @@ fn a_task_that_kills_workers_is_set_aside_and_tried_again_after_the_repair() {
     let stead = start(&compute("size = 2"));
     let repair = stead.path().join("repaired");
     let input = json!({"n": 3, "unless": repair});
-    let failed = task(&stead, "?id=bad", input.clone());
+    let failed = task(&stead, "?id=bad", &input);
     assert_eq!((failed.status, &failed.json()["state"]), (422, &json!("poison")), "{}", failed.text());
     assert_eq!(failed.json()["attempts"], 2, "its worker died, another was given it and died too");
-    assert_eq!(task(&stead, "", json!({"n": 4})).json()["result"], 10, "the pool goes on");
+    assert_eq!(task(&stead, "", &json!({"n": 4})).json()["result"], 10, "the pool goes on");
     kill(stead.status().daemon_pid());
     stead.wait_complete();
     let dead = stead.verb(&["pool", "dead", "show", "sum", "bad"]);
@@ -143,7 +143,7 @@ fn accepted_tasks_are_done_although_the_daemon_is_killed() {
     let _turn = alone();
     let stead = start(&compute("size = 2"));
     for n in 0..TASKS {
-        let accepted = task(&stead, &format!("?wait=false&id=t{n}"), json!({"n": n, "wait": 20}));
+        let accepted = task(&stead, &format!("?wait=false&id=t{n}"), &json!({"n": n, "wait": 20}));
         assert_eq!(accepted.status, 202, "{}", accepted.text());
     }
     for _ in 0..2 {
@@ -167,7 +167,7 @@ fn an_upgrade_takes_running_and_waiting_tasks_along() {
     let log = stead.path().join("log");
     for n in 0..3 {
         let accepted =
-            task(&stead, &format!("?wait=false&id=t{n}"), json!({"n": n, "log": log, "wait": 3000}));
+            task(&stead, &format!("?wait=false&id=t{n}"), &json!({"n": n, "log": log, "wait": 3000}));
         assert_eq!(accepted.status, 202, "{}", accepted.text());
     }
     soon("the first one runs", || !lines(&log).is_empty());
@@ -185,11 +185,11 @@ fn an_upgrade_takes_running_and_waiting_tasks_along() {
 fn a_full_queue_refuses_clearly_and_a_stuck_worker_alone_is_killed() {
     let _turn = beside();
     let stead = start(&compute("size = 2\nqueue_max = 1\ntask_timeout = \"1s\""));
-    let innocent = task(&stead, "", json!({"n": 1, "who": true})).json()["result"].as_u64();
+    let innocent = task(&stead, "", &json!({"n": 1, "who": true})).json()["result"].as_u64();
     for id in ["a", "b", "c"] {
-        assert_eq!(task(&stead, &format!("?wait=false&id={id}"), json!({"n": 1, "hang": true})).status, 202);
+        assert_eq!(task(&stead, &format!("?wait=false&id={id}"), &json!({"n": 1, "hang": true})).status, 202);
     }
-    let refused = task(&stead, "", json!({"n": 1}));
+    let refused = task(&stead, "", &json!({"n": 1}));
     assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")), "{}", refused.text());
     assert_eq!(refused.json()["error"]["code"], "full");
     for id in ["a", "b", "c"] {
@@ -200,11 +200,11 @@ fn a_full_queue_refuses_clearly_and_a_stuck_worker_alone_is_killed() {
             "{ended}"
         );
     }
-    let now = task(&stead, "", json!({"n": 1, "who": true})).json()["result"].as_u64();
+    let now = task(&stead, "", &json!({"n": 1, "who": true})).json()["result"].as_u64();
     assert_ne!(now, innocent, "all that hung were killed");
-    let hanging = task(&stead, "?wait=false", json!({"n": 1, "hang": true}));
+    let hanging = task(&stead, "?wait=false", &json!({"n": 1, "hang": true}));
     assert_eq!(hanging.status, 202);
-    let beside = task(&stead, "", json!({"n": 1, "who": true})).json()["result"].as_u64();
+    let beside = task(&stead, "", &json!({"n": 1, "who": true})).json()["result"].as_u64();
     soon("the stuck one is replaced", || {
         stead.status().of("sum").workers().iter().all(|worker| worker.restarts > 0)
     });
@@ -239,10 +239,10 @@ fn progress_and_parts_are_told_while_a_task_runs() {
     );
     assert_eq!(events[8], "event: done");
     assert!(events[9].contains("\"result\":{\"key\":\"k\",\"attempt\":1}"), "{text}");
-    let failed = task(&stead, "", json!({"fail": "no disk"}));
+    let failed = task(&stead, "", &json!({"fail": "no disk"}));
     assert_eq!(failed.status, 422);
     assert_eq!(failed.json()["error"], json!({"code": "failed", "message": "no disk", "name": "Error"}));
-    assert_eq!(task(&stead, "?wait=false&id=long", json!({"forever": true})).status, 202);
+    assert_eq!(task(&stead, "?wait=false&id=long", &json!({"forever": true})).status, 202);
     soon("it runs", || see(&stead, "long")["state"] == "running");
     ask(&stead, "DELETE /v1/pools/sum/tasks/long", "", &Value::Null);
     assert_eq!(end_of(&stead, "long")["state"], "cancelled");
@@ -255,13 +255,13 @@ fn any_language_takes_tasks_as_lines() {
     let stead =
         start(&format!("[pool.sum]\ncommand = \"python3 {}\"\nsize = 1\n", fixture("python/lines.py")));
     assert_eq!(
-        task(&stead, "", json!({"a": [1, "ü"]})).json()["result"],
+        task(&stead, "", &json!({"a": [1, "ü"]})).json()["result"],
         json!({"twice": [{"a": [1, "ü"]}, {"a": [1, "ü"]}]})
     );
-    assert_eq!(task(&stead, "", json!("text")).json()["result"], "no JSON at all");
+    assert_eq!(task(&stead, "", &json!("text")).json()["result"], "no JSON at all");
     let pid = stead.status().ready_pids()[0];
     kill(pid);
-    assert_eq!(task(&stead, "", json!(1)).json()["result"], json!({"twice": [1, 1]}));
+    assert_eq!(task(&stead, "", &json!(1)).json()["result"], json!({"twice": [1, 1]}));
 }
 
 #[test]
@@ -272,7 +272,7 @@ fn tasks_of_one_key_are_done_in_their_order() {
     let log = stead.path().join("log");
     for n in 0..TASKS {
         let query = format!("?wait=false&key=one&id=t{n}");
-        assert_eq!(task(&stead, &query, json!({"n": n, "log": log, "wait": n % 3})).status, 202);
+        assert_eq!(task(&stead, &query, &json!({"n": n, "log": log, "wait": n % 3})).status, 202);
     }
     end_of(&stead, &format!("t{}", TASKS - 1));
     let expected: Vec<String> = (0..TASKS).map(|n| n.to_string()).collect();

@@ -104,6 +104,9 @@ impl Snapshot {
 
     fn tasks(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let pools = || self.0.apps.iter().filter_map(|app| Some((app, app.tasks?)));
+        if pools().next().is_none() {
+            return Ok(());
+        }
         for (name, help, value) in TASK_COUNTERS {
             let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
             for (app, tasks) in pools() {

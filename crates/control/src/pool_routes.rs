@@ -16,9 +16,8 @@ use crate::messenger::Fault;
 use crate::pools::{DeadTask, PoolStatus, Pools, TaskEvent, TaskRequest, TaskState, TaskStatus};
 use crate::sse;
 use axum::body::Bytes;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::{FromRequest, Path, Query, Request, State};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -69,13 +68,13 @@ struct Terms {
 async fn submit<P: Pools>(
     State(pools): To<P>,
     Path(pool): Path<String>,
-    terms: Result<Query<Terms>, QueryRejection>,
-    headers: HeaderMap,
-    input: Bytes,
+    request: Request,
 ) -> Result<Response, Response> {
-    let Query(terms) = terms.map_err(|error| {
+    let streams = request.headers().get(header::ACCEPT).is_some_and(|accept| accept == "text/event-stream");
+    let Query(terms) = Query::<Terms>::try_from_uri(request.uri()).map_err(|error| {
         refuse(Fault::new("bad_message", format!("invalid query: {}", error.body_text())))
     })?;
+    let input = Bytes::from_request(request, &()).await.map_err(IntoResponse::into_response)?;
     let wait = terms.wait.unwrap_or(true);
     let request = TaskRequest {
         input,
@@ -87,7 +86,6 @@ async fn submit<P: Pools>(
         durable: terms.durable,
         wait,
     };
-    let streams = headers.get(header::ACCEPT).is_some_and(|accept| accept == "text/event-stream");
     if streams {
         return Ok(sse::answer(pools.submit_and_watch(&pool, request).await.map_err(refuse)?));
     }

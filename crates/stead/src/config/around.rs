@@ -7,8 +7,9 @@ use super::program::{Request, Resolved, resolve, tidy};
 use super::program_error::ProgramError;
 use super::read_app::{AppTable, check_name};
 use super::read_care::{CareTable, LogTable};
+use super::read_pool::PoolTable;
 use super::read_routes;
-use super::settings::{AppSettings, Identity, LogPlace, LogSettings, WatchSettings};
+use super::settings::{AppSettings, Identity, LogPlace, LogSettings, PoolSettings, WatchSettings};
 use super::users::{Caller, owner};
 use crate::cli::RunArguments;
 use std::collections::BTreeMap;
@@ -60,11 +61,7 @@ impl Around<'_> {
         let listen = if arguments.listen.is_empty() { table.listen } else { arguments.listen.clone() };
         let (datagrams, listen) = listen.into_iter().partition(|listen| listen.datagrams);
         let care = table.care;
-        let pool = table.pool.map(|pool| pool.settings());
-        let instances = match &pool {
-            Some(pool) => pool.size.0,
-            None => table.instances.here(),
-        };
+        let pool = table.pool.as_ref().map(PoolTable::settings);
         Ok(AppSettings {
             name: name.unwrap_or(resolved.name),
             namespace: table.namespace,
@@ -73,7 +70,7 @@ impl Around<'_> {
             watch: watch(&care, &resolved.directory),
             directory: resolved.directory,
             environment,
-            instances: arguments.instances.map_or(instances, InstanceCount::here).min(INSTANCES_MAX),
+            instances: self.instances(table.instances, pool.as_ref()),
             listen,
             datagrams,
             routes: read_routes::settle(table.routes, self.base),
@@ -130,6 +127,12 @@ impl Around<'_> {
             directory: &tidy(&self.place(table)),
         };
         resolve(request, environment)
+    }
+
+    /// A pool begins with the fewest workers that it may have.
+    fn instances(&self, count: InstanceCount, pool: Option<&PoolSettings>) -> u32 {
+        let configured = pool.map_or_else(|| count.here(), |pool| pool.size.0);
+        self.arguments.instances.map_or(configured, InstanceCount::here).min(INSTANCES_MAX)
     }
 
     /// Where it runs, unless its program says otherwise.

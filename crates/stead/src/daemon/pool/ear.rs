@@ -2,6 +2,7 @@
 //! those of pools.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -25,6 +26,8 @@ pub(in crate::daemon) struct Ear {
     /// By which it is told when another daemon goes on.
     pub(super) exchange: Arc<Exchange>,
     pub(super) member: Member,
+    /// It has given a task before.
+    pub(super) spoke: AtomicBool,
     pub(super) channel: Channel,
     /// The pool that it works for.
     pub(super) pool: Option<Pool>,
@@ -84,7 +87,9 @@ impl Ear {
         let Some(pool) = self.pools.get(name) else {
             return refuse("unknown_pool", &format!("there is no pool `{name}`"));
         };
-        self.exchange.spoke(self.member);
+        if !self.spoke.swap(true, Ordering::Relaxed) {
+            self.exchange.spoke(self.member);
+        }
         // The same again from the same process is the same task.
         let (app, worker) = self.who();
         let own = format!("{}/{app}.{worker}/{id}", self.pools.instance());

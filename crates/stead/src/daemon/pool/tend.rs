@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -56,7 +57,8 @@ impl AppTask {
         let (pools, member) = (self.shared.pools.clone(), self.member(worker));
         pools.connect((member.app, worker), channel.clone());
         let exchange = Arc::clone(&self.shared.exchange);
-        Ear { pools, exchange, member, channel: channel.clone(), pool: self.pool.clone() }
+        let (spoke, pool) = (AtomicBool::new(false), self.pool.clone());
+        Ear { pools, exchange, member, spoke, channel: channel.clone(), pool }
     }
 
     /// A worker of a pool goes on in this daemon, if it is known what it has; or else is replaced, and nobody hears what it may
