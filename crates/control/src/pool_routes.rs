@@ -64,7 +64,6 @@ struct Terms {
     durable: Option<bool>,
 }
 
-#[expect(clippy::too_many_arguments, reason = "what axum takes of a request is an argument each")]
 async fn submit<P: Pools>(
     State(pools): To<P>,
     Path(pool): Path<String>,

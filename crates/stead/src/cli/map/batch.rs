@@ -73,7 +73,7 @@ pub(super) struct State {
     pub(super) progress: Progress,
     tally: Tally,
     next_task: u64,
-    /// Numbers of lines of tasks that have not ended, and bytes of the input up to there.
+    /// The lines of tasks that have not ended.
     line_numbers: HashMap<TaskId, u64>,
     /// Results that go to the output with the next flush.
     out: Vec<u8>,
