@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::support::background::Background;
-use crate::support::processes::{children, kill, memory_of, signal};
+use crate::support::processes::{children, kill, living, memory_of, signal};
 use crate::support::{Client, Stead, Talk, alone, beside, eventually, fixture, node, soon};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -17,6 +17,13 @@ const BACK: Duration = Duration::from_secs(15);
 
 fn talkers(count: u32) -> (Stead, Talk) {
     Talk::start(Stead::script(node("talker.js")).instances(count))
+}
+
+/// Broadcasts that the worker in this slot has counted; 0 while its queue has no room for the question.
+fn counted(talk: &Talk, slot: u32) -> u64 {
+    let to = json!({"app": "talker", "slot": slot});
+    let question = json!({"to": to, "topic": "count", "request": true});
+    talk.ask("POST", "/v1/messages", &question).json()["data"].as_u64().unwrap_or(0)
 }
 
 fn daemon(stead: &Stead) -> u32 {
@@ -71,6 +78,22 @@ fn a_question_to_a_worker_that_is_killed_ends_at_once() {
 }
 
 #[test]
+fn last_words_are_heard() {
+    let _turn = beside();
+    let (_stead, talk) = talkers(2);
+    for number in 0..3 {
+        talk.tell(0, "die", &json!({"stead": {"to": "talker.1"}, "data": number}));
+        talk.wait_for("talker.1", &json!({"from": "talker.0"}), &json!(number));
+        let told = talk.heard().into_iter().rfind(|heard| heard.message["stead"]["topic"] == "die");
+        let pid = told.expect("it wrote down what it was told").pid;
+        soon("it is gone", || living(pid).is_none());
+        let question = json!({"to": "talker.0", "request": true});
+        let answers = || talk.ask("POST", "/v1/messages", &question).status == 200;
+        soon("another one takes its place", answers);
+    }
+}
+
+#[test]
 fn mistakes_are_told_to_the_sender_or_in_the_log() {
     let _turn = beside();
     let (stead, talk) = talkers(1);
@@ -113,8 +136,7 @@ fn a_worker_that_does_not_read_loses_its_messages_and_nobody_else_does() {
     talk.tell(0, "storm", &json!(COUNT));
     talk.wait("the storm is over", |heard| heard.message == "stormed");
     for slot in [1, 2] {
-        let counted = || talk.request(&json!({"app": "talker", "slot": slot}), "count", &Value::Null);
-        eventually("it has heard everything", PATIENCE, || (counted() == COUNT).then_some(()));
+        eventually("it has heard everything", PATIENCE, || (counted(&talk, slot) == COUNT).then_some(()));
     }
     let grown = memory_of(daemon).saturating_sub(before);
     assert!(grown < 40 << 20, "the daemon has grown by {grown} bytes");
@@ -124,9 +146,8 @@ fn a_worker_that_does_not_read_loses_its_messages_and_nobody_else_does() {
             && heard.message["stead"]["receivers"] == 2
     });
     signal(stopped, Signal::CONT);
-    let counted = || talk.request(&json!("talker.3"), "count", &Value::Null).as_u64().unwrap_or(0);
-    eventually("it goes on", PATIENCE, || (counted() > 0).then_some(()));
-    assert!(counted() < COUNT);
+    eventually("it goes on", PATIENCE, || (counted(&talk, 3) > 0).then_some(()));
+    assert!(counted(&talk, 3) < COUNT);
     talk.say(0, &json!({"stead": {"to": "app", "topic": "wind"}}));
     for words in ["talker.3 does not read its messages", "talker.3 reads its messages again"] {
         stead.output.wait_for(words, PATIENCE, |line| line.contains(words).then_some(()));

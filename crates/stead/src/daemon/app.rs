@@ -423,7 +423,7 @@ impl AppTask {
         if old.watch != self.settings.watch && !self.rests {
             self.watch();
         }
-        if old.messages != self.settings.messages {
+        if old != self.settings {
             self.introduce();
             self.compute();
         }

@@ -39,6 +39,8 @@ use crate::config::MessageSettings;
 /// message makes its sender wait.
 const LOOK: Duration = Duration::from_millis(2);
 const LOOKS_MAX: u32 = 100;
+/// As often it is looked whether the channel of a dead worker has ended: something that it had started may hold it open.
+const LAST_WORDS_LOOKS_MAX: u32 = 50;
 
 /// The messages of one instance.
 pub(super) struct Exchange {
@@ -132,8 +134,25 @@ impl Exchange {
         self.act(|board, turn| board.leave(member, turn));
     }
 
-    /// A worker's process has ended.
-    pub(super) fn gone(&self, member: Member) {
+    /// A worker's process has ended. What it said last may still be in its channel, and is heard first.
+    pub(super) fn gone(self: &Arc<Self>, member: Member) {
+        let speaks = move |state: &mut State| state.post.has_channel(member);
+        if !self.with(speaks) {
+            return self.forget_worker(member);
+        }
+        let exchange = Arc::clone(self);
+        tokio::spawn(async move {
+            for _ in 0..LAST_WORDS_LOOKS_MAX {
+                if !exchange.with(speaks) {
+                    break;
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+            exchange.forget_worker(member);
+        });
+    }
+
+    fn forget_worker(&self, member: Member) {
         self.with(|state| {
             state.post.part(member);
             let (board, mut turn) = state.turn();

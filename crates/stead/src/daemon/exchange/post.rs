@@ -66,6 +66,11 @@ impl PostOffice {
         }
     }
 
+    /// Its channel has not ended.
+    pub(super) fn has_channel(&self, member: Member) -> bool {
+        self.mailboxes.get(&member).is_some_and(|mailbox| mailbox.channel.is_some())
+    }
+
     /// See [`Mailbox::lag`].
     pub(super) fn lag(&mut self, member: Member) -> Option<u64> {
         self.mailboxes.get_mut(&member)?.lag()
