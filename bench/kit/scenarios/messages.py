@@ -33,26 +33,30 @@ class Library(Command):
     """stead-process (crates/process/examples/ipc_rate.rs), which measures one thing at a time."""
 
     form: str = "raw"
+    # How many times as long as the others: a new child for each of the four has to get warm each time.
+    times: int = 1
 
     def measure(self, row, size, seconds, cores):
         """All four."""
-        measured = {}
+        measured, seconds = {}, seconds * self.times
         for metric, mode in MODES.items():
             words = [mode, size, seconds, self.form]
             measured[metric] = self.figures(row, words, PATIENCE_SECONDS + seconds, cores)["per_s"]
         return measured
 
 
-def stead(end, label, form):
+def stead(end, label, form, times=1):
     """A Rust program with a child: another one, or a plain Node.js program."""
-    return Library(
-        "stead", f"{STEAD} {label}", lambda tools: [tools.path(LIBRARY), end], parts=(LIBRARY,), form=form
-    )
+
+    def words(tools):
+        return [tools.path(LIBRARY), end]
+
+    return Library("stead", f"{STEAD} {label}", words, parts=(LIBRARY,), form=form, times=times)
 
 
 ASYNC, BLOCKING = (stead(end, f"to Rust, {what}", "raw") for end, what in (("rust", "async"), ("blocking", "blocking")))
 TYPED = stead("rust", "to Rust, async, encoded and parsed", "typed")
-TO_NODE = stead("node", "to Node.js, json", "typed")
+TO_NODE = stead("node", "to Node.js, json", "typed", times=3)
 
 
 def measure(row):
