@@ -9,7 +9,7 @@ from .command import read_figures
 from .pools import POOLS, Pool, limit
 
 # Tasks for `stead map`, which is given a file: as many as last about as long as the others are measured.
-NOOPS_PER_SECOND, CPU_TASKS_PER_SECOND = 100_000, 800
+CPU_TASKS_PER_SECOND = 800
 
 
 class SteadMap(Pool):
@@ -18,10 +18,11 @@ class SteadMap(Pool):
     family = "stead"
     label = "**Stead** `map`"
     worker = "worker.js"
+    noops_per_second = 50_000
 
     @classmethod
     def drive(cls, row, seconds, loops):
-        noops, cpu_tasks = round(NOOPS_PER_SECOND * seconds), round(CPU_TASKS_PER_SECOND * row.setting.workers * seconds)
+        noops, cpu_tasks = round(cls.noops_per_second * seconds), round(CPU_TASKS_PER_SECOND * row.setting.workers * seconds)
         return {
             "noop_per_s": cls.rate(row, "noop", noops, 0),
             "cpu_per_s": cls.rate(row, "cpu", cpu_tasks, loops),
@@ -52,9 +53,10 @@ class SteadMapEnvelope(SteadMap):
 
     label = "**Stead** `map`, workers that speak its protocol"
     worker = "worker_envelope.js"
+    noops_per_second = 200_000
 
 
-class SteadMapSdk(SteadMap):
+class SteadMapSdk(SteadMapEnvelope):
     """The same by its package for Node.js."""
 
     label = "**Stead** `map`, workers with its package"
