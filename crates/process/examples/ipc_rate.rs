@@ -156,20 +156,40 @@ fn said(message: Option<Result<Message, RecvError>>) -> Outcome<Message> {
 
 async fn child() -> Outcome {
     let Parent { sender, mut receiver } = Parent::from_env()?;
-    let (mut messages, mut count, typed) = (Vec::new(), 0u64, is_typed());
-    while receiver.recv_many(&mut messages, BATCH).await > 0 {
-        for message in messages.drain(..) {
-            let message = message?;
-            match wish(message.bytes()) {
-                Wish::Echo if typed => sender.feed(&message.parse_borrowed::<Load<'_>>()?).await?,
-                Wish::Echo => sender.feed_raw(message.bytes()).await?,
-                Wish::Count => sender.feed(&json!({ "n": std::mem::take(&mut count) })).await?,
-                Wish::Nothing if typed => count += u64::from(message.parse_borrowed::<Load<'_>>()?.echo == 0),
-                Wish::Nothing => count += 1,
+    let (answers, mut waiting) = tokio::sync::mpsc::unbounded_channel();
+    // It reads while it waits to write: two ends that both only write would wait for each other for ever.
+    let read = async move {
+        let (mut messages, mut count, typed) = (Vec::new(), 0u64, is_typed());
+        while receiver.recv_many(&mut messages, BATCH).await > 0 {
+            for message in messages.drain(..) {
+                let message = message?;
+                match wish(message.bytes()) {
+                    Wish::Echo => answers.send((message, 0))?,
+                    Wish::Count => answers.send((message, std::mem::take(&mut count)))?,
+                    Wish::Nothing if typed => {
+                        count += u64::from(message.parse_borrowed::<Load<'_>>()?.echo == 0);
+                    }
+                    Wish::Nothing => count += 1,
+                }
             }
         }
-        sender.flush()?;
-    }
+        Outcome::Ok(())
+    };
+    let write = async move {
+        let (mut batch, typed) = (Vec::new(), is_typed());
+        while waiting.recv_many(&mut batch, BATCH).await > 0 {
+            for (message, count) in batch.drain(..) {
+                match wish(message.bytes()) {
+                    Wish::Echo if typed => sender.feed(&message.parse_borrowed::<Load<'_>>()?).await?,
+                    Wish::Echo => sender.feed_raw(message.bytes()).await?,
+                    Wish::Count | Wish::Nothing => sender.feed(&json!({ "n": count })).await?,
+                }
+            }
+            sender.flush()?;
+        }
+        Outcome::Ok(())
+    };
+    tokio::try_join!(read, write)?;
     Ok(())
 }
 
