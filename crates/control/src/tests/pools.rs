@@ -13,8 +13,8 @@ fn told(id: &str, state: TaskState) -> TaskStatus {
 
 fn known<T>(pool: &str, id: &str, value: T) -> Result<T, Fault> {
     match (pool, id) {
-        ("work", "7") => Ok(value),
-        ("work", _) => Err(Fault::new("unknown_task", format!("no task `{id}`"))),
+        ("resize", "7") => Ok(value),
+        ("resize", _) => Err(Fault::new("unknown_task", format!("no task `{id}`"))),
         _ => Err(Fault::new("unknown_pool", format!("no pool `{pool}`"))),
     }
 }
