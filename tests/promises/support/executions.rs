@@ -1,4 +1,5 @@
-//! What workers wrote down about the requests they executed: `<method> <target> <identity> <pid>`, one line each.
+//! What workers wrote down about the requests they executed: `<method> <target> <identity> <pid> .`, one line each. One that was
+//! killed while it wrote may have left half a line, which does not count: it had not executed anything yet.
 
 use std::collections::HashMap;
 use std::fs;
@@ -24,27 +25,27 @@ impl Executions {
     /// Who executed which request: process numbers by identity, for one method.
     pub(crate) fn of(&self, method: &str) -> HashMap<String, Vec<u32>> {
         let mut executions: HashMap<String, Vec<u32>> = HashMap::new();
-        for line in self.lines() {
-            let words: Vec<&str> = line.split(' ').collect();
-            let [found, _, identity, pid] = words[..] else { panic!("a torn line: {line:?}") };
-            if found == method {
-                let pid = pid.parse().unwrap_or_else(|_| panic!("a torn line: {line:?}"));
-                executions.entry(identity.to_owned()).or_default().push(pid);
-            }
+        for [_, _, identity, pid] in self.lines().filter(|line| line[0] == method) {
+            let pid = pid.parse().unwrap_or_else(|_| panic!("`{pid}` is no process number"));
+            executions.entry(identity).or_default().push(pid);
         }
         executions
     }
 
     /// Process numbers of all executions of this target.
     pub(crate) fn of_target(&self, target: &str) -> Vec<u32> {
-        let executed = |line: &String| {
-            let words: Vec<&str> = line.split(' ').collect();
-            (words.get(1) == Some(&target)).then(|| words.last()?.parse().ok()).flatten()
-        };
-        self.lines().iter().filter_map(executed).collect()
+        let executed =
+            |[_, found, _, pid]: [String; 4]| (found == target).then(|| pid.parse().ok()).flatten();
+        self.lines().filter_map(executed).collect()
     }
 
-    fn lines(&self) -> Vec<String> {
-        fs::read_to_string(&self.path).unwrap_or_default().lines().map(str::to_owned).collect()
+    /// Method, target, identity and process number of those that are whole.
+    fn lines(&self) -> impl Iterator<Item = [String; 4]> {
+        let text = fs::read_to_string(&self.path).unwrap_or_default();
+        let whole = |line: &str| {
+            let words = line.strip_suffix(" .")?.split(' ').map(str::to_owned);
+            words.collect::<Vec<_>>().try_into().ok()
+        };
+        text.lines().filter_map(whole).collect::<Vec<_>>().into_iter()
     }
 }
