@@ -12,7 +12,7 @@ use stead_process::keeper::{Exit, Signal};
 use stead_process::node::ClusterMessage;
 use stead_supervisor::fleet::Input as Fate;
 use stead_supervisor::{Action, App, ExitKind, Input, WorkerId};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior, interval_at};
 
 use super::cron::Schedule;
@@ -33,7 +33,6 @@ use super::schedules::Schedules;
 use super::settings::{Shown, for_supervisor};
 use super::shared::Shared;
 use super::state::clock;
-use super::successor::Handed;
 use super::watch::Watching;
 use super::worker::{Link, Worker};
 use crate::config::AppSettings;
@@ -522,52 +521,6 @@ impl AppTask {
         self.input(Input::ResetCounts);
         self.last_exits.clear();
         self.ends.clear();
-    }
-
-    /// Stops listening to workers, writes down where they are, and lets what was begun be finished.
-    async fn hand_over(mut self, mut messages: mpsc::UnboundedReceiver<Message>, done: oneshot::Sender<()>) {
-        for (id, process) in &mut self.workers {
-            process.let_go().await;
-            process.checkup = None;
-            if let Link::Node(link) = &mut process.link
-                && let Some(left) = &mut link.left
-            {
-                resume::pass_on(self.id, *id, left, &self.shared.successor);
-            }
-        }
-        self.drop_hooks();
-        self.computing.clear();
-        self.let_go_schedules().await;
-        // The last that workers said to this process.
-        while let Ok(message) = messages.try_recv() {
-            match message {
-                Message::Node { worker, received } => self.hear_node(worker, received),
-                Message::ScheduleBegan { schedule, child } => self.schedule_began(&schedule, child),
-                Message::ScheduleEnded { schedule, outcome } => self.schedule_ended(&schedule, outcome),
-                message => self.pass_on_connection(message),
-            }
-        }
-        self.left_pool = self.pool.as_ref().map(Pool::hand_over);
-        self.save();
-        for process in self.workers.values_mut() {
-            process.belongings.files.clear();
-        }
-        // Nobody waits if the keeper has given up meanwhile.
-        let _unheard = done.send(());
-        // The pools go on until this process ends; what they tell is the successor's business now.
-        while let Some(message) = messages.recv().await {
-            self.pass_on_connection(message);
-        }
-    }
-
-    /// What the daemon before this one still asks for is asked of the next one.
-    fn pass_on_connection(&self, message: Message) {
-        if let (Message::Connect { worker, key, connection }, Some(way)) =
-            (message, self.shared.successor.get())
-        {
-            // A successor that is gone leaves the connection closed, which its other side notices.
-            drop(way.send(Handed::Connect { app: self.id, worker, key, connection }));
-        }
     }
 
     fn stop(&mut self, now: bool) {

@@ -18,10 +18,14 @@ use stead_control::{Progress, Refusal, RefusalKind, Steps};
 use stead_process::keeper::{Formats, PeerSender, peer};
 use tokio::sync::{mpsc, oneshot};
 
+use super::app::AppTask;
 use super::message::Message;
+use super::pool::Pool;
+use super::resume;
 use super::shared::Shared;
 use super::state;
 use super::successor::{self, Handed, Way};
+use super::worker::Link;
 use crate::cli::{self, ExitCode, Report};
 
 /// Steps that may wait for a slow reader.
@@ -103,6 +107,58 @@ pub(super) async fn hand_over(shared: &Arc<Shared>, socket: OwnedFd) {
     drop(passing.await);
     way.flush().await;
     shared.access.flush().await;
+}
+
+impl AppTask {
+    /// Stops listening to workers, writes down where they are, and lets what was begun be finished.
+    pub(super) async fn hand_over(
+        mut self,
+        mut messages: mpsc::UnboundedReceiver<Message>,
+        done: oneshot::Sender<()>,
+    ) {
+        for (id, process) in &mut self.workers {
+            process.let_go().await;
+            process.checkup = None;
+            if let Link::Node(link) = &mut process.link
+                && let Some(left) = &mut link.left
+            {
+                resume::pass_on(self.id, *id, left, &self.shared.successor);
+            }
+        }
+        self.drop_hooks();
+        self.computing.clear();
+        self.let_go_schedules().await;
+        // The last that workers said to this process.
+        while let Ok(message) = messages.try_recv() {
+            match message {
+                Message::Node { worker, received } => self.hear_node(worker, received),
+                Message::ScheduleBegan { schedule, child } => self.schedule_began(&schedule, child),
+                Message::ScheduleEnded { schedule, outcome } => self.schedule_ended(&schedule, outcome),
+                message => self.pass_on_connection(message),
+            }
+        }
+        self.left_pool = self.pool.as_ref().map(Pool::hand_over);
+        self.save();
+        for process in self.workers.values_mut() {
+            process.belongings.files.clear();
+        }
+        // Nobody waits if the keeper has given up meanwhile.
+        let _unheard = done.send(());
+        // The pools go on until this process ends; what they tell is the successor's business now.
+        while let Some(message) = messages.recv().await {
+            self.pass_on_connection(message);
+        }
+    }
+
+    /// What the daemon before this one still asks for is asked of the next one.
+    fn pass_on_connection(&self, message: Message) {
+        if let (Message::Connect { worker, key, connection }, Some(way)) =
+            (message, self.shared.successor.get())
+        {
+            // A successor that is gone leaves the connection closed, which its other side notices.
+            drop(way.send(Handed::Connect { app: self.id, worker, key, connection }));
+        }
+    }
 }
 
 /// What was begun here ends here, within the grace period.
