@@ -143,19 +143,18 @@ impl Exchange {
             let text = "only a worker can ask that, and the header `Stead-Worker` is missing";
             return Err(Fault::new("bad_message", text).with_hint("its value is that of STEAD_WORKER"));
         };
-        self.with(|state| {
-            let named: Vec<(Member, u32)> =
-                state.post.pids().filter(|(member, _)| state.board.name_of(*member) == name).collect();
-            if named.is_empty() {
-                return Err(Fault::new("no_receiver", format!("no worker is called `{name}`")));
-            }
-            let Some(pid) = caller.peer.pid else { return Ok(newest(&named)) };
-            let ancestors = ancestors(pid);
-            let found = named.iter().find(|(_, pid)| ancestors.contains(pid));
-            found.map(|(member, _)| *member).ok_or_else(|| {
-                Fault::new("forbidden", format!("process {pid} is no part of worker `{name}`"))
-            })
-        })
+        let named: Vec<(Member, u32)> = self.with(|state| {
+            state.post.pids().filter(|(member, _)| state.board.name_of(*member) == name).collect()
+        });
+        if named.is_empty() {
+            return Err(Fault::new("no_receiver", format!("no worker is called `{name}`")));
+        }
+        let Some(pid) = caller.peer.pid else { return Ok(newest(&named)) };
+        let ancestors = ancestors(pid);
+        let found = named.iter().find(|(_, pid)| ancestors.contains(pid));
+        found
+            .map(|(member, _)| *member)
+            .ok_or_else(|| Fault::new("forbidden", format!("process {pid} is no part of worker `{name}`")))
     }
 
     /// Who leads an app.
