@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use crate::address::Address;
+use crate::weight;
 
 /// Whom a message of a worker concerns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub enum Concern {
 const POOL_WORDS: [&str; 6] = ["pool", "worker", "done", "failed", "progress", "part"];
 /// The longest name of a shared value.
 const NAME_BYTES_MAX: usize = 256;
+/// The longest name that an asker has for its question, which is kept until the answer comes.
+const REQUEST_BYTES_MAX: usize = 256;
 
 /// Whom this message concerns. Costs nothing for messages that are the program's own.
 pub fn concern_of(message: &Value) -> Concern {
@@ -77,6 +80,9 @@ fn word(stead: &mut Map<String, Value>) -> Result<Word, String> {
         let to = Address::parse(to)?;
         let topic = text(stead, "topic")?;
         return Ok(match stead.get("request").cloned() {
+            Some(id) if weight(&id) > REQUEST_BYTES_MAX => {
+                return Err(format!("`request` is longer than {REQUEST_BYTES_MAX} bytes"));
+            }
             Some(id) => {
                 let timeout = number(stead, "timeout")?.map(Duration::from_millis);
                 Word::Request { to, topic, id, timeout }
@@ -206,6 +212,7 @@ mod tests {
         check(&json!({"to": "app", "topic": 7}), Err("`topic` is no string"));
         check(&json!({"to": "app", "self": 1}), Err("`self` is neither true nor false"));
         check(&json!({"to": "any", "request": 1, "timeout": -1}), Err("`timeout` is no whole number"));
+        check(&json!({"to": "any", "request": "x".repeat(257)}), Err("longer than 256 bytes"));
         check(&json!({"set": ""}), Err("has a name"));
         check(&json!({"set": "x".repeat(257)}), Err("longer than 256 bytes"));
         check(&json!({"released": "x"}), Err("`released` is no whole number"));
