@@ -83,7 +83,7 @@ impl Errand {
         let read = async {
             let mut bytes = Vec::new();
             // One more than there may be, so that too many are noticed.
-            printed.take(bytes_max as u64 + 1).read_to_end(&mut bytes).await.map(|_| bytes)
+            printed.take((bytes_max as u64).saturating_add(1)).read_to_end(&mut bytes).await.map(|_| bytes)
         };
         tokio::pin!(read);
         let performed = self.perform(reader, [writer, errors]);
