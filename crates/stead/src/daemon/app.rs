@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
 use stead_balancer::{Counters, Death};
-use stead_control::{Event as Heard, Home, Progress};
+use stead_control::{Event as Heard, Progress};
 use stead_process::keeper::{Exit, Signal};
 use stead_process::node::ClusterMessage;
 use stead_supervisor::fleet::Input as Fate;
@@ -142,8 +142,7 @@ pub(super) async fn run(mut task: AppTask, mut messages: mpsc::UnboundedReceiver
     task.shared.exchange.forget(task.id);
     task.shared.pools.remove(&task.settings.name);
     if task.leaving {
-        // Most apps have none.
-        drop(std::fs::remove_dir_all(Home::here().schedules(&task.settings.name)));
+        task.schedules.forget(&task.settings.name).await;
     }
     if let Some(pool) = &task.pool {
         pool.forget();

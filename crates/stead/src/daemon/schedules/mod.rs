@@ -17,7 +17,7 @@ mod resume;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use stead_control::ScheduleRun;
+use stead_control::{Home, ScheduleRun};
 use tokio::task::JoinHandle;
 
 use crate::config::ScheduleSettings;
@@ -66,5 +66,11 @@ impl Schedules {
     /// The app is wanted.
     pub(super) fn are_followed(&self) -> bool {
         self.on
+    }
+
+    /// The app is gone for good: another one of its name has missed nothing.
+    pub(super) async fn forget(&mut self, app: &str) {
+        let store = self.store.take().unwrap_or_else(|| Store::open(Home::here().schedules(app)));
+        store.clear().await;
     }
 }

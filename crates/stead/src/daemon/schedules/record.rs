@@ -107,6 +107,15 @@ impl Store {
         self.then(move || forget_others(&directory, &wanted));
     }
 
+    /// Forgets all, once everything is done that was asked before.
+    pub(super) async fn clear(&self) {
+        let (done, cleared) = oneshot::channel();
+        let directory = self.directory.clone();
+        // Most apps have nothing there, and what stays is at worst made up for.
+        self.then(move || drop(done.send(fs::remove_dir_all(&directory))));
+        drop(cleared.await);
+    }
+
     fn then(&self, work: impl FnOnce() + Send + 'static) {
         // The task ends with its store.
         drop(self.work.send(Box::new(work)));
@@ -118,6 +127,17 @@ mod tests {
     use super::*;
     use crate::config::{CatchUp, Overlap, ScheduledWork};
     use std::time::{Duration, SystemTime};
+
+    #[tokio::test]
+    async fn nothing_is_left_of_an_app_that_is_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path().join("schedules/shop"));
+        let record = Record { rule: "@hourly local".to_owned(), until: 1_800_000_000, last: None };
+        let written = store.write("s", record);
+        store.clear().await;
+        written.await.unwrap().unwrap();
+        assert!(!store.path("s").exists(), "it was written before, and not after");
+    }
 
     #[test]
     fn a_record_is_of_one_rule_and_knows_of_runs_that_nobody_saw_end() {
