@@ -10,11 +10,12 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use bytes::Bytes;
 use stead_jobs::{Input, Ready, TaskId, WorkerId};
-use stead_process::child::{Command, Exit, Handle, Signal, SpawnError, Stdio};
+use stead_process::child::{ChildStdout, Command, Exit, Handle, Signal, SpawnError, Stdio};
 use tokio::io::AsyncReadExt;
 use tokio::sync::mpsc::Sender;
 
 use super::Heard;
+use super::input::LINE_BYTES_MAX;
 
 /// Where the task stands.
 const PLACE: &[u8] = b"{}";
@@ -24,6 +25,9 @@ const IN_SHELL: &[u8] = b"\"$1\"";
 
 /// Results are read so much at a time at least.
 const CHUNK_BYTES: usize = 1 << 13;
+
+/// A process that prints more is killed: its result would have to be in memory as a whole.
+const RESULT_BYTES_MAX: usize = LINE_BYTES_MAX;
 
 /// A command with places for the task.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,10 +103,14 @@ impl Each {
         let heard = self.heard.clone();
         tokio::spawn(async move {
             let mut output = Vec::with_capacity(CHUNK_BYTES);
-            let read = match &mut child.stdout {
-                Some(stdout) => stdout.read_to_end(&mut output).await.map(drop),
+            let read = match child.stdout.take() {
+                Some(stdout) => read_result(stdout, &mut output).await,
                 None => Ok(()),
             };
+            if read.is_err() {
+                // A process of another user ends by itself, as nobody reads it.
+                let _ = child.kill_tree();
+            }
             let exit = child.wait().await.and_then(|exit| read.map(|()| exit));
             // The batch may have ended before its last process.
             let _ = heard.send(Heard::Ended { worker, exit, output }).await;
@@ -142,9 +150,32 @@ impl Each {
     }
 }
 
+async fn read_result(stdout: ChildStdout, output: &mut Vec<u8>) -> io::Result<()> {
+    // One more than there may be, so that too many are noticed.
+    stdout.take(RESULT_BYTES_MAX as u64 + 1).read_to_end(output).await?;
+    match output.len() > RESULT_BYTES_MAX {
+        true => Err(io::Error::other(format!("it printed more than {} MiB", RESULT_BYTES_MAX >> 20))),
+        false => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn process_that_prints_without_end_is_killed_and_its_task_has_failed() {
+        let template = Template::of(&["yes".into(), "{}".into()], false).unwrap();
+        let (heard, mut ends) = tokio::sync::mpsc::channel(1);
+        let mut each = Each::new(template, std::env::vars_os().collect(), heard);
+        each.give(1, 7, b"y").unwrap();
+        let Some(Heard::Ended { worker, exit, output }) = ends.recv().await else { panic!("it ends") };
+        let Some(Input::Failed { task: 7, error, .. }) = each.ended(worker, exit, output) else {
+            panic!("it has failed");
+        };
+        let error = String::from_utf8_lossy(&error).into_owned();
+        assert!(error.contains("it printed more than 64 MiB"), "{error}");
+    }
 
     #[track_caller]
     fn check(command: &[&str], shell: bool, task: &str, expected: Option<&[&str]>) {

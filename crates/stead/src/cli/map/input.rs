@@ -16,7 +16,7 @@ const CHUNK_BYTES: usize = 1 << 18;
 const CHUNKS_MAX: usize = 2;
 
 /// A longer line is a mistake: it would have to be in memory as a whole.
-const LINE_BYTES_MAX: usize = 64 << 20;
+pub(super) const LINE_BYTES_MAX: usize = 64 << 20;
 
 /// One task as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -16,6 +16,7 @@ use tokio::sync::mpsc::{Sender, UnboundedReceiver, UnboundedSender, unbounded_ch
 use tokio::task::JoinHandle;
 
 use super::Heard;
+use super::input::LINE_BYTES_MAX;
 use super::protocol::{self, Format, Given, Said};
 
 /// Number of the message channel in a Node.js worker.
@@ -23,9 +24,6 @@ const CHANNEL: i32 = 3;
 
 /// So much is read at a time.
 const CHUNK_BYTES: usize = 1 << 16;
-
-/// A longer line is a mistake: it would have to be in memory as a whole.
-const LINE_BYTES_MAX: usize = 64 << 20;
 
 /// How long what a dead worker has said may take to be read; longer only if another process keeps its streams open.
 const LAST_WORDS_TIMEOUT: Duration = Duration::from_millis(500);
