@@ -84,7 +84,7 @@ fn shown(values: &BTreeMap<String, SharedValue>, columns: u16) -> String {
         [name.clone(), value.version.to_string(), one_line(&value.data)]
     };
     let rows: Vec<_> = values.iter().map(row).collect();
-    format!("{}\n", draw(&[words("NAME", 0), number("VERSION", 1), words("VALUE", 0)], &rows, columns))
+    format!("{}\n", draw(&[words("name", 0), number("version", 1), words("value", 0)], &rows, columns))
 }
 
 /// Enough of a value to recognise it.
@@ -109,7 +109,7 @@ mod tests {
             ("text".to_owned(), value(3, json!("x".repeat(99)))),
         ]);
         let long = format!("\"{}...", "x".repeat(59));
-        let text = format!("NAME   VERSION  VALUE\ntext         3  {long}\nusers       12  7\n");
+        let text = format!("name   version  value\ntext         3  {long}\nusers       12  7\n");
         assert_eq!(shown(&values, u16::MAX), text);
     }
 }
