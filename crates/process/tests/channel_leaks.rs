@@ -11,8 +11,8 @@ use stead_process::Command;
 use stead_process::channel::SendError;
 use stead_process::child::Forked;
 
-const MESSAGES: usize = 50_000;
-const SOCKETS: usize = 5_000;
+const MESSAGES: usize = 30_000;
+const SOCKETS: usize = 2_000;
 /// Nothing here takes a tenth of it.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
 /// What an allocator may keep for itself, in kB.
