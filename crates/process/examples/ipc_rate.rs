@@ -13,14 +13,18 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use stead_process::Command;
-use stead_process::channel::{Channel, Message, Parent, RecvError, Serialization, blocking};
+use stead_process::channel::{
+    AHEAD_MAX, Channel, Message, Parent, RecvError, SendError, Serialization, blocking,
+};
 use stead_process::child::Forked;
 
 type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
 const USAGE: &str =
     "usage: ipc_rate rust|node|blocking rtt|inflight|oneway|broadcast BYTES SECONDS [raw|typed]";
+/// Fewer than [`AHEAD_MAX`], so each end may send and receive in turn.
 const IN_FLIGHT: usize = 64;
+const _: () = assert!(IN_FLIGHT < AHEAD_MAX);
 const CHILDREN: usize = 8;
 /// Messages between two looks at the clock.
 const ROUND: usize = 50;
@@ -55,8 +59,8 @@ fn main() -> Outcome {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let typed = words.last() == Some(&"typed");
     let job = match words[..] {
-        ["child", "rust"] => return runtime()?.block_on(child()),
-        ["child", "blocking"] => return child_blocking(),
+        ["child", "rust"] => return unless_left(runtime()?.block_on(child())),
+        ["child", "blocking"] => return unless_left(child_blocking()),
         [end, mode, bytes, seconds, ..] => Job::new((end, mode), bytes.parse()?, seconds.parse()?, typed),
         _ => return Err(USAGE.into()),
     };
@@ -154,42 +158,30 @@ fn said(message: Option<Result<Message, RecvError>>) -> Outcome<Message> {
     Ok(message.ok_or("the child has ended")??)
 }
 
+/// The parent leaves when the time is over, whatever is on its way.
+fn unless_left(outcome: Outcome) -> Outcome {
+    outcome.or_else(|error| match error.downcast_ref() {
+        Some(SendError::Closed) => Ok(()),
+        _ => Err(error),
+    })
+}
+
 async fn child() -> Outcome {
     let Parent { sender, mut receiver } = Parent::from_env()?;
-    let (answers, mut waiting) = tokio::sync::mpsc::unbounded_channel();
-    // It reads while it waits to write: two ends that both only write would wait for each other for ever.
-    let read = async move {
-        let (mut messages, mut count, typed) = (Vec::new(), 0u64, is_typed());
-        while receiver.recv_many(&mut messages, BATCH).await > 0 {
-            for message in messages.drain(..) {
-                let message = message?;
-                match wish(message.bytes()) {
-                    Wish::Echo => answers.send((message, 0))?,
-                    Wish::Count => answers.send((message, std::mem::take(&mut count)))?,
-                    Wish::Nothing if typed => {
-                        count += u64::from(message.parse_borrowed::<Load<'_>>()?.echo == 0);
-                    }
-                    Wish::Nothing => count += 1,
-                }
+    let (mut messages, mut count, typed) = (Vec::new(), 0u64, is_typed());
+    while receiver.recv_many(&mut messages, BATCH).await > 0 {
+        for message in messages.drain(..) {
+            let message = message?;
+            match wish(message.bytes()) {
+                Wish::Echo if typed => sender.feed(&message.parse_borrowed::<Load<'_>>()?).await?,
+                Wish::Echo => sender.feed_raw(message.bytes()).await?,
+                Wish::Count => sender.feed(&json!({ "n": std::mem::take(&mut count) })).await?,
+                Wish::Nothing if typed => count += u64::from(message.parse_borrowed::<Load<'_>>()?.echo == 0),
+                Wish::Nothing => count += 1,
             }
         }
-        Outcome::Ok(())
-    };
-    let write = async move {
-        let (mut batch, typed) = (Vec::new(), is_typed());
-        while waiting.recv_many(&mut batch, BATCH).await > 0 {
-            for (message, count) in batch.drain(..) {
-                match wish(message.bytes()) {
-                    Wish::Echo if typed => sender.feed(&message.parse_borrowed::<Load<'_>>()?).await?,
-                    Wish::Echo => sender.feed_raw(message.bytes()).await?,
-                    Wish::Count | Wish::Nothing => sender.feed(&json!({ "n": count })).await?,
-                }
-            }
-            sender.flush()?;
-        }
-        Outcome::Ok(())
-    };
-    tokio::try_join!(read, write)?;
+        sender.flush()?;
+    }
     Ok(())
 }
 

@@ -5,6 +5,8 @@
 //!
 //! - **Nothing is lost while nobody listens.** What nobody takes stays where it is, in the socket, and at last the sender
 //!   waits.
+//! - **Two sides that send do not wait for each other** for ever: while a [`Sender::send`] waits, up to [`AHEAD_MAX`]
+//!   messages are read ahead. Where more may be on their way, receive in one task and send in another, as below.
 //! - **Nothing grows.** [`Sender::send`] waits when the other side does not read, [`Sender::try_send`] says
 //!   [`SendError::Full`].
 //! - **Nothing stands between.** A message is written by the task that sends it and read by the task that waits for it.
@@ -31,6 +33,38 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! A side that sends any number of messages before it wants the answers, and receives meanwhile:
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # use stead_process::channel::{Channel, Serialization};
+//! # let (here, there) = stead_process::socket::pair()?;
+//! # let here = Channel::open(here, Serialization::Json)?;
+//! # let mut there = Channel::open(there, Serialization::Json)?;
+//! # let answering = tokio::spawn(async move {
+//! #     while let Some(Ok(question)) = there.recv().await {
+//! #         there.sender.send_raw(question.bytes()).await.unwrap();
+//! #     }
+//! # });
+//! let Channel { sender, mut receiver } = here;
+//! let sending = tokio::spawn(async move {
+//!     for number in 0..10_000u32 {
+//!         sender.feed(&number).await?;
+//!     }
+//!     sender.flush()
+//! });
+//! for number in 0..10_000u32 {
+//!     let answer = receiver.recv().await.expect("all are answered")?;
+//!     assert_eq!(answer.parse::<u32>()?, number);
+//! }
+//! sending.await??;
+//! # drop(receiver);
+//! # answering.await?;
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod blocking;
 mod handle;
@@ -47,6 +81,7 @@ use serde_json::Value;
 pub use self::handle::Handle;
 pub use self::parent::{Parent, ParentError};
 use crate::node::channel::handle::program;
+pub use crate::node::channel::link::AHEAD_MAX;
 use crate::node::channel::link::{Habits, Link, When};
 use crate::node::channel::outgoing::{self, Order};
 use crate::node::channel::{Continuation, Received};
@@ -72,6 +107,9 @@ pub enum RecvError {
 }
 
 /// Both halves of a channel. They can be used apart, even by several tasks: see the fields.
+///
+/// One task that receives and sends in turn is enough while at most [`AHEAD_MAX`] messages are on their way to it. Otherwise
+/// let one receive and another one send, or both sides may wait for the other one to read.
 #[derive(Debug)]
 pub struct Channel {
     /// Sends; can be cloned.
@@ -137,6 +175,10 @@ impl Sender {
     /// Sends a message; waits while [`WAITING_BYTES_MAX`] wait already because the other side does not read. When it
     /// returns, the message is on its way, not necessarily read. Cancelled, it has sent nothing.
     ///
+    /// If the other side does not read because it waits too, to send something to this one, that is read ahead: up to
+    /// [`AHEAD_MAX`] messages. Beyond that both wait, until this side receives; do that in another task (see the
+    /// [module](self)) if so many may be on their way.
+    ///
     /// # Errors
     /// See [`SendError`]; never [`SendError::Full`].
     pub async fn send<T: Serialize + ?Sized>(&self, message: &T) -> Result<(), SendError> {
@@ -152,7 +194,8 @@ impl Sender {
     }
 
     /// Like [`Self::send`], but keeps the message back, to be written together with others: at the next [`Self::flush`] or
-    /// message that is sent at once, or when it is 64 KiB. Many small messages cost a tenth this way.
+    /// message that is sent at once, or when it is 64 KiB. Many small messages cost a tenth this way. It waits as
+    /// [`Self::send`] does.
     ///
     /// # Errors
     /// See [`SendError`]; never [`SendError::Full`].

@@ -1,7 +1,8 @@
 //! A channel without a runtime: whoever sends or receives does it on the calling thread, and waits there.
 //!
-//! One system call for a message, as with a bare socket. A program that must do both at the same moment from two threads
-//! wants the [other form](super::Channel).
+//! One system call for a message, as with a bare socket. While a message waits for room, up to [`AHEAD_MAX`] of the other
+//! side are read ahead, so that two sides that send do not wait for each other. A program to which more may be on their way
+//! while it sends, or that must do both at the same moment from two threads, wants the [other form](super::Channel).
 //!
 //! ```
 //! use stead_process::channel::{Serialization, blocking::Channel};
@@ -25,13 +26,13 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
 
 use super::{
-    Handle, Message, RecvError, SendError, Serialization, Structured, WAITING_BYTES_MAX, encode_any,
-    handle_frame, message_of,
+    AHEAD_MAX, Handle, Message, RecvError, SendError, Serialization, Structured, WAITING_BYTES_MAX,
+    encode_any, handle_frame, message_of,
 };
 use crate::descriptors;
 use crate::node::channel::Received;
 use crate::node::channel::incoming::{Incoming, Step};
-use crate::node::channel::link::{AHEAD_MAX, KEPT_BACK_BYTES, READ_BYTES};
+use crate::node::channel::link::{KEPT_BACK_BYTES, READ_BYTES};
 use crate::node::channel::outgoing::{self, Order, Outgoing};
 use crate::node::frame::{encode_raw, encode_typed};
 
@@ -74,8 +75,9 @@ impl Channel {
         })
     }
 
-    /// Sends a message, and waits until the socket has taken it. What the other side says meanwhile is kept, up to a limit,
-    /// so that two sides that send at the same time do not wait for each other.
+    /// Sends a message, and waits until the socket has taken it. What the other side says meanwhile is read ahead, up to
+    /// [`AHEAD_MAX`] messages, so that two sides that send at the same time do not wait for each other. Beyond that they do:
+    /// receive now and then, or use the [other form](super::Channel).
     ///
     /// # Errors
     /// See [`SendError`]. [`SendError::Full`] only behind a socket that the other side does not take.
@@ -105,7 +107,7 @@ impl Channel {
     }
 
     /// Like [`Self::send`], but keeps the message back, to be written together with others: at the next [`Self::flush`] or
-    /// message that is sent at once, or when it is 64 KiB.
+    /// message that is sent at once, or when it is 64 KiB. It waits as [`Self::send`] does.
     ///
     /// # Errors
     /// As [`Self::send`].

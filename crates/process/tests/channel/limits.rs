@@ -3,7 +3,10 @@
 use std::task::{Context, Poll, Waker};
 
 use serde_json::json;
-use stead_process::channel::{Message, RecvError, SendError, WAITING_BYTES_MAX};
+use stead_process::channel::{
+    AHEAD_MAX, Channel, Message, RecvError, SendError, Serialization, WAITING_BYTES_MAX,
+};
+use stead_process::child::Forked;
 
 use super::{echo, node, said, shell, within};
 
@@ -133,6 +136,49 @@ async fn encoded_messages_are_one_line_each() {
     sender.flush().unwrap();
     for expected in [json!(0), json!(1), json!(2), json!({ "fed": true })] {
         assert_eq!(said(within("an answer", forked.channel.recv()).await), expected);
+    }
+}
+
+/// As many messages as are read ahead, each larger than what a socket holds; both sides receive only after they have sent.
+#[tokio::test]
+async fn two_sides_that_send_at_once_do_not_wait_for_each_other() {
+    let large = format!("\"{}\"", "x".repeat(WAITING_BYTES_MAX)).into_bytes();
+    let (here, there) = stead_process::socket::pair().unwrap();
+    let talk = async |socket| {
+        let Channel { sender, mut receiver } = Channel::open(socket, Serialization::Json).unwrap();
+        for _ in 0..AHEAD_MAX {
+            sender.feed_raw(&large).await.unwrap();
+        }
+        sender.flush().unwrap();
+        for _ in 0..AHEAD_MAX {
+            assert_eq!(receiver.recv().await.unwrap().unwrap().bytes(), large);
+        }
+        sender.disconnect().await;
+    };
+    within("both", async { tokio::join!(talk(here), talk(there)) }).await;
+}
+
+/// The form for any number on their way, with a child that receives and sends in turn.
+#[tokio::test]
+async fn a_side_that_sends_and_receives_in_two_tasks_may_send_any_number() {
+    for form in ["async", "blocking"] {
+        let Forked { child: _child, channel: Channel { sender, mut receiver } } = echo(form).fork().unwrap();
+        let large = format!("\"{}\"", "x".repeat(10_000)).into_bytes();
+        let count = 8 * AHEAD_MAX;
+        let sent = large.clone();
+        let sending = tokio::spawn(async move {
+            for _ in 0..count {
+                sender.feed_raw(&sent).await.unwrap();
+            }
+            sender.flush().unwrap();
+        });
+        let receiving = async {
+            for _ in 0..count {
+                assert_eq!(receiver.recv().await.unwrap().unwrap().bytes(), large);
+            }
+            sending.await.unwrap();
+        };
+        within("all answers", receiving).await;
     }
 }
 

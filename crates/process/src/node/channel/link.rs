@@ -2,9 +2,10 @@
 //!
 //! There is no task that stands between the socket and its user. A message is written by whoever sends it; only if the
 //! socket has no room, a task (the *pump*) is started that writes the rest and ends. A message is read by whoever waits
-//! for one, so a user who does not, stops the reading, and the other side's writes back up. The one thing that cannot wait
-//! for the user is that descriptors are confirmed: while they are not, the pump reads ahead, up to a limit. (A user who
-//! has promised to read all the time spares that.)
+//! for one, so a user who does not, stops the reading, and the other side's writes back up. Two things cannot wait for the
+//! user: that descriptors are confirmed, and that there is room again for a message that somebody waits to send, because
+//! the other side may read only after it has written. Meanwhile the pump reads ahead, up to a limit. (A user who has
+//! promised to read all the time spares that.)
 
 use std::collections::VecDeque;
 use std::io;
@@ -32,8 +33,9 @@ use crate::node::message::Message;
 
 /// What is read in one system call, the same as Node.js does.
 pub(crate) const READ_BYTES: usize = 64 * 1024;
-/// Messages read ahead of the user; then confirmations of descriptors wait too.
-pub(crate) const AHEAD_MAX: usize = 256;
+/// Messages that are read before anybody wants to receive them, while a message or a socket of this side waits. When there
+/// are more, only receiving goes on.
+pub const AHEAD_MAX: usize = 256;
 /// Bytes that are kept back to be written together.
 pub(crate) const KEPT_BACK_BYTES: usize = 64 * 1024;
 /// How long a released channel waits for the child to take what is queued.
@@ -80,7 +82,12 @@ struct Writer {
     /// The socket had no room; the pump goes on when it has.
     blocked: bool,
     pumping: bool,
+    /// So many wait for room, or until all is written.
+    senders: usize,
 }
+
+/// One of them.
+struct Waiting<'a>(&'a Link);
 
 #[derive(Debug)]
 struct Reader {
@@ -111,6 +118,7 @@ impl Link {
                 outgoing: Outgoing::resume(habits.waiting_bytes_max, &from.unwritten, from.unconfirmed),
                 blocked,
                 pumping: false,
+                senders: 0,
             }),
             reader: Mutex::new(Reader {
                 incoming: Incoming::new(serialization, &from.unread, from.descriptors),
@@ -203,7 +211,8 @@ impl Link {
     }
 
     fn reads_ahead(&self, writer: &Writer) -> bool {
-        !self.habits.always_reads && writer.outgoing.is_unconfirmed()
+        let has_cause = writer.outgoing.is_unconfirmed() || writer.blocked && writer.senders > 0;
+        !self.habits.always_reads && has_cause
     }
 
     /// Does what cannot be left to the user, and ends when nothing is left of it.
@@ -409,6 +418,7 @@ impl Link {
             let room = self.room.notified();
             tokio::pin!(room);
             room.as_mut().enable();
+            let _waiting = Waiting::new(self);
             match push() {
                 Err(SendError::Full) => room.await,
                 result => return result,
@@ -418,6 +428,7 @@ impl Link {
 
     /// Waits until everything was written and all descriptors have arrived, or the channel has ended.
     pub(crate) async fn done(&self) {
+        let _waiting = Waiting::new(self);
         loop {
             let room = self.room.notified();
             tokio::pin!(room);
@@ -491,6 +502,20 @@ impl Writer {
     fn close(&mut self) {
         self.outgoing.close();
         self.blocked = false;
+    }
+}
+
+impl<'a> Waiting<'a> {
+    fn new(link: &'a Link) -> Self {
+        link.writer().senders += 1;
+        link.changed.notify_one();
+        Self(link)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.writer().senders -= 1;
     }
 }
 
