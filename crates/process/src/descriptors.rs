@@ -65,12 +65,14 @@ fn send_flagged(
     if !descriptors.is_empty() && (bytes.is_empty() || descriptors.len() > DESCRIPTORS_MAX) {
         return Err(Errno::INVAL.into());
     }
+    if descriptors.is_empty() {
+        // The kernel has less to look at than with a header.
+        return Ok(retry_on_intr(|| rustix::net::send(&socket, bytes, flags))?);
+    }
     let mut space = [MaybeUninit::uninit(); CONTROL_BYTES];
     let mut control = SendAncillaryBuffer::new(&mut space);
-    if !descriptors.is_empty() {
-        let fits = control.push(SendAncillaryMessage::ScmRights(descriptors));
-        assert!(fits, "the buffer is made for DESCRIPTORS_MAX");
-    }
+    let fits = control.push(SendAncillaryMessage::ScmRights(descriptors));
+    assert!(fits, "the buffer is made for DESCRIPTORS_MAX");
     let taken = retry_on_intr(|| rustix::net::sendmsg(&socket, &[IoSlice::new(bytes)], &mut control, flags))?;
     Ok(taken)
 }

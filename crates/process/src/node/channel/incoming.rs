@@ -21,6 +21,8 @@ const DESCRIPTORS_AHEAD_MAX: usize = 16;
 
 /// What every word between Node.js and Node.js has in it, in either serialization.
 static INTERNAL: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"NODE_"));
+/// Where it is looked for: `cmd` comes first, so the rest of a large message need not be searched.
+const INTERNAL_BYTES: usize = 256;
 
 /// What was read and not understood yet.
 #[derive(Debug)]
@@ -67,7 +69,7 @@ impl Incoming {
             Ok(frame) => frame,
         };
         // A descriptor's message that cannot be read must be answered too, so it is looked at closely then.
-        if INTERNAL.find(frame).is_none() && self.descriptors.is_empty() {
+        if INTERNAL.find(&frame[..frame.len().min(INTERNAL_BYTES)]).is_none() && self.descriptors.is_empty() {
             return Some(Step::Give(Received::Message(Message::of_frame(frame, serialization))));
         }
         let message = Message::of_frame(frame, serialization);
