@@ -250,6 +250,31 @@ fn progress_and_parts_are_told_while_a_task_runs() {
 }
 
 #[test]
+fn the_queue_decides_how_many_workers_there_are() {
+    let _turn = beside();
+    let size = "size = { min = 1, max = 3 }\ngrow_after = \"100ms\"\nshrink_after = \"300ms\"";
+    let stead = start(&format!("[pool.sum]\ncommand = \"node {}\"\n{size}\n", node("pool-worker.js")));
+    let wait_for_workers = |count: u64| {
+        eventually("the pool has as many workers as it needs", PATIENCE, || {
+            let shown = stead.verb(&["pool", "show", "sum", "--json"]);
+            let pool: Value = serde_json::from_str(&shown.stdout).ok()?;
+            (pool["workers"]["ready"] == count).then_some(())
+        });
+    };
+    wait_for_workers(1);
+    for number in 0..6 {
+        let accepted = task(&stead, &format!("?wait=false&id=t{number}"), &json!({"forever": true}));
+        assert_eq!(accepted.status, 202, "{}", accepted.text());
+    }
+    wait_for_workers(3);
+    for number in 0..6 {
+        ask(&stead, &format!("DELETE /v1/pools/sum/tasks/t{number}"), "", &Value::Null);
+        assert_eq!(end_of(&stead, &format!("t{number}"))["state"], "cancelled");
+    }
+    wait_for_workers(1);
+}
+
+#[test]
 fn any_language_takes_tasks_as_lines() {
     let _turn = beside();
     let stead =
