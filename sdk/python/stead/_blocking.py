@@ -132,9 +132,7 @@ class BlockingPool:
         on_part: calls.Told = None,
     ) -> Any:
         """Has one task done and returns its result. `timeout` is for one try, in seconds."""
-        milliseconds = None if timeout is None else round(timeout * 1000)
-        terms = {"id": calls.new_task_id(), "key": key, "priority": priority}
-        terms.update(timeout=milliseconds, retries=retries, durable=durable)
+        terms = calls.terms(key, priority, timeout, retries, durable)
         return perform(calls.task(self.name, input, terms, on_progress, on_part))
 
 

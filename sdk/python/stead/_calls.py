@@ -222,8 +222,17 @@ def cancel(pool: str, task_id: str) -> Call:
     return Call("DELETE", f"{_pool_path(pool)}/tasks/{quote(task_id, safe='')}")
 
 
-def new_task_id() -> str:
-    return secrets.token_urlsafe(12)
+def terms(
+    key: Optional[str],
+    priority: Optional[int],
+    timeout: Optional[float],
+    retries: Optional[int],
+    durable: Optional[bool],
+) -> dict[str, Any]:
+    """What is said of a new task; `timeout` in seconds."""
+    milliseconds = None if timeout is None else round(timeout * 1000)
+    said = {"id": secrets.token_urlsafe(12), "key": key, "priority": priority}
+    return {**said, "timeout": milliseconds, "retries": retries, "durable": durable}
 
 
 def _term(value: Any) -> Any:

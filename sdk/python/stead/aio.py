@@ -149,14 +149,11 @@ class Pool:
 
         Cancelling this cancels the task.
         """
-        task_id = calls.new_task_id()
-        milliseconds = None if timeout is None else round(timeout * 1000)
-        terms = {"id": task_id, "key": key, "priority": priority}
-        terms.update(timeout=milliseconds, retries=retries, durable=durable)
+        terms = calls.terms(key, priority, timeout, retries, durable)
         try:
             return await perform(calls.task(self.name, input, terms, on_progress, on_part))
         except asyncio.CancelledError:
-            _client.spawn(perform(calls.cancel(self.name, task_id)))
+            _client.spawn(perform(calls.cancel(self.name, terms["id"])))
             raise
 
 
