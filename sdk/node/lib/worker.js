@@ -52,6 +52,8 @@ class PoolWorker {
   #transport = null;
   #running = new Map();
   #waiting = [];
+  /** Those that wait are being started. */
+  #isStarting = false;
 
   constructor(task, concurrency) {
     this.#task = task;
@@ -131,8 +133,17 @@ class PoolWorker {
 
   #next(token) {
     this.#running.delete(token);
-    const next = this.#waiting.shift();
-    if (next) this.#start(next.stead, next.data);
+    // Not one within the end of the other: the stack has no room for all that may wait.
+    if (this.#isStarting) return;
+    this.#isStarting = true;
+    try {
+      while (this.#waiting.length > 0 && this.#running.size < this.#concurrency) {
+        const next = this.#waiting.shift();
+        this.#start(next.stead, next.data);
+      }
+    } finally {
+      this.#isStarting = false;
+    }
   }
 
   #abort(token) {

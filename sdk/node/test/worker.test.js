@@ -80,3 +80,14 @@ test('without a channel tasks are lines, and what is printed does not disturb th
   assert.deepEqual((await child.said).split('\n'), [...lines, '']);
   assert.equal(await child.complained, 'working on é\nworking on 1\n');
 });
+
+test('however many tasks wait, each is done', async (t) => {
+  const child = runWithoutChannel(t, (stead) => {
+    const all = new Promise((resolve) => process.stdin.once('end', resolve));
+    stead.worker((input) => (input === 0 ? all : input));
+  });
+  const tasks = Array.from({ length: 20_000 }, (_, data) => JSON.stringify({ stead: { run: `t${data}` }, data }));
+  child.process.stdin.end(tasks.join('\n'));
+  const said = (await child.said).trimEnd().split('\n').slice(1).map((line) => JSON.parse(line).stead.done);
+  assert.deepEqual(said, Array.from({ length: 20_000 }, (_, data) => `t${data}`));
+});
