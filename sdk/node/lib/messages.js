@@ -75,7 +75,8 @@ class Messages {
     const listeners = this.#listeners.get(topic) ?? [];
     const index = listeners.findIndex((each) => each === listener || each.listener === listener);
     if (index === -1) return;
-    this.#listeners.set(topic, listeners.filter((_, each) => each !== index));
+    if (listeners.length === 1) this.#listeners.delete(topic);
+    else this.#listeners.set(topic, listeners.filter((_, each) => each !== index));
     this.#core.release();
   }
 
