@@ -244,6 +244,15 @@ impl Receiver {
     }
 }
 
+impl Receiver {
+    /// Whether the child is gone, and went without having read all that it was sent. The last of it was then lost, which is
+    /// otherwise not known of a message.
+    #[must_use]
+    pub fn ended_unread(&self) -> bool {
+        self.link.ended_unread()
+    }
+}
+
 impl Drop for Receiver {
     fn drop(&mut self) {
         self.link.close();

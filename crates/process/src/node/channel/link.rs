@@ -70,6 +70,8 @@ pub(crate) struct Link {
     reader: Mutex<Reader>,
     /// There is something to tell about messages that were given up.
     lost: AtomicBool,
+    /// The other side ended without having read everything.
+    unread: AtomicBool,
     /// Rung when there is room for messages again, when all is done, and at the end.
     room: Notify,
     /// Rung when the pump has something else to wait for.
@@ -128,6 +130,7 @@ impl Link {
                 ended: false,
             }),
             lost: AtomicBool::new(false),
+            unread: AtomicBool::new(false),
             room: Notify::new(),
             changed: Notify::new(),
         });
@@ -189,7 +192,10 @@ impl Link {
             self.room.notify_waiters();
         }
         match written {
-            Err(_) if !writer.blocked => Err(SendError::Closed),
+            Err(_) if !writer.blocked => {
+                self.unread.store(true, Ordering::Release);
+                Err(SendError::Closed)
+            }
             _ => Ok(()),
         }
     }
@@ -381,7 +387,12 @@ impl Link {
         match descriptors::receive_noting_loss(self.socket.get_ref(), room, &mut reader.arrived) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => clear(),
             // A child that died with unread messages leaves a reset instead of an end.
-            Err(_) => self.end(reader),
+            Err(error) => {
+                if error.kind() == io::ErrorKind::ConnectionReset {
+                    self.unread.store(true, Ordering::Release);
+                }
+                self.end(reader);
+            }
             Ok(received) if received.bytes == 0 => self.end(reader),
             Ok(received) => {
                 // Reading stops behind bytes that came with a descriptor; any other short read has found all.
@@ -398,7 +409,12 @@ impl Link {
     fn end(&self, reader: &mut Reader) {
         reader.ended = true;
         reader.wake();
-        self.writer().close();
+        let mut writer = self.writer();
+        if writer.outgoing.waiting_bytes() > 0 {
+            self.unread.store(true, Ordering::Release);
+        }
+        writer.close();
+        drop(writer);
         self.room.notify_waiters();
         self.changed.notify_one();
     }
@@ -448,6 +464,11 @@ impl Link {
     /// Whether nothing can be sent any more.
     pub(crate) fn is_closed(&self) -> bool {
         self.writer().outgoing.is_closed()
+    }
+
+    /// Whether the other side ended without having read all that was written.
+    pub(crate) fn ended_unread(&self) -> bool {
+        self.unread.load(Ordering::Acquire)
     }
 
     /// Ends the channel in both directions, whoever else has a duplicate of the descriptor.
