@@ -303,3 +303,30 @@ fn tasks_of_one_key_are_done_in_their_order() {
     let expected: Vec<String> = (0..TASKS).map(|n| n.to_string()).collect();
     assert_eq!(lines(&log), expected);
 }
+
+#[test]
+fn tasks_wait_for_a_program_that_crashes_as_it_starts() {
+    let _turn = beside();
+    let plan = plan("[pool.sum]\ncommand = \"node program.mjs\"\nsize = 2\nrestarts_max = 3\n");
+    let program = plan.directory().join("program.mjs");
+    let write = |text: &str| std::fs::write(&program, text).expect("there is room for a file");
+    let works = format!("import {:?}", node("compute.js"));
+    write(&works);
+    let stead = plan.start();
+    // Loading a module takes a turn of the event loop, in which the task is read.
+    write("import 'node:fs'\nthrow new Error('no such thing')");
+    stead.status().ready_pids().into_iter().for_each(kill);
+    for n in 0..3 {
+        let accepted = task(&stead, &format!("?wait=false&id=t{n}"), &json!({"n": n}));
+        assert_eq!(accepted.status, 202, "{}", accepted.text());
+    }
+    stead.wait_status("the program is given up", PATIENCE, |status| status.of("sum").state() == "failed");
+    for n in 0..3 {
+        assert_eq!(see(&stead, &format!("t{n}"))["state"], "queued");
+    }
+    write(&works);
+    assert_eq!(stead.verb(&["restart", "sum"]).code, Some(0));
+    for n in 0..3_u64 {
+        assert_eq!(end_of(&stead, &format!("t{n}"))["result"].as_u64(), Some(n * (n + 1) / 2));
+    }
+}

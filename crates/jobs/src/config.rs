@@ -25,6 +25,9 @@ pub struct PoolConfig {
     pub backoff_max: Duration,
     /// A task that this many workers died of is poison. Zero counts as one.
     pub deaths_max: u32,
+    /// A suspected task is given only to a worker that has answered, speaks the protocol or has lived for so long: a program that
+    /// crashes as it starts blames a task once at most.
+    pub settled_after: Duration,
     /// A worker is given, beyond what it works on, about as many tasks as it does in this time, within what it can take.
     pub ahead: Duration,
     /// Most ended tasks whose outcome is kept, those that were set aside not counted.
@@ -60,6 +63,7 @@ pub(crate) mod tests {
             backoff_first: Duration::from_millis(100),
             backoff_max: Duration::from_secs(5),
             deaths_max: 2,
+            settled_after: Duration::ZERO,
             ahead: Duration::from_millis(5),
             kept_max: 100,
             kept_bytes_max: 1 << 20,

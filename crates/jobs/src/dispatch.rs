@@ -4,6 +4,8 @@
 //! workers with room the least loaded is served. A suspect, a task that a worker has died of, gets a worker to itself: one is reserved,
 //! given nothing more until its hands are empty, then the suspect, and nothing beside it. So no task is twice in bad company.
 
+use std::time::Instant;
+
 use crate::event::{Action, TaskId, WorkerId};
 use crate::keys::Key;
 use crate::line::Line;
@@ -105,7 +107,8 @@ impl Pool {
         }
         let waiting: Vec<_> = self.suspects.iter().collect();
         for place in waiting {
-            let free = |worker: &Worker| worker.takes_tasks() && worker.reserved.is_none();
+            let settled = |worker: &Worker| worker.settles_at(self.config.settled_after) <= self.now;
+            let free = |worker: &Worker| worker.takes_tasks() && worker.reserved.is_none() && settled(worker);
             let found = match self.tasks[&place.1].given.key {
                 Some(key) => self.owner(key).filter(|at| free(&self.workers[*at])),
                 None => self.least_loaded(|_, worker| free(worker)),
@@ -115,6 +118,12 @@ impl Pool {
                 self.suspects.leave(&place);
             }
         }
+    }
+
+    /// When a worker settles for which a suspect waits.
+    pub(crate) fn next_settles(&self) -> Option<Instant> {
+        let moments = self.workers.iter().map(|worker| worker.settles_at(self.config.settled_after));
+        moments.filter(|moment| *moment > self.now && !self.suspects.is_empty()).min()
     }
 
     fn owner(&self, key: Key) -> Option<usize> {

@@ -95,7 +95,7 @@ pub struct Ready {
 pub enum Death {
     /// It crashed or left by itself: the tasks that it had begun are suspected.
     Own,
-    /// Somebody killed it, or it was stopped: no task's fault.
+    /// Somebody killed it, or it was stopped, or it had not taken any task yet: no task's fault.
     Outside,
 }
 

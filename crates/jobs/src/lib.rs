@@ -13,7 +13,7 @@
 //! # use stead_jobs::{Action, Input, NewTask, Outcome, Pool, PoolConfig, Ready};
 //! # let config = PoolConfig { workers_min: 1, workers_max: 1, queue_max: 10, queue_bytes_max: 1 << 20, timeout: None,
 //! #     abort_grace: Duration::from_secs(5), retries: 0, backoff_first: Duration::from_millis(100), backoff_max: Duration::from_secs(5),
-//! #     deaths_max: 2, ahead: Duration::from_millis(5), kept_max: 0, kept_bytes_max: 0, kept_for: Duration::ZERO, dead_max: 10,
+//! #     deaths_max: 2, settled_after: Duration::ZERO, ahead: Duration::from_millis(5), kept_max: 0, kept_bytes_max: 0, kept_for: Duration::ZERO, dead_max: 10,
 //! #     set_aside_failed: false, scale_up_after: Duration::ZERO, scale_down_after: Duration::from_secs(30) };
 //! let now = Instant::now();
 //! let mut pool = Pool::new(now, config, 1);

@@ -147,7 +147,7 @@ impl Pool {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let task = self.deadlines.first().map(|(deadline, _)| *deadline);
         let expiry = self.kept.expiry(&self.config);
-        [task, expiry, self.scale.deadline(&self.config)].into_iter().flatten().min()
+        [task, expiry, self.scale.deadline(&self.config), self.next_settles()].into_iter().flatten().min()
     }
 
     /// What a task was given, until it has ended; afterwards only if it was set aside.

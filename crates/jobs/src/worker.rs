@@ -27,6 +27,10 @@ pub(crate) struct Worker {
     pub(crate) draining: bool,
     /// It was to be killed: no task is to blame for its death.
     pub(crate) killed: bool,
+    /// When it came.
+    since: Instant,
+    /// It has answered something.
+    answered: bool,
     pace: Pace,
 }
 
@@ -53,6 +57,8 @@ impl Worker {
             alone: false,
             draining: false,
             killed: false,
+            since: now,
+            answered: false,
             pace: Pace { since: now, answers: 0, busy: Duration::ZERO, average: None },
         }
     }
@@ -70,6 +76,12 @@ impl Worker {
 
     pub(crate) fn takes_tasks(&self) -> bool {
         !self.draining && !self.killed
+    }
+
+    /// When it may be given a suspect: it has shown that it works, or has been there for a while.
+    pub(crate) fn settles_at(&self, after: Duration) -> Instant {
+        let proven = self.answered || self.ready.abortable;
+        if proven { self.since } else { self.since.checked_add(after).unwrap_or(self.since) }
     }
 
     /// It may be given an ordinary task now.
@@ -99,6 +111,7 @@ impl Worker {
         if self.hand.is_empty() {
             self.alone = false;
         }
+        self.answered = true;
         self.pace.answered(now);
         true
     }

@@ -87,6 +87,7 @@ impl World {
             backoff_first: ms(below(50)),
             backoff_max: ms(200),
             deaths_max: 2,
+            settled_after: Duration::from_millis(50),
             ahead: ms(below(20)),
             kept_max: usize::try_from(below(30)).expect("small"),
             kept_bytes_max: 200,

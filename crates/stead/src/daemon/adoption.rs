@@ -277,7 +277,7 @@ async fn listen_to(
         return;
     }
     exchange.disconnect(member);
-    ear.ended();
+    ear.ended(receiver.ended_unread());
     // Nearly always the process ends in the same moment; its exit then says more than this.
     tokio::time::sleep(EXIT_FOLLOWS).await;
     // An app that has ended meanwhile does not mind.

@@ -256,6 +256,8 @@ fn config(arguments: &MapArguments) -> PoolConfig {
         backoff_first: BACKOFF_FIRST,
         backoff_max: BACKOFF_MAX,
         deaths_max: DEATHS_MAX,
+        // It ends by itself when its workers die one after another.
+        settled_after: Duration::ZERO,
         ahead: AHEAD,
         kept_max: 0,
         kept_bytes_max: 0,

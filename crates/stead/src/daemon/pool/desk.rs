@@ -54,7 +54,8 @@ impl Register {
     pub(super) fn say(&self, who: Who, json: &[u8]) {
         let channel = self.channels().get(&who).cloned();
         if let Some(channel) = channel {
-            say(&channel, json);
+            // Its end is heard elsewhere.
+            let _gone = say(&channel, json);
         }
     }
 

@@ -238,9 +238,12 @@ impl Pool {
         })
     }
 
-    /// Its channel has ended.
-    pub(super) fn silent(&self, worker: WorkerId) {
-        self.end(worker, |hand| hand.silent = true);
+    /// Its channel has ended, with or without something in it that the worker has not read.
+    pub(super) fn silent(&self, worker: WorkerId, unread: bool) {
+        self.end(worker, |hand| {
+            hand.silent = true;
+            hand.unread |= unread;
+        });
     }
 
     /// It is dead.
@@ -253,8 +256,7 @@ impl Pool {
         self.with(|state| {
             let Some(hand) = state.hands.get_mut(&worker) else { return };
             how(hand);
-            // All that it said comes before its end.
-            if let (true, Some(death)) = (hand.silent, hand.dead) {
+            if let Some(death) = hand.over() {
                 state.hands.remove(&worker);
                 state.engine.handle(Instant::now(), Input::Gone { worker, death });
             }
@@ -335,7 +337,7 @@ impl State {
             match action {
                 Action::Give { worker, task, attempt } => self.give(worker, task, attempt),
                 Action::Abort { worker, task } => {
-                    if let Some(hand) = self.hands.get(&worker) {
+                    if let Some(hand) = self.hands.get_mut(&worker) {
                         hand.say(&speech::abort(task));
                     }
                 }
@@ -449,6 +451,7 @@ fn for_engine(settings: &PoolSettings) -> PoolConfig {
         backoff_first: settings.retry_after,
         backoff_max: settings.retry_after_max,
         deaths_max: settings.poison_deaths_max,
+        settled_after: SETTLED_AFTER,
         ahead: AHEAD,
         kept_max: settings.results_max as usize,
         kept_bytes_max: bytes(settings.results_bytes_max),
@@ -459,6 +462,9 @@ fn for_engine(settings: &PoolSettings) -> PoolConfig {
         scale_down_after: settings.shrink_after,
     }
 }
+
+/// A program that crashes as it starts does it within this time, nearly always.
+const SETTLED_AFTER: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// A worker is given about as many tasks ahead as it does in this time, so that it need not wait for the next one.
 const AHEAD: std::time::Duration = std::time::Duration::from_millis(5);

@@ -65,11 +65,11 @@ impl Ear {
         }
     }
 
-    /// Its channel has ended, and all that it said has been heard.
-    pub(in crate::daemon) fn ended(&self) {
+    /// Its channel has ended, and all that it said has been heard; it has or has not read all that it was sent.
+    pub(in crate::daemon) fn ended(&self, unread: bool) {
         self.pools.disconnect(self.who());
         if let Some(pool) = &self.pool {
-            pool.silent(self.member.worker);
+            pool.silent(self.member.worker, unread);
         }
     }
 
@@ -82,7 +82,8 @@ impl Ear {
         let Some(id) = stead.task.or(stead.cancel) else { return };
         let refuse = |code: &str, message: &str| {
             let more = format!(",\"error\":{}", speech::error(code, message));
-            say(&self.channel, &speech::tell(id, "refused", &more, None));
+            // Its end is heard elsewhere.
+            let _gone = say(&self.channel, &speech::tell(id, "refused", &more, None));
         };
         let Some(pool) = self.pools.get(name) else {
             return refuse("unknown_pool", &format!("there is no pool `{name}`"));

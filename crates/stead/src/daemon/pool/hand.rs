@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use stead_jobs::{Death, Ready, TaskId, WorkerId};
-use stead_process::node::{Channel, Serialization};
+use stead_process::node::{Channel, SendError, Serialization};
 
 /// Beyond what it works on, a worker that speaks the protocol may be given so many tasks ahead.
 const PREFETCH_MAX: u32 = 64;
@@ -16,6 +16,8 @@ pub(super) struct Hand {
     pub(super) routed: bool,
     /// Its channel has ended: nothing more is heard of it.
     pub(super) silent: bool,
+    /// It was sent something that it did not read before its end.
+    pub(super) unread: bool,
     /// It is dead, and whose doing that was.
     pub(super) dead: Option<Death>,
 }
@@ -31,7 +33,15 @@ pub(super) enum Speaks {
 
 impl Hand {
     pub(super) fn new(channel: Channel, slot: u32) -> Self {
-        Self { channel, slot, speaks: Speaks::Plain(None), routed: false, silent: false, dead: None }
+        Self {
+            channel,
+            slot,
+            speaks: Speaks::Plain(None),
+            routed: false,
+            silent: false,
+            unread: false,
+            dead: None,
+        }
     }
 
     /// For the engine. `most`: as the configuration has it.
@@ -43,18 +53,30 @@ impl Hand {
         Ready { worker, slot: self.slot, concurrency, prefetch_max, abortable }
     }
 
+    /// Whose doing its death was, once it is dead and all that it said has been heard.
+    ///
+    /// One that has not taken its task cannot have died of it. A worker that speaks the protocol has said that it works, and
+    /// has several tasks, of which it may have taken some.
+    pub(super) fn over(&self) -> Option<Death> {
+        let death = self.dead.filter(|_| self.silent)?;
+        let untouched = self.unread && matches!(self.speaks, Speaks::Plain(_));
+        Some(if untouched { Death::Outside } else { death })
+    }
+
     /// Sends JSON. One that is gone takes nothing, which its end will tell.
-    pub(super) fn say(&self, json: &[u8]) {
-        say(&self.channel, json);
+    pub(super) fn say(&mut self, json: &[u8]) {
+        if let Err(SendError::Closed) = say(&self.channel, json) {
+            self.unread = true;
+        }
     }
 }
 
 /// Sends JSON over a channel. A program that is gone, or does not read, takes nothing.
-pub(super) fn say(channel: &Channel, json: &[u8]) {
-    drop(match channel.serialization() {
+pub(super) fn say(channel: &Channel, json: &[u8]) -> Result<(), SendError> {
+    match channel.serialization() {
         Serialization::Json => channel.send_raw(json),
         Serialization::Advanced => {
             serde_json::from_slice(json).map_or(Ok(()), |message| channel.send(&message))
         }
-    });
+    }
 }

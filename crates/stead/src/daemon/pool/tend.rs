@@ -132,7 +132,7 @@ impl AppTask {
         pool.dead(worker, if blameless { Death::Outside } else { Death::Own });
         tokio::spawn(async move {
             tokio::time::sleep(SILENCE_FOLLOWS).await;
-            pool.silent(worker);
+            pool.silent(worker, false);
         });
     }
 
