@@ -12,7 +12,7 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -154,6 +154,12 @@ impl Pool {
     #[must_use]
     pub fn input(&self, task: TaskId) -> Option<&Bytes> {
         self.tasks.get(&task).map(|task| &task.given.input)
+    }
+
+    /// How long one attempt of a task may take.
+    #[must_use]
+    pub fn timeout(&self, task: TaskId) -> Option<Duration> {
+        self.tasks.get(&task)?.given.timeout.or(self.config.timeout)
     }
 
     /// Time has passed.

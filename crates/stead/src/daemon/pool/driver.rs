@@ -366,7 +366,7 @@ impl State {
             }
             Speaks::Protocol(_) => {
                 let key = self.keys.get(&task).map(String::as_str);
-                let timeout = self.settings.task_timeout.map(|timeout| timeout.as_millis());
+                let timeout = self.engine.timeout(task).map(|timeout| timeout.as_millis());
                 hand.say(&Run { task, attempt, key, timeout, input }.write());
             }
         }
