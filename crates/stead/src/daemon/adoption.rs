@@ -266,11 +266,13 @@ async fn listen_to(
     while receiver.next_many(&mut batch, BATCH_MAX).await > 0 {
         for received in batch.drain(..) {
             let Some(received) = ear.hear(received) else { continue };
+            ear.end_turn();
             let Some(received) = exchange.hear(member, received.into_value()).await else { continue };
             if inbox.send(Message::Node { worker, received }).is_err() {
                 return;
             }
         }
+        ear.end_turn();
     }
     if released.load(Ordering::Relaxed) {
         // It goes on elsewhere.

@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::super::operator::Desk;
 use super::driver::{Pool, Safe, State, one_line, raw, told};
-use super::hand::say;
+use super::mouth::{Mouth, Turn};
 use super::waiting::{EVENTS_MAX, Waiter, Who};
 use crate::config::nearest;
 
@@ -23,7 +23,8 @@ pub(in crate::daemon) struct Register(Arc<Inner>);
 struct Inner {
     pools: Mutex<BTreeMap<String, Pool>>,
     /// Of all workers that may give tasks.
-    channels: Mutex<HashMap<Who, Channel>>,
+    mouths: Mutex<HashMap<Who, Mouth>>,
+    turn: Turn,
     instance: String,
 }
 
@@ -31,7 +32,8 @@ impl Register {
     pub(in crate::daemon) fn new(keeper_pid: u32) -> Self {
         Self(Arc::new(Inner {
             pools: Mutex::default(),
-            channels: Mutex::default(),
+            mouths: Mutex::default(),
+            turn: Turn::default(),
             instance: instance(keeper_pid),
         }))
     }
@@ -43,24 +45,29 @@ impl Register {
 
     /// A worker can be told what becomes of its tasks.
     pub(super) fn connect(&self, who: Who, channel: Channel) {
-        self.channels().insert(who, channel);
+        self.mouths().insert(who, Mouth::new(channel, self.0.turn.clone()));
     }
 
     pub(super) fn disconnect(&self, who: Who) {
-        self.channels().remove(&who);
+        self.mouths().remove(&who);
     }
 
-    /// Tells a worker something, if it is there.
+    /// Tells a worker something at the end of the turn, if it is there.
     pub(super) fn say(&self, who: Who, json: &[u8]) {
-        let channel = self.channels().get(&who).cloned();
-        if let Some(channel) = channel {
+        let mouth = self.mouths().get(&who).cloned();
+        if let Some(mouth) = mouth {
             // Its end is heard elsewhere.
-            let _gone = say(&channel, json);
+            let _gone = mouth.say(json);
         }
     }
 
-    fn channels(&self) -> MutexGuard<'_, HashMap<Who, Channel>> {
-        self.0.channels.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Which all pools have in common.
+    pub(super) fn turn(&self) -> &Turn {
+        &self.0.turn
+    }
+
+    fn mouths(&self) -> MutexGuard<'_, HashMap<Who, Mouth>> {
+        self.0.mouths.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn add(&self, name: &str, pool: &Pool) {

@@ -20,6 +20,7 @@ use super::super::message::Message;
 use super::book::{Book, Say};
 use super::desk::Register;
 use super::hand::{Hand, Speaks};
+use super::mouth::{Mouth, Turn};
 use super::speech::{self, Run};
 use super::waiting::{Sender, Waiter, Waiting};
 use crate::config::PoolSettings;
@@ -32,6 +33,7 @@ struct Shared {
     state: Mutex<State>,
     /// Rung when there is an earlier moment to wake at.
     sooner: Notify,
+    turn: Turn,
 }
 
 /// What a pool wants of its app.
@@ -95,6 +97,7 @@ impl Pool {
         register: Register,
         (journal, say): (&Path, &Say),
     ) -> Self {
+        let turn = register.turn().clone();
         let mut engine = stead_jobs::Pool::new(Instant::now(), for_engine(&settings), seed);
         let book = Book::open(journal, &mut engine, say);
         let state = State {
@@ -111,13 +114,20 @@ impl Pool {
             app,
             wakes: None,
         };
-        let shared = Arc::new(Shared { state: Mutex::new(state), sooner: Notify::new() });
+        let shared = Arc::new(Shared { state: Mutex::new(state), sooner: Notify::new(), turn });
         tokio::spawn(keep_time(Arc::downgrade(&shared)));
         Self(shared)
     }
 
     /// Does something with the pool, and then whatever follows from it.
     pub(super) fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
+        let answer = self.within_turn(act);
+        self.0.turn.end();
+        answer
+    }
+
+    /// The same for whoever ends the turn.
+    pub(super) fn within_turn<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.lock();
         let answer = act(&mut state);
         state.perform();
@@ -215,7 +225,8 @@ impl Pool {
 
     /// A worker is there; it gets tasks once it is [routed](Self::route).
     pub(in crate::daemon) fn join(&self, worker: WorkerId, slot: u32, channel: Channel) {
-        self.lock().hands.insert(worker, Hand::new(channel, slot));
+        let mouth = Mouth::new(channel, self.0.turn.clone());
+        self.lock().hands.insert(worker, Hand::new(mouth, slot));
     }
 
     /// It is to get tasks from now on.

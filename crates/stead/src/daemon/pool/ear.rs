@@ -11,11 +11,11 @@ use serde_json::{Value, json};
 use stead_control::TaskRequest;
 use stead_jobs::{Input, TaskId, WorkerId};
 use stead_messages::Member;
-use stead_process::node::{Channel, Message, Received, Serialization};
+use stead_process::node::{Message, Received, Serialization};
 
 use super::super::exchange::Exchange;
 use super::driver::{Pool, State};
-use super::hand::{Speaks, say};
+use super::hand::Speaks;
 use super::speech::{self, Envelope, Head, Token, TokenOrFlag};
 use super::waiting::{Sender, Waiter, Who};
 use super::{Register, desk};
@@ -28,18 +28,22 @@ pub(in crate::daemon) struct Ear {
     pub(super) member: Member,
     /// It has given a task before.
     pub(super) spoke: AtomicBool,
-    pub(super) channel: Channel,
     /// The pool that it works for.
     pub(super) pool: Option<Pool>,
 }
 
 impl Ear {
-    /// Takes it if it is about tasks; gives back everything else.
+    /// Takes it if it is about tasks; gives back everything else. What follows is said by [`Self::end_turn`].
     pub(in crate::daemon) fn hear(&self, received: Received<Message>) -> Option<Received<Message>> {
         match &received {
             Received::Message(message) if self.takes(message) => None,
             _ => Some(received),
         }
+    }
+
+    /// Before waiting for anything.
+    pub(in crate::daemon) fn end_turn(&self) {
+        self.pools.turn().end();
     }
 
     fn takes(&self, message: &Message) -> bool {
@@ -82,8 +86,7 @@ impl Ear {
         let Some(id) = stead.task.or(stead.cancel) else { return };
         let refuse = |code: &str, message: &str| {
             let more = format!(",\"error\":{}", speech::error(code, message));
-            // Its end is heard elsewhere.
-            let _gone = say(&self.channel, &speech::tell(id, "refused", &more, None));
+            self.pools.say(self.who(), &speech::tell(id, "refused", &more, None));
         };
         let Some(pool) = self.pools.get(name) else {
             return refuse("unknown_pool", &format!("there is no pool `{name}`"));
@@ -95,7 +98,7 @@ impl Ear {
         let (app, worker) = self.who();
         let own = format!("{}/{app}.{worker}/{id}", self.pools.instance());
         if stead.task.is_none() {
-            return pool.with(|state| match state.engine.named(&own) {
+            return pool.within_turn(|state| match state.engine.named(&own) {
                 Some(task) => state.engine.handle(Instant::now(), Input::Cancel { task }),
                 None => refuse("unknown_task", "there is no such task"),
             });
@@ -117,7 +120,7 @@ impl Ear {
             durable: stead.durable,
             wait: true,
         };
-        let submitted = pool.with(|state| {
+        let submitted = pool.within_turn(|state| {
             let (task, _) = desk::accept(state, name, request)?;
             state.wait(task, Waiter::Worker(sender));
             Ok(())
@@ -136,7 +139,7 @@ fn payload(data: Option<&RawValue>) -> Bytes {
 /// A worker of a pool speaks its protocol. Tells whether that was understood.
 fn hear_worker(pool: &Pool, worker: WorkerId, Envelope { stead, data }: &Envelope<'_>) -> bool {
     let now = Instant::now();
-    pool.with(|state| {
+    pool.within_turn(|state| {
         match stead {
             Head { worker: Some(true), concurrency, .. } => state.learn(worker, concurrency.unwrap_or(1)),
             Head { done: Some(Token(task)), .. } => state.done(worker, *task, payload(*data)),
@@ -164,7 +167,7 @@ fn hear_worker(pool: &Pool, worker: WorkerId, Envelope { stead, data }: &Envelop
 
 /// A worker that knows nothing of pools says something: it is the result of the task that it has.
 fn hear_plain(pool: &Pool, worker: WorkerId, text: &[u8]) -> bool {
-    pool.with(|state| {
+    pool.within_turn(|state| {
         let Some(hand) = state.hands.get_mut(&worker) else { return false };
         let Speaks::Plain(given) = &mut hand.speaks else { return false };
         let Some(task) = given.take() else { return false };

@@ -2,14 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 use stead_jobs::{Death, Ready, TaskId, WorkerId};
-use stead_process::node::{Channel, SendError, Serialization};
+use stead_process::node::SendError;
+
+use super::mouth::Mouth;
 
 /// Beyond what it works on, a worker that speaks the protocol may be given so many tasks ahead.
 const PREFETCH_MAX: u32 = 64;
 
 /// A worker.
 pub(super) struct Hand {
-    pub(super) channel: Channel,
+    mouth: Mouth,
     pub(super) slot: u32,
     pub(super) speaks: Speaks,
     /// It is to get tasks.
@@ -32,9 +34,9 @@ pub(super) enum Speaks {
 }
 
 impl Hand {
-    pub(super) fn new(channel: Channel, slot: u32) -> Self {
+    pub(super) fn new(mouth: Mouth, slot: u32) -> Self {
         Self {
-            channel,
+            mouth,
             slot,
             speaks: Speaks::Plain(None),
             routed: false,
@@ -65,18 +67,8 @@ impl Hand {
 
     /// Sends JSON. One that is gone takes nothing, which its end will tell.
     pub(super) fn say(&mut self, json: &[u8]) {
-        if let Err(SendError::Closed) = say(&self.channel, json) {
+        if let Err(SendError::Closed) = self.mouth.say(json) {
             self.unread = true;
-        }
-    }
-}
-
-/// Sends JSON over a channel. A program that is gone, or does not read, takes nothing.
-pub(super) fn say(channel: &Channel, json: &[u8]) -> Result<(), SendError> {
-    match channel.serialization() {
-        Serialization::Json => channel.send_raw(json),
-        Serialization::Advanced => {
-            serde_json::from_slice(json).map_or(Ok(()), |message| channel.send(&message))
         }
     }
 }

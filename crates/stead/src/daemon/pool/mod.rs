@@ -6,19 +6,21 @@
 //! | `driver.rs` | one pool: feeds its engine and performs what that decides |
 //! | `book.rs` | its journal |
 //! | `hand.rs` | a worker of it: what it speaks, and whether it has ended |
+//! | `mouth.rs` | says things to workers, what belongs together in one write |
 //! | `waiting.rs` | who waits for a task, and what they are told |
 //! | `ear.rs` | takes what is about tasks out of what workers say |
 //! | `tend.rs` | what the task of an app does for its pool |
 //! | `desk.rs` | what is asked over the API |
 //!
 //! A message passes no task of the runtime but the one that reads it: whoever hears something locks the pool, tells the engine,
-//! and sends what follows from it. Nobody waits with the lock.
+//! and sends what follows from it before waiting again. Nobody waits with the lock.
 
 mod book;
 mod desk;
 mod driver;
 mod ear;
 mod hand;
+mod mouth;
 mod speech;
 mod tend;
 mod waiting;

@@ -58,7 +58,7 @@ impl AppTask {
         pools.connect((member.app, worker), channel.clone());
         let exchange = Arc::clone(&self.shared.exchange);
         let (spoke, pool) = (AtomicBool::new(false), self.pool.clone());
-        Ear { pools, exchange, member, spoke, channel: channel.clone(), pool }
+        Ear { pools, exchange, member, spoke, pool }
     }
 
     /// A worker of a pool goes on in this daemon, if it is known what it has; or else is replaced, and nobody hears what it may
