@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::http::Answer;
 use crate::support::processes::{children, kill};
+use crate::support::status::Status;
 use crate::support::stead::Plan;
 use crate::support::{Client, Stead, alone, beside, eventually, fixture, node, pause_between, soon};
 
@@ -329,4 +330,60 @@ fn tasks_wait_for_a_program_that_crashes_as_it_starts() {
     for n in 0..3_u64 {
         assert_eq!(end_of(&stead, &format!("t{n}"))["result"].as_u64(), Some(n * (n + 1) / 2));
     }
+}
+
+#[test]
+fn a_program_that_gives_tasks_gets_each_answer_once_although_the_daemon_is_killed() {
+    let _turn = alone();
+    let text = compute("size = 2\ndurable = true\n")
+        + &format!(
+            "[app.giver]\ncommand = \"node {}\"\nenv = {{ POOL = \"sum\", COUNT = 12000 }}\n",
+            node("pool-giver.js")
+        );
+    let stead = plan(&text).launch();
+    let done = || {
+        let answer = stead.sockets().pop().map(|_| ask(&stead, "GET /v1/pools/sum", "", &Value::Null));
+        answer.and_then(|answer| answer.json()["done"].as_u64()).unwrap_or(0)
+    };
+    soon("some are done", || done() > 100);
+    kill(stead.status().daemon_pid());
+    let told = stead
+        .output
+        .wait_for("each task is answered", PATIENCE, |line| Some(line.split_once("tasks: ")?.1.to_owned()));
+    assert!(told.replace('\\', "").starts_with("{\"right\":12000,\"wrong\":0,\"twice\":0}"), "{told}");
+    assert_eq!(stead.wait_complete().daemon_starts(), 2, "it was killed in the middle");
+}
+
+#[test]
+fn a_pool_has_as_many_workers_as_its_queue_needs() {
+    let _turn = beside();
+    let size = "size = { min = 1, max = 3 }\ngrow_after = \"100ms\"\nshrink_after = \"500ms\"";
+    let stead = start(&compute(size));
+    assert_eq!(stead.status().of("sum").ready_pids().len(), 1);
+    for n in 0..6 {
+        assert_eq!(task(&stead, &format!("?wait=false&id=t{n}"), &json!({"n": n, "wait": 1000})).status, 202);
+    }
+    let workers = |count| move |status: &Status| status.of("sum").ready_pids().len() == count;
+    stead.wait_status("the pool grows", PATIENCE, workers(3));
+    stead.wait_status("the pool shrinks", PATIENCE, workers(1));
+    for n in 0..6_u64 {
+        assert_eq!(see(&stead, &format!("t{n}"))["result"].as_u64(), Some(n * (n + 1) / 2));
+    }
+}
+
+#[test]
+fn a_task_of_higher_priority_is_done_before_those_that_wait() {
+    let _turn = beside();
+    let stead = start(&compute("size = 1"));
+    let log = stead.path().join("log");
+    let give = |n: u32, query: &str, wait: u32| {
+        let input = json!({"n": n, "log": log, "wait": wait});
+        assert_eq!(task(&stead, &format!("?wait=false&id=t{n}{query}"), &input).status, 202);
+    };
+    give(0, "", 2000);
+    give(1, "", 0);
+    give(2, "", 0);
+    give(3, "&priority=5", 0);
+    end_of(&stead, "t2");
+    assert_eq!(lines(&log), ["0", "3", "1", "2"]);
 }

@@ -325,7 +325,7 @@ impl State {
     /// Somebody wants to know how it ends; one that has ended is told at once.
     pub(super) fn wait(&mut self, task: TaskId, waiter: Waiter) {
         match self.status(task) {
-            Some(status) if status.state.has_ended() => self.waiting.tell(waiter, status),
+            Some(status) if status.state.has_ended() => self.waiting.tell(task, waiter, status),
             _ => self.waiting.add(task, waiter),
         }
     }
@@ -356,7 +356,8 @@ impl State {
                 Action::Drained { worker } => self.wish(Wish::Drained(worker)),
                 Action::Finish(finish) => self.finished(finish),
                 Action::Want { workers } => self.wish(Wish::Workers(workers)),
-                Action::Retry(_) | Action::Forget { .. } => (),
+                Action::Forget { task } => self.waiting.forget(task),
+                Action::Retry(_) => (),
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Who waits for a task, and what they are told of it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -43,16 +43,28 @@ pub(super) type Who = (u32, u64);
 /// Everybody who waits.
 pub(super) struct Waiting {
     tasks: HashMap<TaskId, Vec<Waiter>>,
+    /// Tasks whose end was told to the worker that gave them. It may have given them once more, after another daemon's death.
+    told: HashSet<TaskId>,
     register: Register,
 }
 
 impl Waiting {
     pub(super) fn new(register: Register) -> Self {
-        Self { tasks: HashMap::new(), register }
+        Self { tasks: HashMap::new(), told: HashSet::new(), register }
     }
 
     pub(super) fn add(&mut self, task: TaskId, waiter: Waiter) {
-        self.tasks.entry(task).or_default().push(waiter);
+        let waiting = self.tasks.entry(task).or_default();
+        let is_worker = |waiter: &Waiter| matches!(waiter, Waiter::Worker(_));
+        // A worker that has given it once more is answered once.
+        if !(is_worker(&waiter) && waiting.iter().any(is_worker)) {
+            waiting.push(waiter);
+        }
+    }
+
+    /// Nothing is known of it any more.
+    pub(super) fn forget(&mut self, task: TaskId) {
+        self.told.remove(&task);
     }
 
     /// How far a task is. Whoever reads slowly misses some of it.
@@ -90,7 +102,7 @@ impl Waiting {
     /// It has ended; nobody waits any more.
     pub(super) fn tell_end(&mut self, task: TaskId, status: impl Fn() -> TaskStatus) {
         for waiter in self.tasks.remove(&task).into_iter().flatten() {
-            self.tell(waiter, status());
+            self.tell(task, waiter, status());
         }
     }
 
@@ -107,15 +119,16 @@ impl Waiting {
     }
 
     /// Tells one who waits how a task ended.
-    pub(super) fn tell(&self, waiter: Waiter, status: TaskStatus) {
+    pub(super) fn tell(&mut self, task: TaskId, waiter: Waiter, status: TaskStatus) {
         match waiter {
-            Waiter::Worker(sender) => {
+            Waiter::Worker(sender) if self.told.insert(task) => {
                 let error = status.error.as_ref();
                 let more = error.map(|error| format!(",\"error\":{error}")).unwrap_or_default();
                 let data = status.result.as_ref().map(|result| result.get().as_bytes());
                 let told = speech::tell(&sender.id, status.state.as_str(), &more, data);
                 self.register.say(sender.who, &told);
             }
+            Waiter::Worker(_) => (),
             // Whoever asked may have gone.
             Waiter::Answer(answer) => drop(answer.send(status)),
             Waiter::Stream(events) => drop(events.try_send(TaskEvent::End(Box::new(status)))),
