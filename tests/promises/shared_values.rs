@@ -51,7 +51,7 @@ fn values_can_be_seen_and_set_on_the_command_line() {
     };
     done(&["shared", "talker", "prices", "{\"tea\": 3}"]);
     talk.wait_for("talker.0", &json!({"shared": "prices", "version": 1}), &json!({"tea": 3}));
-    assert_eq!(done(&["shared", "talker"]), "NAME    VERSION  VALUE\nprices        1  {\"tea\":3}");
+    assert_eq!(done(&["shared", "talker"]), "name    version  value\nprices        1  {\"tea\":3}");
     assert_eq!(done(&["shared", "talker", "prices"]), "{\n  \"tea\": 3\n}");
     let all: Value = serde_json::from_str(&done(&["shared", "talker", "--json"])).expect("it is JSON");
     assert_eq!(all, json!({"prices": {"version": 1, "data": {"tea": 3}}}));
