@@ -387,3 +387,25 @@ fn a_task_of_higher_priority_is_done_before_those_that_wait() {
     end_of(&stead, "t2");
     assert_eq!(lines(&log), ["0", "3", "1", "2"]);
 }
+
+#[test]
+fn workers_that_know_only_tasks_get_nothing_else() {
+    const TASKS: u64 = 20;
+    let _turn = beside();
+    let stead = start(&compute("size = 2"));
+    let shared = stead.verb(&["shared", "sum", "rate", "7"]);
+    assert_eq!(shared.code, Some(0), "{shared:?}");
+    for n in 0..TASKS {
+        let accepted = task(&stead, &format!("?wait=false&id=t{n}"), &json!({"n": n, "wait": 20}));
+        assert_eq!(accepted.status, 202, "{}", accepted.text());
+        let sent = ask(&stead, "POST /v1/messages", "", &json!({"to": "all", "data": n}));
+        assert_eq!(sent.json(), json!({"receivers": 0, "dropped": 0}), "{}", sent.text());
+    }
+    let sent = stead.verb(&["send", "sum", "1"]);
+    assert_eq!(sent.code, Some(1), "{sent:?}");
+    assert!(sent.stderr.contains("stead pool run sum"), "{sent:?}");
+    for n in 0..TASKS {
+        assert_eq!(end_of(&stead, &format!("t{n}"))["result"].as_u64(), Some(n * (n + 1) / 2));
+    }
+    assert_eq!(task(&stead, "", &json!({"n": 4})).json()["result"], 10);
+}

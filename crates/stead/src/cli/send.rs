@@ -64,9 +64,11 @@ pub(super) async fn send(
         let count = aim.client.send_message(&aim.app.name, aim.slot, message.clone()).await?;
         if count == 0 {
             let message = format!("no worker of `{}` takes messages", aim.app.name);
-            return Err(Report::new(ExitCode::Failure, message).hint(
-                "only Node.js programs do, over their IPC channel; `stead signal` reaches every program",
-            ));
+            let hint =
+                "only Node.js programs do, over their IPC channel; `stead signal` reaches every program";
+            return Err(
+                Report::new(ExitCode::Failure, message).hint(pool_hint(&aim).unwrap_or_else(|| hint.into()))
+            );
         }
         match arguments.json {
             true => output.data(&format!("{:#}\n", json!({ "receivers": count, "dropped": 0 }))),
@@ -93,9 +95,11 @@ async fn post(arguments: &SendArguments, aim: &Aim, data: Value, output: &mut Ou
     match &posted {
         Posted::Sent { receivers: 0, .. } => {
             let message = format!("no worker of `{}` got it", aim.app.name);
-            return Err(Report::new(ExitCode::Failure, message).hint(
-                "Node.js programs get messages, and workers that listen over HTTP: see docs/messages.md",
-            ));
+            let hint =
+                "Node.js programs get messages, and workers that listen over HTTP: see docs/messages.md";
+            return Err(
+                Report::new(ExitCode::Failure, message).hint(pool_hint(aim).unwrap_or_else(|| hint.into()))
+            );
         }
         _ if arguments.json => output.data(&format!("{:#}\n", json!(posted))),
         Posted::Answered { data, .. } => output.data(&format!("{data:#}\n")),
@@ -108,6 +112,12 @@ async fn post(arguments: &SendArguments, aim: &Aim, data: Value, output: &mut Ou
         }
     }
     Ok(())
+}
+
+/// What to do about workers of a pool that know of nothing but tasks.
+fn pool_hint(aim: &Aim) -> Option<String> {
+    let name = &aim.app.name;
+    aim.app.tasks.is_some().then(|| format!("it is a pool: `stead pool run {name} JSON` gives it a task"))
 }
 
 /// What somebody has typed as JSON.

@@ -6,7 +6,7 @@ use super::instances::InstanceCount;
 use super::layers::Layers;
 use super::read_app::{AppTable, instances, read_app};
 use super::reader::{Key, Reader, unknown_key};
-use super::settings::{HealthCheck, PoolSettings};
+use super::settings::{HealthCheck, PoolSettings, ScheduledWork};
 
 /// Keys of an app that make no sense for a pool, and why.
 const NOT_FOR_POOLS: [(&str, &[&str]); 4] = [
@@ -111,6 +111,17 @@ impl Layers {
         {
             let problem = Problem::new(&member.entry.place, "a pool has no address that could be asked");
             return Err(problem.hint(Some("write { command = \"./check\" } or \"watchdog\"".to_owned())));
+        }
+        let schedules = members.iter().find(|member| member.key == "schedule");
+        let mut says =
+            app.schedules.iter().filter(|schedule| matches!(schedule.work, ScheduledWork::Message(_)));
+        if let (Some(member), Some(schedule)) = (schedules, says.next()) {
+            let message = format!(
+                "schedule `{}` has a `message`, and the workers of a pool take tasks instead",
+                schedule.name
+            );
+            let hint = format!("give a task: command = \"stead pool run {name} JSON\"");
+            return Err(Problem::new(&member.key_place, message).hint(Some(hint)));
         }
         Ok(app)
     }

@@ -190,7 +190,10 @@ impl AppTask {
         let (channel, receiver) = Channel::resume(channel, for_channel(serialization), from)?;
         let released = Arc::new(AtomicBool::new(false));
         let (member, exchange) = (self.member(worker), Arc::clone(&self.shared.exchange));
-        exchange.connect(member, channel.clone());
+        // A worker of a pool may know of nothing but tasks; its ear hears whether it knows more.
+        if self.pool.is_none() {
+            exchange.connect(member, channel.clone());
+        }
         let hearing = (self.ear(worker, &channel), member, exchange);
         let listening = listen_to(hearing, receiver, self.inbox.clone(), Arc::clone(&released));
         Ok(NodeLink::new((channel, serialization), (tokio::spawn(listening), released)))

@@ -337,9 +337,12 @@ impl AppTask {
         }
     }
 
-    /// To Node.js workers that listen to messages; returns how many.
+    /// To Node.js workers that listen to messages, in a pool to those that can tell them from tasks; returns how many.
     fn send(&mut self, slot: Option<u32>, message: &Value) -> u32 {
-        let meant = self.workers.values_mut().filter(|worker| slot.is_none_or(|slot| worker.slot == slot));
+        let pool = self.pool.clone();
+        let listens = |worker: WorkerId| pool.as_ref().is_none_or(|pool| pool.knows_protocol(worker));
+        let meant = self.workers.iter_mut().filter(|(_, worker)| slot.is_none_or(|slot| worker.slot == slot));
+        let meant = meant.filter(|(worker, _)| listens(**worker)).map(|(_, worker)| worker);
         let sent = |worker: &mut Worker| match worker.node() {
             Some(link) => link.open && link.channel.send(message).is_ok(),
             None => false,

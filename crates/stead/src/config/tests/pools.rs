@@ -41,6 +41,7 @@ fn what_a_pool_cannot_have_is_told() {
         "health = \"tcp\"",
         "size = { min = 3, max = 2 }",
         "size = { least = 3 }",
+        "schedule.tick = { cron = \"* * * * *\", message = 1 }",
         "concurrency = 0",
         "concurrency = \"many\"",
         "task_timout = \"1s\"",

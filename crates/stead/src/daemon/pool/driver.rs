@@ -229,6 +229,11 @@ impl Pool {
         self.lock().hands.insert(worker, Hand::new(mouth, slot));
     }
 
+    /// It has said that it speaks the protocol of pools, so it can tell tasks from everything else that it is sent.
+    pub(in crate::daemon) fn knows_protocol(&self, worker: WorkerId) -> bool {
+        self.lock().hands.get(&worker).is_some_and(|hand| matches!(hand.speaks, Speaks::Protocol(_)))
+    }
+
     /// It is to get tasks from now on.
     pub(in crate::daemon) fn route(&self, worker: WorkerId) {
         self.with(|state| {

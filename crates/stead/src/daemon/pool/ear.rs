@@ -64,9 +64,20 @@ impl Ear {
                 self.hear_sender(envelope);
                 true
             }
-            Some(envelope) => pool.is_some_and(|pool| hear_worker(pool, self.member.worker, &envelope)),
+            Some(envelope) => pool.is_some_and(|pool| self.hear_worker(pool, &envelope)),
             None => pool.is_some_and(|pool| hear_plain(pool, self.member.worker, text)),
         }
+    }
+
+    /// A worker of the pool that has said what it speaks takes part in messages from then on.
+    fn hear_worker(&self, pool: &Pool, envelope: &Envelope<'_>) -> bool {
+        let worker = self.member.worker;
+        let was_plain = envelope.stead.worker == Some(true) && !pool.knows_protocol(worker);
+        let heard = hear_worker(pool, worker, envelope);
+        if was_plain && pool.knows_protocol(worker) {
+            self.exchange.connect(self.member, self.channel.clone());
+        }
+        heard
     }
 
     /// Its channel has ended, and all that it said has been heard; it has or has not read all that it was sent.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 use stead_control::Home;
 use stead_jobs::{Death, Key};
+use stead_messages::Member;
 use stead_process::keeper::Signal;
 use stead_process::node::Channel;
 use stead_supervisor::{Input, WorkerId};
@@ -85,10 +86,16 @@ impl AppTask {
     }
 
     /// Goes on with what another daemon wrote down of it.
-    pub(in crate::daemon) fn resume_pool(&self, left: Option<Value>) {
+    pub(in crate::daemon) fn resume_pool(&mut self, left: Option<Value>) {
         let left = left.and_then(|left| serde_json::from_value::<SavedPool>(left).ok());
         if let (Some(pool), Some(left)) = (&self.pool, left) {
             pool.resume(left);
+            for (worker, process) in &mut self.workers {
+                let member = Member { app: self.id, worker: *worker };
+                if let Some(link) = process.node().filter(|_| pool.knows_protocol(*worker)) {
+                    self.shared.exchange.connect(member, link.channel.clone());
+                }
+            }
         }
         self.admit_tasks();
     }
