@@ -409,3 +409,23 @@ fn workers_that_know_only_tasks_get_nothing_else() {
     }
     assert_eq!(task(&stead, "", &json!({"n": 4})).json()["result"], 10);
 }
+
+#[test]
+fn a_pool_of_a_broken_program_does_not_start_and_replaces_no_worker() {
+    let _turn = beside();
+    let plan = plan("[pool.sum]\ncommand = \"node program.js\"\nsize = 2\n");
+    let program = plan.directory().join("program.js");
+    let write = |text: &str| std::fs::write(&program, text).expect("there is room for a file");
+    write(&format!("require({:?})", node("compute.js")));
+    let stead = plan.start();
+    let before = stead.status().ready_pids();
+    write("throw new Error('no such thing')");
+    let failed = stead.verb(&["reload", "sum"]);
+    assert_eq!(failed.code, Some(5), "{failed:?}");
+    assert_eq!(stead.wait_complete().ready_pids(), before, "the workers before it are still there");
+    assert_eq!(task(&stead, "", &json!({"n": 4})).json()["result"], 10);
+    assert_eq!(stead.verb(&["stop", "sum"]).code, Some(0));
+    let failed = stead.verb(&["start", "sum"]);
+    assert_eq!(failed.code, Some(5), "{failed:?}");
+    assert!(failed.stderr.contains("no such thing"), "{failed:?}");
+}

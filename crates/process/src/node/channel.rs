@@ -204,6 +204,14 @@ impl Channel {
         self.link.backlog()
     }
 
+    /// Whether the child has read all that it was sent. (Node.js does so between two turns of its event loop.)
+    ///
+    /// # Errors
+    /// The child is gone, so that it is not known.
+    pub fn has_read(&self) -> io::Result<bool> {
+        self.link.has_read()
+    }
+
     /// Ends the channel in both directions, whoever else has a duplicate of the descriptor. A cluster worker
     /// exits at once, what it was doing is lost; another program gets its `disconnect` event.
     pub fn close(&self) {

@@ -30,7 +30,7 @@ const NOT_FOR_POOLS: [(&str, &[&str]); 4] = [
         ],
     ),
     (
-        "a worker of a pool is ready as soon as it runs: tasks wait for it in its channel",
+        "Stead sees by itself when a worker of a pool is ready, and tasks wait until then",
         &["ready", "ready_interval", "ready_timeout", "on_ready_timeout", "assume_ready_after"],
     ),
     (

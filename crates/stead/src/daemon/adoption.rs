@@ -117,7 +117,6 @@ impl AppTask {
         self.input(Input::Started { worker, pid });
         if self.pool.is_some() {
             self.join_pool(worker);
-            self.found_ready(worker);
         }
     }
 

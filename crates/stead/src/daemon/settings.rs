@@ -66,6 +66,8 @@ pub(super) fn for_supervisor(settings: &AppSettings, shown: Shown) -> stead_supe
     let is_seen = settings.program.is_node || settings.listen_mode() != Mode::Shared;
     let (ready_timeout, on_ready_timeout) = match (settings.on_ready_timeout, shown.serves && is_seen) {
         (ReadyTimeout::Fail, _) | (ReadyTimeout::Auto, true) => (settings.ready_timeout, Fail),
+        // A worker of a pool is seen to be ready, however long it takes.
+        _ if settings.pool.is_some() => (settings.ready_timeout, Assume),
         (ReadyTimeout::Assume, _) => (settings.ready_timeout, Assume),
         (ReadyTimeout::Auto, false) => (settings.ready_timeout.min(settings.assume_ready_after), Assume),
     };

@@ -15,7 +15,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::Shutdown;
+use rustix::time::Timespec;
 use serde_json::Value;
 use tokio::io::Interest;
 use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
@@ -464,6 +466,19 @@ impl Link {
     /// Whether nothing can be sent any more.
     pub(crate) fn is_closed(&self) -> bool {
         self.writer().outgoing.is_closed()
+    }
+
+    /// Whether the other side has read all that was sent; an error if it is gone.
+    pub(crate) fn has_read(&self) -> io::Result<bool> {
+        let (waiting, _) = self.backlog();
+        let is_read = waiting == 0 && crate::socket::unread_bytes(self.socket.get_ref())? == 0;
+        // What a dead child left unread is thrown away, after its end can be seen.
+        let mut end = [PollFd::new(self.socket.get_ref(), PollFlags::empty())];
+        poll(&mut end, Some(&Timespec::default()))?;
+        if end[0].revents().intersects(PollFlags::HUP | PollFlags::ERR) {
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        Ok(is_read)
     }
 
     /// Whether the other side ended without having read all that was written.

@@ -368,8 +368,12 @@ impl State {
     }
 
     fn wish(&self, wish: Wish) {
+        self.tell_app(Message::PoolWish(wish));
+    }
+
+    pub(super) fn tell_app(&self, message: Message) {
         // An app that is gone has no workers.
-        drop(self.app.send(Message::PoolWish(wish)));
+        drop(self.app.send(message));
     }
 
     pub(super) fn give(&mut self, worker: WorkerId, task: TaskId, attempt: u32) {

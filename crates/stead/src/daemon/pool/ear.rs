@@ -11,9 +11,10 @@ use serde_json::{Value, json};
 use stead_control::TaskRequest;
 use stead_jobs::{Input, TaskId, WorkerId};
 use stead_messages::Member;
-use stead_process::node::{Message, Received, Serialization};
+use stead_process::node::{self, Channel, Received, Serialization};
 
 use super::super::exchange::Exchange;
+use super::super::message::Message;
 use super::driver::{Pool, State};
 use super::hand::Speaks;
 use super::speech::{self, Envelope, Head, Token, TokenOrFlag};
@@ -26,6 +27,8 @@ pub(in crate::daemon) struct Ear {
     /// By which it is told when another daemon goes on.
     pub(super) exchange: Arc<Exchange>,
     pub(super) member: Member,
+    /// Its own, for messages once it takes part in them.
+    pub(super) channel: Channel,
     /// It has given a task before.
     pub(super) spoke: AtomicBool,
     /// The pool that it works for.
@@ -34,7 +37,10 @@ pub(in crate::daemon) struct Ear {
 
 impl Ear {
     /// Takes it if it is about tasks; gives back everything else. What follows is said by [`Self::end_turn`].
-    pub(in crate::daemon) fn hear(&self, received: Received<Message>) -> Option<Received<Message>> {
+    pub(in crate::daemon) fn hear(
+        &self,
+        received: Received<node::Message>,
+    ) -> Option<Received<node::Message>> {
         match &received {
             Received::Message(message) if self.takes(message) => None,
             _ => Some(received),
@@ -46,7 +52,7 @@ impl Ear {
         self.pools.turn().end();
     }
 
-    fn takes(&self, message: &Message) -> bool {
+    fn takes(&self, message: &node::Message) -> bool {
         let written;
         let text = match message.serialization() {
             Serialization::Json => message.bytes(),
@@ -212,6 +218,9 @@ impl State {
             self.give(worker, task, attempt);
         }
         self.tell_ready(worker);
+        if matches!(before, Speaks::Plain(_)) {
+            self.tell_app(Message::Ready { worker });
+        }
     }
 }
 

@@ -9,6 +9,7 @@
 //! | `mouth.rs` | says things to workers, what belongs together in one write |
 //! | `waiting.rs` | who waits for a task, and what they are told |
 //! | `ear.rs` | takes what is about tasks out of what workers say |
+//! | `readiness.rs` | when a worker is ready that does not say so |
 //! | `tend.rs` | what the task of an app does for its pool |
 //! | `desk.rs` | what is asked over the API |
 //!
@@ -21,6 +22,7 @@ mod driver;
 mod ear;
 mod hand;
 mod mouth;
+mod readiness;
 mod speech;
 mod tend;
 mod waiting;

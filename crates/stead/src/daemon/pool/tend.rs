@@ -14,7 +14,9 @@ use stead_process::node::Channel;
 use stead_supervisor::{Input, WorkerId};
 
 use super::super::app::AppTask;
+use super::super::message::Message;
 use super::book::Say;
+use super::readiness::until_ready;
 use super::{Ear, Pool, SavedPool, Wish};
 use crate::config::AppSettings;
 
@@ -59,7 +61,7 @@ impl AppTask {
         pools.connect((member.app, worker), channel.clone());
         let exchange = Arc::clone(&self.shared.exchange);
         let (spoke, pool) = (AtomicBool::new(false), self.pool.clone());
-        Ear { pools, exchange, member, spoke, pool }
+        Ear { pools, exchange, member, channel: channel.clone(), spoke, pool }
     }
 
     /// A worker of a pool goes on in this daemon, if it is known what it has; or else is replaced, and nobody hears what it may
@@ -76,13 +78,20 @@ impl AppTask {
         }
     }
 
-    /// A worker of a pool is ready as soon as it is there: its tasks wait in its channel.
+    /// A worker of a pool is there; it is ready once it has got through its start.
     pub(in crate::daemon) fn join_pool(&mut self, worker: WorkerId) {
         let Some(pool) = self.pool.clone() else { return };
         let slot = self.workers.get(&worker).map_or(0, |process| process.slot);
-        if let Some(link) = self.link(worker) {
-            pool.join(worker, slot, link.channel.clone());
-        }
+        let (is_node, inbox) = (self.settings.program.is_node, self.inbox.clone());
+        let Some(process) = self.workers.get_mut(&worker) else { return };
+        let Some(channel) = process.node().map(|link| link.channel.clone()) else { return };
+        pool.join(worker, slot, channel.clone());
+        process.belongings.tasks.push(tokio::spawn(async move {
+            if until_ready(&channel, is_node).await.is_some() {
+                // An app that has ended meanwhile does not mind.
+                drop(inbox.send(Message::Ready { worker }));
+            }
+        }));
     }
 
     /// Goes on with what another daemon wrote down of it.
