@@ -1,14 +1,16 @@
 //! `stead pool`: pools of workers that take tasks, tasks given by hand, and those that were set aside.
 
-use super::fleet::{Aim, Fleet};
+use super::fleet::{Aim, Fleet, Member};
 use super::format::{grouped, memory};
 use super::output::Output;
 use super::table::{Column, draw, number, words};
 use super::{ExitCode, Report, TargetArguments, session};
+use crate::config;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
+use std::time::Duration;
 use stead_control::{
-    AppStatus, DeadTask, RuntimeDirectory, TaskCounts, TaskEvent, TaskRequest, TaskState, TaskStatus,
+    AppStatus, Client, DeadTask, RuntimeDirectory, TaskCounts, TaskEvent, TaskRequest, TaskState, TaskStatus,
 };
 
 /// What can follow `stead pool`.
@@ -65,7 +67,7 @@ pub struct PoolRunArguments {
     pub pool: String,
 
     /// What the worker gets, as JSON
-    #[arg(value_name = "JSON", allow_hyphen_values = true, default_value = "null")]
+    #[arg(value_name = "JSON", allow_negative_numbers = true, default_value = "null")]
     pub input: String,
 
     /// Your own name for the task: the same name again is the same task
@@ -75,6 +77,14 @@ pub struct PoolRunArguments {
     /// Tasks of one key are done one after another
     #[arg(long, value_name = "KEY")]
     pub key: Option<String>,
+
+    /// Longest time for one try [default: `task_timeout` of the pool]
+    #[arg(long, value_name = "TIME", value_parser = config::parse_duration)]
+    pub timeout: Option<Duration>,
+
+    /// Further tries after it failed [default: `retries` of the pool]
+    #[arg(long, value_name = "NUMBER")]
+    pub retries: Option<u32>,
 
     /// Higher goes first
     #[arg(long, value_name = "NUMBER", default_value_t = 0, allow_negative_numbers = true)]
@@ -98,13 +108,29 @@ pub struct PoolRunArguments {
 pub enum DeadCommand {
     /// Show the tasks that were set aside
     #[command(visible_alias = "ls")]
-    List(PoolShowArguments),
+    List(DeadListArguments),
     /// Show one of them with its input
     Show(DeadShowArguments),
     /// Give them to the workers again
     Retry(DeadArguments),
     /// Forget them
     Drop(DeadArguments),
+}
+
+/// The arguments of `stead pool dead list`.
+#[derive(Args, Clone, Debug, Default)]
+pub struct DeadListArguments {
+    /// The pool [default: all]
+    #[arg(value_name = "POOL")]
+    pub pool: Option<String>,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+
+    /// The running instance
+    #[command(flatten)]
+    pub target: TargetArguments,
 }
 
 /// The arguments of `stead pool dead show`.
@@ -199,7 +225,10 @@ async fn find(
     output: &mut Output,
 ) -> Result<(Aim, AppStatus, TaskCounts), Report> {
     let fleet = Fleet::running(target, directory, output).await?;
-    let aim = fleet.one_app(word)?;
+    let aim = fleet.one_app(word).map_err(|report| match report.code {
+        ExitCode::NotRunning => no_pool(word, &fleet),
+        _ => report,
+    })?;
     let app = aim.app.clone();
     match app.tasks {
         Some(tasks) => Ok((aim, app, tasks)),
@@ -207,6 +236,17 @@ async fn find(
             let report = Report::new(ExitCode::Usage, format!("`{}` is an app, and no pool", app.name));
             Err(report.hint("`stead pool list` shows the pools"))
         }
+    }
+}
+
+fn no_pool(word: &str, fleet: &Fleet) -> Report {
+    let apps = fleet.members.iter().flat_map(|member| &member.status.apps);
+    let pools: Vec<String> =
+        apps.filter(|app| app.tasks.is_some()).map(|app| format!("`{}`", app.name)).collect();
+    let report = Report::new(ExitCode::NotRunning, format!("there is no pool `{word}`"));
+    match pools.is_empty() {
+        true => report.hint("a pool is a table of stead.toml: [pool.NAME] and a command"),
+        false => report.hint(format!("there are: {}", pools.join(", "))),
     }
 }
 
@@ -263,6 +303,8 @@ async fn run(
         id: arguments.id.clone(),
         key: arguments.key.clone(),
         priority: arguments.priority,
+        timeout: arguments.timeout,
+        retries: arguments.retries,
         wait: !arguments.no_wait,
         ..TaskRequest::default()
     };
@@ -331,17 +373,7 @@ async fn dead(
     output: &mut Output,
 ) -> Result<ExitCode, Report> {
     match command {
-        DeadCommand::List(arguments) => {
-            let (aim, app, _) = find(&arguments.pool, &arguments.target, directory, output).await?;
-            let tasks = aim.client.dead_tasks(&app.name).await?;
-            if arguments.json {
-                output.data(&pretty(&json!(tasks)));
-            } else if tasks.is_empty() {
-                output.words(&format!("no task of `{}` is set aside", app.name));
-            } else {
-                output.data(&dead_table(&tasks, output));
-            }
-        }
+        DeadCommand::List(arguments) => dead_list(arguments, directory, output).await?,
         DeadCommand::Show(arguments) => {
             let (aim, app, _) = find(&arguments.pool, &arguments.target, directory, output).await?;
             let task = aim.client.dead_task(&app.name, &arguments.id).await?;
@@ -375,6 +407,46 @@ async fn dead(
     Ok(ExitCode::Ok)
 }
 
+async fn dead_list(
+    arguments: &DeadListArguments,
+    directory: &RuntimeDirectory,
+    output: &mut Output,
+) -> Result<(), Report> {
+    let pools: Vec<(Client, String)> = match &arguments.pool {
+        Some(word) => {
+            let (aim, app, _) = find(word, &arguments.target, directory, output).await?;
+            vec![(aim.client, app.name)]
+        }
+        None => {
+            let fleet = Fleet::running(&arguments.target, directory, output).await?;
+            let of = |member: Member| {
+                let pools = member.status.apps.into_iter().filter(|app| app.tasks.is_some());
+                pools.map(move |app| (member.client.clone(), app.name)).collect::<Vec<_>>()
+            };
+            fleet.members.into_iter().flat_map(of).collect()
+        }
+    };
+    let mut all = Vec::new();
+    for (client, pool) in pools {
+        let tasks = client.dead_tasks(&pool).await?;
+        all.extend(tasks.into_iter().map(|task| (pool.clone(), task)));
+    }
+    if arguments.json {
+        let in_pool = |(pool, task): &(String, DeadTask)| {
+            let mut task = json!(task);
+            task["pool"] = pool.as_str().into();
+            task
+        };
+        output.data(&pretty(&all.iter().map(in_pool).collect()));
+    } else if all.is_empty() {
+        let of = arguments.pool.as_ref().map_or_else(String::new, |pool| format!(" of `{pool}`"));
+        output.words(&format!("no task{of} is set aside"));
+    } else {
+        output.data(&dead_table(&all, output));
+    }
+    Ok(())
+}
+
 /// The pool and the tasks that are named.
 async fn meant(
     arguments: &DeadArguments,
@@ -399,13 +471,19 @@ fn why(task: &DeadTask) -> String {
     error["message"].as_str().unwrap_or_default().to_owned()
 }
 
-const DEAD_COLUMNS: [Column; 5] =
-    [words("task", 0), words("state", 0), number("tries", 0), number("input", 0), words("why", 0)];
+const DEAD_COLUMNS: [Column; 6] = [
+    words("pool", 0),
+    words("task", 0),
+    words("state", 0),
+    number("tries", 0),
+    number("input", 0),
+    words("why", 0),
+];
 
-fn dead_table(tasks: &[DeadTask], output: &Output) -> String {
-    let row = |task: &DeadTask| {
+fn dead_table(tasks: &[(String, DeadTask)], output: &Output) -> String {
+    let row = |(pool, task): &(String, DeadTask)| {
         let (state, tries) = (task.state.as_str().to_owned(), task.attempts.to_string());
-        [task.id.clone(), state, tries, memory(task.input_bytes), why(task)]
+        [pool.clone(), task.id.clone(), state, tries, memory(task.input_bytes), why(task)]
     };
     let rows: Vec<_> = tasks.iter().map(row).collect();
     format!("{}\n", draw(&DEAD_COLUMNS, &rows, output.columns()))

@@ -179,6 +179,10 @@ fn bounds_of(entry: &Entry) -> Result<(InstanceCount, InstanceCount), Problem> {
     let (mut least, mut most) = (InstanceCount::Exactly(1), InstanceCount::Max);
     for member in table(entry)? {
         match member.key.as_str() {
+            "min" if is_zero(&member.entry.value) => {
+                let problem = Problem::new(&member.entry.place, "a pool has at least one worker");
+                return Err(problem.hint(Some("write min = 1; a worker without tasks only waits".to_owned())));
+            }
             "min" => least = instances().read(&member.entry)?,
             "max" => most = instances().read(&member.entry)?,
             key => return Err(unknown_key(key, &member.key_place, "`size`", &["min", "max"])),
@@ -189,6 +193,15 @@ fn bounds_of(entry: &Entry) -> Result<(InstanceCount, InstanceCount), Problem> {
             Err(Problem::new(&entry.place, format!("at least {min} is more than at most {max}")))
         }
         bounds => Ok(bounds),
+    }
+}
+
+/// What means as many as there are cores, where a number of workers is asked for; nobody means that by the least of them.
+fn is_zero(value: &Value) -> bool {
+    match value {
+        Value::Integer(number) => *number == 0,
+        Value::String(text) => text.trim() == "0",
+        _ => false,
     }
 }
 

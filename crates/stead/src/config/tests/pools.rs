@@ -40,6 +40,7 @@ fn what_a_pool_cannot_have_is_told() {
         "balance = \"fastest\"",
         "health = \"tcp\"",
         "size = { min = 3, max = 2 }",
+        "size = { min = 0, max = 2 }",
         "size = { least = 3 }",
         "schedule.tick = { cron = \"* * * * *\", message = 1 }",
         "concurrency = 0",
