@@ -477,6 +477,10 @@ impl Batch<'_> {
 
     async fn leave(&mut self) {
         let Some(workers) = self.crew.workers() else { return };
+        if self.state.unread {
+            // They are in the middle of tasks, and would complain that nobody hears them.
+            workers.kill_all();
+        }
         workers.close();
         let all_gone = async {
             while workers.count() > 0 {
