@@ -266,6 +266,16 @@ fn journal_belongs_to_its_input_and_its_output() {
     let other = batch.run(&arguments);
     assert_eq!(other.code, Some(2), "{other:?}");
     assert!(other.stderr.contains("line 2 of the input"), "{other:?}");
+    for (shorter, tasks) in [("1\n2\n", 2), ("", 0)] {
+        fs::write(batch.path("tasks"), shorter).expect("there is room");
+        let ended = batch.run(&arguments);
+        assert_eq!(ended.code, Some(2), "{ended:?}");
+        let said = format!("the input ends after {tasks} tasks, the journal tells of 3");
+        assert!(ended.stderr.contains(&said), "{ended:?}");
+    }
+    fs::write(batch.path("tasks"), "1\n2\n3\n4\n").expect("there is room");
+    let grown = batch.run(&arguments);
+    assert_eq!((grown.code, grown.stdout.as_str()), (Some(0), "2\n4\n6\n8\n"), "{grown:?}");
     let not_one = batch.run(&["--resume", "tasks", "--", "node", &script]);
     assert!(not_one.stderr.contains("is not a journal"), "{not_one:?}");
 }

@@ -212,7 +212,12 @@ impl Batch<'_> {
             let Some(line) = self.lines.take() else { break };
             self.submit(line)?;
         }
-        Ok(())
+        match &self.book {
+            Some(book) if self.lines.has_ended() && !self.state.stopping => {
+                book.resumption.is_met(book.cursor, self.state.next_task)
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     fn submit(&mut self, line: Line) -> Result<(), Report> {
@@ -249,8 +254,7 @@ impl Batch<'_> {
         if !ended.is_of(&line.text) {
             let message =
                 format!("line {} of the input is not the one that the journal tells of", line.number);
-            return Err(Report::new(ExitCode::Usage, message)
-                .hint("give the input of the run that is resumed, or begin with another journal"));
+            return Err(Report::new(ExitCode::Usage, message).hint(resume::OTHER_INPUT));
         }
         let (piece, failure) = (ended.piece(), ended.failure().cloned());
         self.state.tally.earlier += 1;

@@ -26,6 +26,10 @@ const BEGUN: u8 = 1;
 const DONE: u8 = 2;
 /// A task has failed: its number, the mark of its input, 4 bytes attempts, the error.
 const FAILED: u8 = 3;
+/// What to do where the input is not that of the journal.
+pub(super) const OTHER_INPUT: &str =
+    "give the input of the run that is resumed (it may have grown at its end), or begin with another journal";
+
 /// Kind, number, mark.
 const HEAD_BYTES: usize = 17;
 
@@ -178,6 +182,16 @@ impl Resumption {
         let ended = self.ended.get(*cursor).filter(|ended| ended.task == task)?;
         *cursor += 1;
         Some(ended)
+    }
+
+    /// Whether an input that ended after so many tasks can be that of the earlier runs: not if one of their tasks is missing.
+    pub(super) fn is_met(&self, cursor: usize, tasks: u64) -> Result<(), Report> {
+        let last = match self.ended.last() {
+            Some(last) if cursor < self.ended.len() => last.task + 1,
+            Some(_) | None => return Ok(()),
+        };
+        let message = format!("the input ends after {tasks} tasks, the journal tells of {last}");
+        Err(Report::new(ExitCode::Usage, message).hint(OTHER_INPUT))
     }
 }
 
