@@ -277,7 +277,12 @@ fn journal_belongs_to_its_input_and_its_output() {
     let grown = batch.run(&arguments);
     assert_eq!((grown.code, grown.stdout.as_str()), (Some(0), "2\n4\n6\n8\n"), "{grown:?}");
     let not_one = batch.run(&["--resume", "tasks", "--", "node", &script]);
-    assert!(not_one.stderr.contains("is not a journal"), "{not_one:?}");
+    assert_eq!(not_one.code, Some(2), "{not_one:?}");
+    assert!(not_one.stderr.contains("`tasks` is no journal of `stead map`"), "{not_one:?}");
+    for option in ["--resume", "--failures"] {
+        let nowhere = batch.run(&[option, "missing/file", "--", "node", &script]);
+        assert_eq!(nowhere.code, Some(2), "{nowhere:?}");
+    }
 }
 
 #[test]

@@ -54,7 +54,7 @@ impl Failures {
     pub(super) fn open(path: Option<&Path>) -> Result<Failures, Report> {
         let open = |path: &Path| match File::create(path) {
             Ok(file) => Ok((path.to_owned(), BufWriter::new(file))),
-            Err(error) => Err(cannot(path, &error)),
+            Err(error) => Err(cannot(ExitCode::Usage, path, &error)),
         };
         Ok(Failures { file: path.map(open).transpose()?, told: 0 })
     }
@@ -81,7 +81,7 @@ impl Failures {
         text.extend_from_slice(b",\"error\":");
         text.extend_from_slice(&failure.error);
         text.extend_from_slice(format!(",\"attempts\":{}}}\n", failure.attempts).as_bytes());
-        file.write_all(&text).map_err(|error| cannot(path, &error))?;
+        file.write_all(&text).map_err(|error| cannot(ExitCode::Failure, path, &error))?;
         Ok(None)
     }
 
@@ -92,13 +92,12 @@ impl Failures {
 
     pub(super) fn flush(&mut self) -> Result<(), Report> {
         match &mut self.file {
-            Some((path, file)) => file.flush().map_err(|error| cannot(path, &error)),
+            Some((path, file)) => file.flush().map_err(|error| cannot(ExitCode::Failure, path, &error)),
             None => Ok(()),
         }
     }
 }
 
-fn cannot(path: &Path, error: &io::Error) -> Report {
-    Report::new(ExitCode::Failure, format!("failed to write failures to `{}`", path.display()))
-        .cause(error.to_string())
+fn cannot(code: ExitCode, path: &Path, error: &io::Error) -> Report {
+    Report::new(code, format!("failed to write failures to `{}`", path.display())).cause(error.to_string())
 }

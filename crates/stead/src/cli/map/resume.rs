@@ -95,7 +95,7 @@ impl Earlier {
         let mut bad = false;
         let journal =
             Journal::open(path, KIND, |entry| bad |= earlier.add(entry.offset, entry.record).is_none());
-        let journal = journal.map_err(|error| cannot(path, &error))?;
+        let journal = journal.map_err(|error| cannot_open(path, &error))?;
         if bad {
             return Err(Report::new(
                 ExitCode::Usage,
@@ -246,19 +246,26 @@ fn number(bytes: &[u8]) -> u64 {
     u64::from_le_bytes(bytes.try_into().expect("eight bytes were taken"))
 }
 
-/// What a journal cannot do, for people.
-pub(super) fn cannot(path: &Path, error: &JournalError) -> Report {
-    let report = Report::of(ExitCode::Failure, error);
+/// Why a journal cannot be opened, for people.
+fn cannot_open(path: &Path, error: &JournalError) -> Report {
+    let report = Report::of(ExitCode::Usage, error);
     match error {
         JournalError::InUse { .. } => report.hint("another `stead map` is at work with it"),
         JournalError::NotOne { .. } => {
-            report.hint("name a file that does not exist yet, or the journal of an earlier run")
+            let message =
+                format!("`{}` is no journal of `stead map`, or one of another version", path.display());
+            Report::new(ExitCode::Usage, message)
+                .hint("name a file that does not exist yet, or the journal of an earlier run")
         }
         JournalError::Damaged { .. } => {
             report.hint(format!("begin anew without `{}`: something has changed the file", path.display()))
         }
         JournalError::Io { .. } => report,
     }
+}
+
+fn unreadable(path: &Path, source: io::Error) -> Report {
+    Report::of(ExitCode::Failure, &JournalError::Io { path: path.to_owned(), source })
 }
 
 /// Reads results back.
@@ -270,15 +277,15 @@ pub(super) struct Stored {
 
 impl Stored {
     pub(super) fn open(path: &Path) -> Result<Stored, Report> {
-        let failed = |source| cannot(path, &JournalError::Io { path: path.to_owned(), source });
-        Ok(Stored { path: path.to_owned(), file: File::open(path).map_err(failed)? })
+        let file = File::open(path).map_err(|error| unreadable(path, error))?;
+        Ok(Stored { path: path.to_owned(), file })
     }
 
     pub(super) fn read(&self, offset: u64, length: usize, to: &mut Vec<u8>) -> Result<(), Report> {
         let start = to.len();
         to.resize(start + length, 0);
         let read = self.file.read_exact_at(&mut to[start..], offset);
-        read.map_err(|source| cannot(&self.path, &JournalError::Io { path: self.path.clone(), source }))
+        read.map_err(|error| unreadable(&self.path, error))
     }
 }
 
