@@ -352,6 +352,19 @@ fn first_interrupt_waits_for_what_runs_and_the_second_does_not() {
 }
 
 #[test]
+fn interrupted_filter_that_buffers_is_not_awaited_for_ever() {
+    let _turn = beside();
+    let batch = Batch::of("one\ntwo\nthree\n");
+    let mut map = batch.start(&["-n", "2", "--shell", "--", "tr a-z A-Z"], "results");
+    let pid = map.id();
+    eventually("both workers are there", LIMIT, || (children(pid).len() == 2).then_some(()));
+    processes::signal(pid, Signal::TERM);
+    assert_eq!(map.wait().expect("it is our child").code(), Some(1));
+    assert_eq!(batch.read("results"), "ONE\nTWO\n", "what was in their buffers is not lost");
+    batch.is_over();
+}
+
+#[test]
 fn terminal_shows_how_far_it_is() {
     let _turn = beside();
     let batch = Batch::of(&"{\"wait\":50}\n".repeat(100));

@@ -416,6 +416,9 @@ impl Batch<'_> {
                 .words("no more tasks are given; those that run are awaited (once more: they are killed)");
         }
         self.cancel_waiting();
+        if let Some(workers) = self.crew.workers() {
+            workers.close_silent();
+        }
         false
     }
 

@@ -207,6 +207,16 @@ impl Workers {
         }
     }
 
+    /// Tells those that have answered nothing yet that there is nothing more. One that keeps its output in a buffer, as a filter does,
+    /// would be awaited for ever; at the end of its input it writes what it has. Not over a channel: whoever loses that cannot answer.
+    pub(super) fn close_silent(&mut self) {
+        if !self.program.channel {
+            for worker in self.running.values_mut().filter(|worker| !worker.spoke) {
+                worker.orders = unbounded_channel().0;
+            }
+        }
+    }
+
     /// What a line means for the pool.
     pub(super) fn said(&mut self, id: WorkerId, line: &Bytes) -> Option<Input> {
         let format = self.format;
