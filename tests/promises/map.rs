@@ -242,6 +242,14 @@ fn what_cannot_work_is_said_and_told_by_the_exit_code() {
     assert!(broken.stderr.contains("Error: no database"), "{broken:?}");
     let once = batch.run(&["--", "true"]);
     assert!(once.code == Some(3) && once.stderr.contains("needs `{}`"), "{once:?}");
+    for (words, hint) in [
+        (&["worker.js"][..], "put `--` before the command"),
+        (&["-n", "2", "node", "worker.js"], "put `--` before the command"),
+        (&["-j", "2", "--", "cat"], "`-n` says how many workers"),
+    ] {
+        let mistaken = batch.run(words);
+        assert!(mistaken.code == Some(2) && mistaken.stderr.contains(hint), "{mistaken:?}");
+    }
     let empty = Batch::of("\n").run(&["--", "node", &node("double.js")]);
     assert!(empty.code == Some(0) && empty.stderr.contains("no tasks"), "{empty:?}");
     let quiet = batch.run(&["--quiet", "--", "node", &node("double.js")]);

@@ -210,9 +210,23 @@ fn known(error: &clap::Error) -> Option<Report> {
         ErrorKind::InvalidSubcommand => not_offered::verb(text(ContextKind::InvalidSubcommand)?),
         ErrorKind::UnknownArgument => {
             let option = text(ContextKind::InvalidArg)?;
-            not_offered::option(option).or_else(|| of_start(option, error.get(ContextKind::Usage)?))
+            let usage = error.get(ContextKind::Usage)?;
+            of_map(option, usage).or_else(|| not_offered::option(option)).or_else(|| of_start(option, usage))
         }
         _ => None,
+    }
+}
+
+/// A command for `stead map` that is not set apart, or how xargs and parallel call the number of workers.
+fn of_map(word: &str, usage: &ContextValue) -> Option<Report> {
+    if !usage.to_string().contains("stead map ") {
+        return None;
+    }
+    let report = Report::new(ExitCode::Usage, format!("unexpected argument `{word}`"));
+    match word.split('=').next()? {
+        "-j" | "-P" | "--jobs" | "--max-procs" => Some(report.hint("`-n` says how many workers there are")),
+        option if option.starts_with('-') => None,
+        _ => Some(report.hint("put `--` before the command: stead map [OPTIONS] -- COMMAND...")),
     }
 }
 
