@@ -85,7 +85,7 @@ impl Asking {
 fn no_datagram_is_lost_while_workers_and_the_daemon_are_replaced() {
     let _turn = alone();
     let port = free_port();
-    let user = user(&format!("listen = [\"udp://127.0.0.1:{port}\"]"));
+    let user = user(&format!("listen = [\"udp://127.0.0.1:{port}\"]\nmode = \"shared\""));
     user.done(&["start"]);
     let before = user.complete();
     let asking = Asking::start(port);

@@ -1,7 +1,7 @@
 //! Which addresses of UDP an app can have: nobody else's, and only one that takes sockets it is given.
 
 use super::error::ConfigError;
-use super::settings::AppSettings;
+use super::settings::{AppSettings, HealthCheck, Mode, Ready};
 
 /// Whether what apps say of UDP can be kept.
 pub(super) fn check(apps: &[AppSettings]) -> Result<(), ConfigError> {
@@ -28,12 +28,27 @@ fn check_one(app: &AppSettings) -> Result<(), ConfigError> {
         let hint = "leave it away: the workers get one shared socket when they call `bind` of `dgram`";
         return wrong(app, &format!("a Node.js program needs no `{}`", app.datagrams[0]), hint);
     }
-    let about_requests = [("tls", app.tls.is_some()), ("routes", !app.routes.is_empty())];
-    if let Some((key, _)) = about_requests.iter().find(|(_, is_set)| *is_set && app.listen.is_empty()) {
-        let hint = "give it an address for requests too, or leave that away";
-        return wrong(app, &format!("`{key}` is about requests, and all its addresses are UDP"), hint);
+    if app.listen.is_empty() { check_alone(app) } else { Ok(()) }
+}
+
+/// All addresses are UDP: nobody connects, and Stead reads nothing. Mode `shared` is what is done with them.
+fn check_alone(app: &AppSettings) -> Result<(), ConfigError> {
+    let balanced = matches!(app.mode, Mode::Http | Mode::Direct);
+    let connects = matches!(app.ready, Ready::Listen | Ready::Message | Ready::Tcp | Ready::Http { .. });
+    let asks = matches!(app.health.check, Some(HealthCheck::Http { .. } | HealthCheck::Tcp));
+    let away = "give it an address for requests too, or leave that away";
+    let ready = "write `ready = \"notify\"`, and let it send READY=1; without, it is ready after `assume_ready_after`";
+    let known = [
+        ("`tls` is about requests", app.tls.is_some(), away),
+        ("`routes` is about requests", !app.routes.is_empty(), away),
+        ("this `mode` is about connections", balanced, "workers share the socket: leave `mode` away"),
+        ("this `ready` needs connections or a channel", connects, ready),
+        ("this `health` is about connections", asks, "write { command = \"./check\" } or \"watchdog\""),
+    ];
+    match known.iter().find(|(_, is_set, _)| *is_set) {
+        Some((what, _, hint)) => wrong(app, &format!("{what}, and all its addresses are UDP"), hint),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 fn wrong(app: &AppSettings, reason: &str, hint: &str) -> Result<(), ConfigError> {

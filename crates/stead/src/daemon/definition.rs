@@ -72,6 +72,8 @@ fn refuse_whole_connections(app: &AppSettings) -> Result<(), Report> {
         Err(Report::new(ExitCode::Usage, message).cause(cause).hint(hint))
     };
     match app.listen_mode() {
+        // A socket of UDP is passed on in any mode.
+        Mode::Shared if app.listen.is_empty() && !app.datagrams.is_empty() => Ok(()),
         Mode::Shared if !app.program.is_node && !app.takes_sockets() => refused(
             "`shared` passes the listening socket on, and the program is told a port or path of its own",
             "`upstream = \"listen-fds\"` passes it as systemd does, `{fd}` in `command` names its number",

@@ -2,6 +2,7 @@
 
 mod care;
 mod choosing;
+mod datagrams;
 mod edge;
 mod errors;
 mod foreign;
