@@ -77,6 +77,12 @@ pub enum AddressError {
     /// A path after `udp://`.
     #[error("`{0}` is no UDP address: it has a host and a port, or a port")]
     Datagrams(String),
+    /// `udp:` without the slashes; what was meant.
+    #[error("UDP addresses are written with slashes: `udp://{0}`")]
+    Slashes(String),
+    /// `tcp:` before an address; what stands after it.
+    #[error("leave `tcp://` away: `{0}` is TCP")]
+    Tcp(String),
     /// Nothing, or a name with characters that no host name has.
     #[error("`{0}` is neither a port, a host and port, nor `unix:/path`")]
     Unknown(String),
@@ -116,6 +122,13 @@ impl FromStr for Listen {
                 ListenAddress::Unix(_) => Err(AddressError::Datagrams(text.to_owned())),
                 address => Ok(Listen { scheme: None, datagrams: true, address }),
             };
+        }
+        // Else these would be names of hosts.
+        if let Some(rest) = text.strip_prefix("udp:") {
+            return Err(AddressError::Slashes(rest.to_owned()));
+        }
+        if let Some(rest) = text.strip_prefix("tcp:") {
+            return Err(AddressError::Tcp(rest.trim_start_matches('/').to_owned()));
         }
         let schemes = [("http://", Scheme::Http), ("https://", Scheme::Https)];
         let written = schemes.iter().find_map(|(prefix, scheme)| Some((*scheme, text.strip_prefix(prefix)?)));
@@ -245,6 +258,10 @@ mod tests {
             "udp://unix:/a",
             "error: `udp://unix:/a` is no UDP address: it has a host and a port, or a port",
         );
+        check("udp:5353", "error: UDP addresses are written with slashes: `udp://5353`");
+        check("udp:localhost:53", "error: UDP addresses are written with slashes: `udp://localhost:53`");
+        check("tcp://5353", "error: leave `tcp://` away: `5353` is TCP");
+        check("tcp:5353", "error: leave `tcp://` away: `5353` is TCP");
         check("ftp://a:80", "error: `ftp://a:80` is neither a port, a host and port, nor `unix:/path`");
     }
 
