@@ -4,7 +4,7 @@
 // The program may use it as well, and must not notice that somebody else listens: our listener does not keep the process
 // alive, and messages that come before the program listens are kept for it, as Node.js keeps them when nobody does.
 
-const { SteadError } = require('./error');
+const { SteadError, sendable } = require('./error');
 
 /** Is this an envelope, or the program's own message? */
 function isEnvelope(message) {
@@ -47,8 +47,7 @@ class Channel {
    */
   post(envelope, written) {
     if (!process.connected) throw new SteadError('disconnected', 'the message channel to Stead is closed');
-    if (written) process.send(envelope, written);
-    else process.send(envelope);
+    sendable(() => (written ? process.send(envelope, written) : process.send(envelope)));
   }
 
   // Counted, and not process.channel.unref(), which would count for the listeners of the program as well.

@@ -34,4 +34,16 @@ function told(thrown) {
   return typeof code === 'string' ? { name, message, stack, code } : { name, message, stack };
 }
 
-module.exports = { SteadError, received, told };
+/**
+ * What `write` returns. What it throws is because of the message, which has something in it that cannot be sent.
+ * @template T @param {() => T} write @returns {T}
+ */
+function sendable(write) {
+  try {
+    return write();
+  } catch (cause) {
+    throw new SteadError('bad_message', `this cannot be sent: ${cause.message}`, { cause });
+  }
+}
+
+module.exports = { SteadError, received, told, sendable };

@@ -3,7 +3,7 @@
 
 const http = require('node:http');
 const { StringDecoder } = require('node:string_decoder');
-const { SteadError } = require('./error');
+const { SteadError, sendable } = require('./error');
 
 /**
  * @typedef {{ socketPath: string, method: string, path: string, headers?: object, body?: unknown, signal?: AbortSignal }} Request
@@ -11,7 +11,7 @@ const { SteadError } = require('./error');
 
 /** Sends a request. @param {Request} request @returns {Promise<http.IncomingMessage>} as soon as the head of the answer is there */
 function ask({ body, headers, ...request }) {
-  const text = body === undefined ? undefined : JSON.stringify(body);
+  const text = body === undefined ? undefined : sendable(() => JSON.stringify(body));
   const all = { ...headers };
   if (text !== undefined) Object.assign(all, { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(text) });
   return new Promise((resolve, reject) => {

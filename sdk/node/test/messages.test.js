@@ -28,6 +28,19 @@ test('a refused message is an error with a code', async (t) => {
   assert.equal(await child.said, 'no_receiver there is no app `nobody`\n');
 });
 
+test('what cannot be sent is an error with a code', async (t) => {
+  const program = async (stead) => {
+    const cycle = {};
+    cycle.cycle = cycle;
+    const told = (error) => console.log(error.name, error.code, error.cause.name);
+    await stead.broadcast('news', cycle).catch(told);
+    await stead.request('any', 'news', cycle).catch(told);
+    await stead.shared('news').set(cycle).catch(told);
+  };
+  const expected = 'SteadError bad_message TypeError\n'.repeat(3);
+  assert.equal(await run(t, program).said, expected);
+});
+
 test('listeners get their topic, and `*` gets all', async (t) => {
   const child = run(t, (stead) => {
     const tell = (who) => (data, about) => process.send([who, data, about]);

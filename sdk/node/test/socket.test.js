@@ -32,6 +32,18 @@ test('messages and requests are sent', async (t) => {
   assert.equal(await child.exited, 0);
 });
 
+test('what cannot be sent is an error with a code', async (t) => {
+  const { child } = await start(t, async (stead) => {
+    const cycle = {};
+    cycle.cycle = cycle;
+    const told = (error) => console.log(error.name, error.code);
+    await stead.broadcast('news', cycle).catch(told);
+    await stead.request('any', 'news', cycle).catch(told);
+    await stead.shared('news').set(cycle).catch(told);
+  });
+  assert.equal(await child.said, 'SteadError bad_message\n'.repeat(3));
+});
+
 test('what others send comes, also from the next daemon, and requests are answered', async (t) => {
   const { daemon } = await start(t, (stead) => {
     stead.on('news', (data, { from }) => stead.send('shop.9', 'got', [data, from]));
