@@ -2,6 +2,7 @@
 
 use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 /// Reads an expression of five fields (minute, hour, day, month, weekday) or six (seconds first).
@@ -14,11 +15,16 @@ pub fn parse_cron(text: &str) -> Result<Cron, String> {
         return Err(format!("`{text}` is not a cron expression: it has {fields} fields, not five or six"));
     }
     let parser = CronParser::builder().seconds(Seconds::Optional).year(Year::Disallowed).build();
-    parser.parse(text).map_err(|error| {
+    let cron = parser.parse(text).map_err(|error| {
         let error = error.to_string();
         let reason = error.rsplit(": ").next().unwrap_or_default().trim_end_matches('.').to_lowercase();
         format!("`{text}` is not a cron expression: {reason}")
-    })
+    })?;
+    // Years are like each other: what does not come after this one never does.
+    match cron.find_next_occurrence(&Timestamp::UNIX_EPOCH.to_zoned(TimeZone::UTC), false) {
+        Ok(_) => Ok(cron),
+        Err(_) => Err(format!("`{text}` never comes: there is no such day")),
+    }
 }
 
 /// The time zone of this name; of this machine, without one.
@@ -43,6 +49,9 @@ mod tests {
         check("0 3 * * MON-FRI", true);
         check("0 0 L * *", true);
         check("@daily", true);
+        check("0 0 29 2 *", true);
+        check("0 0 31 2 *", false);
+        check("0 0 31 4,6,9,11 *", false);
         check("0 3 * *", false);
         check("61 3 * * *", false);
         check("0 3 * * * * 2030", false);
@@ -53,6 +62,6 @@ mod tests {
     #[test]
     fn an_expression_that_is_none_says_why() {
         let message = |text: &str| parse_cron(text).map(|_| ()).unwrap_err();
-        insta::assert_snapshot!([message("0 3 * *"), message("61 3 * * *"), message("daily")].join("\n"));
+        insta::assert_snapshot!(["0 3 * *", "61 3 * * *", "daily", "0 0 31 2 *"].map(message).join("\n"));
     }
 }
