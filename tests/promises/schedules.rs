@@ -171,6 +171,6 @@ fn a_changed_file_counts_from_the_next_reload_on() {
     });
     write(&user, &schedule("new", "cron = \"every day\"\ncommand = \"true\""));
     let refused = user.verb(&["reload", "shop"]);
-    assert!(refused.stderr.contains("invalid value for `schedule`"), "{refused:?}");
+    assert!(refused.stderr.contains("invalid value for `cron`"), "{refused:?}");
     assert!(user.complete().names().len() == 1, "the old one goes on");
 }

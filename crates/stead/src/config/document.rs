@@ -79,7 +79,8 @@ impl Value {
     pub(super) fn kind(&self) -> &'static str {
         match self {
             Value::String(_) => "a string",
-            Value::Integer(_) | Value::Float(_) => "a number",
+            Value::Integer(_) => "a number",
+            Value::Float(_) => "a number with a point",
             Value::Boolean(_) => "true or false",
             Value::Array(_) => "a list",
             Value::Table(_) => "a table",

@@ -126,7 +126,7 @@ pub(super) fn integer(least: i64, most: i64) -> Form<i64> {
             Err(Problem::new(&entry.place, format!("must be at most {most}")))
         }
         Value::Integer(number) => Ok(number),
-        _ => Err(expected(entry, "a number")),
+        _ => Err(expected(entry, "a whole number")),
     })
 }
 

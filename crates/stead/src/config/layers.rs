@@ -106,7 +106,10 @@ impl Layers {
         let members = table_of(table, kind)?;
         let app = match kind {
             "pool" => self.pool(name, members)?,
-            _ => self.app(&format!("`[app.{name}]`"), members)?,
+            _ => {
+                self.refuse_keys_of_pools(name, members)?;
+                self.app(&format!("`[app.{name}]`"), members)?
+            }
         };
         if app.command.is_none() {
             let problem = Problem::new(&table.key_place, format!("{kind} `{name}` has no `command`"));

@@ -237,7 +237,7 @@ pub(super) fn instances() -> Form<InstanceCount> {
         let parsed = match &entry.value {
             Value::Integer(number) => InstanceCount::try_from(*number),
             Value::String(text) => text.parse(),
-            _ => return Err(expected(entry, "a number or \"max\"")),
+            _ => return Err(expected(entry, "a whole number or \"max\"")),
         };
         parsed.map_err(|message| Problem::new(&entry.place, message))
     })

@@ -3,7 +3,7 @@
 use super::document::{Entry, Member, Problem, Value};
 use super::form::{Form, Shape, boolean, count, duration, some_bytes, table, wait};
 use super::instances::InstanceCount;
-use super::layers::Layers;
+use super::layers::{Defaults, Layers};
 use super::read_app::{AppTable, instances, read_app};
 use super::reader::{Key, Reader, unknown_key};
 use super::settings::{HealthCheck, PoolSettings, ScheduledWork};
@@ -126,6 +126,18 @@ impl Layers {
         Ok(app)
     }
 
+    /// A key of pools alone in `[app.NAME]` is meant for a pool, or for its namesake.
+    pub(super) fn refuse_keys_of_pools(&self, name: &str, members: &[Member]) -> Result<(), Problem> {
+        let is_in = |all: &[Member], key: &str| all.iter().any(|member| member.key == key);
+        let Defaults { app, pool, .. } = &self.defaults;
+        let found = members.iter().find(|member| is_in(pool, &member.key) && !is_in(app, &member.key));
+        let Some(Member { key, key_place, .. }) = found else { return Ok(()) };
+        let instances = if key == "size" { "an app has `instances`; " } else { "" };
+        let hint = format!("{instances}`{key}` is for a pool: [pool.{name}]");
+        let message = format!("unknown key `{key}` in `[app.{name}]`");
+        Err(Problem::new(key_place, message).label("unknown key").hint(Some(hint)))
+    }
+
     fn read_pool(&self, name: &str, members: &[Member]) -> Result<AppTable, Problem> {
         // An option that is for the apps beside it is not for a pool.
         let flags = self.flags.iter().filter(|flag| flag.key != "lanes" && why_not(&flag.key).is_none());
@@ -211,6 +223,6 @@ fn concurrency() -> Form<Option<u32>> {
     Form::new(shape, |entry: &Entry| match &entry.value {
         Value::String(word) if word == "auto" => Ok(None),
         Value::Integer(_) => count(1).read(entry).map(Some),
-        _ => Err(Problem::new(&entry.place, "expected a number or \"auto\"")),
+        _ => Err(Problem::new(&entry.place, "expected a whole number or \"auto\"")),
     })
 }

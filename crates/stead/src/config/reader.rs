@@ -93,10 +93,14 @@ pub(super) fn unknown_key(key: &str, place: &Place, table: &str, known: &[&str])
     Problem::new(place, format!("unknown key `{key}` in {table}")).label("unknown key").hint(Some(hint))
 }
 
-/// A problem with a value says whose value it is; the label beside it says what it should be.
+/// A problem with a value says whose value it is; the label beside it says what it should be. One inside of a table has said
+/// so already.
 fn read_as<T: 'static>(key: &str, form: &Form<T>, entry: &Entry) -> Result<T, Problem> {
     form.read(entry).map_err(|problem| {
-        let label = problem.label.unwrap_or(problem.message);
-        Problem { message: format!("invalid value for `{key}`"), label: Some(label), ..problem }
+        if problem.label.is_some() {
+            return problem;
+        }
+        let label = Some(problem.message);
+        Problem { message: format!("invalid value for `{key}`"), label, ..problem }
     })
 }

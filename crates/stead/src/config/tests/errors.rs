@@ -4,7 +4,7 @@ use super::*;
 use std::fmt::Write;
 
 /// Each case: what it is about, the file (nothing: none), and the options.
-const CASES: [(&str, Option<&str>, &str); 67] = [
+const CASES: [(&str, Option<&str>, &str); 71] = [
     ("nothing to run", None, ""),
     ("a file that is not there", None, "-c staed.toml"),
     ("a file that is not TOML", Some("[app.shop]\ncommand = node server.js\n"), ""),
@@ -50,6 +50,10 @@ const CASES: [(&str, Option<&str>, &str); 67] = [
     ("a wrong limit or off", Some("[app.shop]\ncommand = \"a\"\nrecycle_memory = \"of\"\n"), ""),
     ("a limit of nothing", Some("[app.shop]\ncommand = \"a\"\nrecycle_requests = 0\n"), ""),
     ("a wrong watch", Some("[app.shop]\ncommand = \"a\"\nwatch = 1\n"), ""),
+    ("a key of pools", Some("[app.r]\ncommand = \"a\"\nsize = 3\n"), ""),
+    ("another key of pools", Some("[app.r]\ncommand = \"a\"\nconcurrency = 3\n"), ""),
+    ("a size that is not whole", Some("[pool.r]\ncommand = \"a\"\nsize = 1.5\n"), ""),
+    ("a day that never comes", Some("[app.shop]\ncommand = \"a\"\ncron_restart = \"0 0 31 2 *\"\n"), ""),
     ("a cron expression that is none", Some("[app.shop]\ncommand = \"a\"\ncron_restart = \"0 3 * *\"\n"), ""),
     ("a user that is not there", Some("[app.shop]\ncommand = \"a\"\nuid = \"no-such-user\"\n"), ""),
     ("a group that is not there", Some("[app.shop]\ncommand = \"a\"\ngid = \"no-such-group\"\n"), ""),
