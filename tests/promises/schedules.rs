@@ -130,6 +130,7 @@ fn what_was_missed_is_made_up_for_once_if_that_is_wanted() {
     assert!(lines(&user.path().join("new")).is_empty(), "it was never due");
     let refused = user.verb(&["schedule", "run", "shop", "never"]);
     assert!(refused.stderr.contains("app `shop` has no schedule `never`"), "{refused:?}");
+    assert!(refused.code == Some(6) && refused.stderr.contains("`left`"), "{refused:?}");
 }
 
 #[test]

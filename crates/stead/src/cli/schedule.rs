@@ -53,11 +53,25 @@ pub(super) async fn run(
     let fleet = Fleet::running(&arguments.target, directory, output).await?;
     let aim = fleet.one_app(&arguments.app)?;
     let (app, name) = (&aim.app.name, &arguments.name);
+    let known: Vec<&str> = aim.app.schedules.iter().map(|schedule| schedule.name.as_str()).collect();
+    if !known.contains(&name.as_str()) {
+        return Err(unknown(app, name, &known));
+    }
     aim.client.run_schedule(app, name).await?;
     output.words(&format!(
         "schedule `{name}` of app `{app}` begins; `stead show {app}` tells how it ended, `stead logs {app}` what it printed"
     ));
     Ok(ExitCode::Ok)
+}
+
+fn unknown(app: &str, name: &str, known: &[&str]) -> Report {
+    let hint = match known {
+        [] => format!("it has none: write [app.{app}.schedule.{name}]"),
+        known => {
+            format!("it has {}", known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "))
+        }
+    };
+    Report::new(ExitCode::NotRunning, format!("app `{app}` has no schedule `{name}`")).hint(hint)
 }
 
 /// Part of `stead show`: each schedule, when it comes next, and how it went the last time.
@@ -113,6 +127,11 @@ mod tests {
             schedule("stopped", None),
         ];
         insta::assert_snapshot!(shown(&all, now));
+        insta::assert_snapshot!(format!(
+            "{}\n{}",
+            unknown("shop", "x", &["nightly", "now"]),
+            unknown("shop", "x", &[])
+        ));
         assert_eq!(shown(&[], now), "");
     }
 }
