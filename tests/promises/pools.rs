@@ -425,6 +425,6 @@ fn a_pool_of_a_broken_program_does_not_start_and_replaces_no_worker() {
     assert_eq!(stead.wait_complete().ready_pids(), before, "the workers before it are still there");
     assert_eq!(task(&stead, "", &json!({"n": 4})).json()["result"], 10);
     let failed = stead.verb(&["restart", "sum"]);
-    assert_eq!(failed.code, Some(5), "{failed:?}");
-    assert!(failed.stderr.contains("did not start"), "{failed:?}");
+    assert_eq!(failed.code, Some(3), "{failed:?}");
+    assert!(failed.stderr.contains("no worker is ready"), "{failed:?}");
 }
