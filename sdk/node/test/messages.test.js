@@ -36,6 +36,7 @@ test('what cannot be sent is an error with a code', async (t) => {
     await stead.broadcast('news', cycle).catch(told);
     await stead.request('any', 'news', cycle).catch(told);
     await stead.shared('news').set(cycle).catch(told);
+    stead.close();
   };
   const expected = 'SteadError bad_message TypeError\n'.repeat(3);
   assert.equal(await run(t, program).said, expected);

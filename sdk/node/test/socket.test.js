@@ -40,6 +40,7 @@ test('what cannot be sent is an error with a code', async (t) => {
     await stead.broadcast('news', cycle).catch(told);
     await stead.request('any', 'news', cycle).catch(told);
     await stead.shared('news').set(cycle).catch(told);
+    stead.close();
   });
   assert.equal(await child.said, 'SteadError bad_message\n'.repeat(3));
 });
