@@ -12,6 +12,7 @@
 //! Query of a new task: `wait` (true), `id`, `key`, `priority`, `timeout` (milliseconds), `retries`, `durable`. With `Accept:
 //! text/event-stream` the answer is the events of the task from its beginning.
 
+use crate::client::escape;
 use crate::messenger::Fault;
 use crate::pools::{DeadTask, PoolStatus, Pools, TaskEvent, TaskRequest, TaskState, TaskStatus};
 use crate::sse;
@@ -100,7 +101,8 @@ fn told(pool: &str, task: TaskStatus, wait: bool) -> Response {
         TaskState::Queued | TaskState::Running => StatusCode::ACCEPTED,
         TaskState::Failed | TaskState::Poison | TaskState::Cancelled => StatusCode::UNPROCESSABLE_ENTITY,
     };
-    let place = (status == StatusCode::ACCEPTED).then(|| format!("/v1/pools/{pool}/tasks/{}", task.id));
+    let place = (status == StatusCode::ACCEPTED)
+        .then(|| format!("/v1/pools/{}/tasks/{}", escape(pool), escape(&task.id)));
     let mut response = (status, Json(task)).into_response();
     if let Some(place) = place.and_then(|place| place.parse().ok()) {
         response.headers_mut().insert(header::LOCATION, place);

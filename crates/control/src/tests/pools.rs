@@ -33,7 +33,7 @@ impl Pools for FakeMessenger {
             (Some("full"), _) => Err(Fault::new("full", "so many tasks wait already")),
             (Some("bad"), _) => known(pool, "7", told("7", TaskState::Failed)),
             (_, true) => known(pool, "7", told("7", TaskState::Done)),
-            (_, false) => known(pool, "7", told("7", TaskState::Queued)),
+            (name, false) => known(pool, "7", told(name.unwrap_or("7"), TaskState::Queued)),
         }
     }
 

@@ -143,6 +143,8 @@ async fn what_workers_ask_reaches_the_messenger_and_is_answered() {
         assert!(found == status && answer.contains(part), "{line} {body}: {found} {answer}");
         assert_eq!(head.contains("retry-after"), matches!(status, 429 | 503), "{line}");
     }
+    let (_, head, _) = ask(&socket, "POST /v1/pools/resize/tasks?wait=false&id=a%2Fb", "", "1").await;
+    assert!(head.contains("location: /v1/pools/resize/tasks/a%2fb"), "{head}");
     let (_, head, _) = ask(&socket, "GET /v1/apps/shop/shared/users", "", "").await;
     assert!(head.contains("etag: \"3\""), "{head}");
     let asked = messenger.asked.lock().unwrap().clone();
