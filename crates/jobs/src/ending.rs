@@ -193,6 +193,7 @@ impl Pool {
         self.counts.ended(&outcome);
         self.actions.push_back(Action::Finish(Finish {
             task: id,
+            name: task.given.name.clone(),
             outcome: outcome.clone(),
             attempts: task.attempts,
             set_aside,

@@ -227,6 +227,8 @@ pub enum Action {
 pub struct Finish {
     /// Which.
     pub task: TaskId,
+    /// What its giver calls it.
+    pub name: Option<Arc<str>>,
     /// How it ended.
     pub outcome: Outcome,
     /// How often it was given to a worker.

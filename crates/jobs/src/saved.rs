@@ -44,6 +44,12 @@ impl Pool {
         self.tasks.get(&task).map(Task::saved)
     }
 
+    /// Number of the last task that was ever accepted.
+    #[must_use]
+    pub fn last(&self) -> TaskId {
+        self.next_id - 1
+    }
+
     /// No task accepted from now on has a number below this; for tasks that are no longer known.
     pub fn begin_after(&mut self, last: TaskId) {
         self.next_id = self.next_id.max(last + 1);

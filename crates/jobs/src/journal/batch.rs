@@ -1,19 +1,22 @@
-//! How records lie in a file: in batches, each with a checksum over all of it.
+//! How records lie in a file: each with a checksum of its own, in batches that are written at once.
 //!
 //! ```text
-//! batch   4 bytes mark, 4 bytes length of what follows the checksum, 4 bytes checksum of length and records, records
-//! record  4 bytes length, bytes
+//! batch   4 bytes mark, 4 bytes length of its records, 4 bytes checksum of the length, records
+//! record  4 bytes mark, 4 bytes length of its bytes, 4 bytes checksum of length and bytes, bytes
 //! ```
 //!
-//! A batch is written at once and only when the one before is on the disk. So what a crash leaves behind is one broken batch at the end
-//! at most, and a broken batch with a whole one after it is damage. Numbers are little-endian.
+//! A batch is written only when the one before is on the disk. So a crash leaves behind a last batch of which any part may be missing, and
+//! no more; something broken with the head of another batch behind it is damage, because what stood there had been acknowledged. Either
+//! way [`scan`] finds the records that are whole. No mark can stand in a text, for its first byte is none of UTF-8. Numbers are
+//! little-endian.
 
 use std::io::{self, Read};
+use std::ops::Range;
 
-/// Begins each batch; what is searched for behind a broken one.
-const MARK: [u8; 4] = *b"\xf5SJ\n";
+const BATCH: [u8; 4] = *b"\xf5SJ\n";
+const RECORD: [u8; 4] = *b"\xf5SR\n";
 
-/// Mark, length, checksum.
+/// Mark, length, checksum: of a batch as of a record.
 pub(crate) const HEAD_BYTES: usize = 12;
 
 /// Records on their way to the disk.
@@ -32,28 +35,32 @@ impl Batch {
         self.bytes.len()
     }
 
-    /// Adds a record that is written by `write`.
-    pub(crate) fn add(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+    /// Adds a record that is written by `write`. Tells how long it is.
+    pub(crate) fn add(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> usize {
         if self.bytes.is_empty() {
             self.bytes.resize(HEAD_BYTES, 0);
         }
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(&[0; 4]);
+        let start = self.bytes.len() + HEAD_BYTES;
+        self.bytes.resize(start, 0);
         write(&mut self.bytes);
-        let length = u32::try_from(self.bytes.len() - start - 4).expect("a record is shorter than 4 GiB");
-        self.bytes[start..start + 4].copy_from_slice(&length.to_le_bytes());
+        let (head, record) = self.bytes[start - HEAD_BYTES..].split_at_mut(HEAD_BYTES);
+        head.copy_from_slice(&encode_head(RECORD, record.len(), record));
+        record.len()
     }
 
     /// The batch as it is written. Empty if nothing was added.
     pub(crate) fn seal(&mut self) -> &[u8] {
         if !self.bytes.is_empty() {
-            let length = u32::try_from(self.bytes.len() - HEAD_BYTES).expect("a batch is shorter than 4 GiB");
-            let checksum = checksum(length, &self.bytes[HEAD_BYTES..]);
-            self.bytes[..4].copy_from_slice(&MARK);
-            self.bytes[4..8].copy_from_slice(&length.to_le_bytes());
-            self.bytes[8..12].copy_from_slice(&checksum.to_le_bytes());
+            let head = encode_head(BATCH, self.bytes.len() - HEAD_BYTES, &[]);
+            self.bytes[..HEAD_BYTES].copy_from_slice(&head);
         }
         &self.bytes
+    }
+
+    /// The records in it, each with its place from the head of the batch on.
+    pub(crate) fn records(&self) -> impl Iterator<Item = (usize, &[u8])> {
+        let all = self.bytes.get(HEAD_BYTES..).unwrap_or_default();
+        records(all).map(|(at, record)| (at + HEAD_BYTES, record))
     }
 
     pub(crate) fn clear(&mut self) {
@@ -61,10 +68,19 @@ impl Batch {
     }
 }
 
-fn checksum(length: u32, records: &[u8]) -> u32 {
+fn encode_head(mark: [u8; 4], length: usize, record: &[u8]) -> [u8; HEAD_BYTES] {
+    let length = u32::try_from(length).expect("a batch is shorter than 4 GiB").to_le_bytes();
+    let mut head = [0; HEAD_BYTES];
+    head[..4].copy_from_slice(&mark);
+    head[4..8].copy_from_slice(&length);
+    head[8..].copy_from_slice(&checksum(length, record).to_le_bytes());
+    head
+}
+
+fn checksum(length: [u8; 4], record: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&length.to_le_bytes());
-    hasher.update(records);
+    hasher.update(&length);
+    hasher.update(record);
     hasher.finalize()
 }
 
@@ -75,31 +91,71 @@ pub(crate) fn read(file: &mut impl Read, left: u64, records: &mut Vec<u8>) -> io
         return Ok(false);
     }
     file.read_exact(&mut head)?;
-    let (length, sum) = (number(&head[4..8]), number(&head[8..12]));
-    if head[..4] != MARK || u64::from(length) > left - HEAD_BYTES as u64 {
-        return Ok(false);
-    }
-    records.resize(length as usize, 0);
+    let length = match batch_at(&head) {
+        Some(length) if length as u64 <= left - HEAD_BYTES as u64 => length,
+        Some(_) | None => return Ok(false),
+    };
+    records.resize(length, 0);
     file.read_exact(records)?;
-    Ok(checksum(length, records) == sum)
+    Ok(self::records(records).last().map_or(0, |(at, record)| at + record.len()) == length)
 }
 
-/// Where in these bytes batches could begin.
-pub(crate) fn marks(bytes: &[u8]) -> impl Iterator<Item = usize> {
-    bytes.windows(MARK.len()).enumerate().filter(|(_, window)| **window == MARK).map(|(at, _)| at)
-}
-
-/// The records of a batch that is whole, each with its place in it.
+/// The records that stand one behind another in these bytes, each with its place; up to the first that is not whole.
 pub(crate) fn records(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     let mut at = 0;
     std::iter::from_fn(move || {
-        let length = number(bytes.get(at..at + 4)?) as usize;
-        let record = bytes.get(at + 4..at + 4 + length)?;
-        at += 4 + length;
-        Some((at - length, record))
+        let record = record_at(&bytes[at..])?;
+        let start = at + HEAD_BYTES;
+        at = start + record.len();
+        Some((start, record))
     })
 }
 
-fn number(bytes: &[u8]) -> u32 {
-    u32::from_le_bytes(bytes.try_into().expect("four bytes were taken"))
+/// What is whole of bytes that begin with something broken.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    pub(crate) records: Vec<Range<usize>>,
+    /// A batch begins in here that was written later than what is broken.
+    pub(crate) goes_on: bool,
+    /// Bytes that are of no record. Zeros at the end are not counted.
+    pub(crate) broken: u64,
+}
+
+/// Looks for what is whole.
+pub(crate) fn scan(bytes: &[u8]) -> Found {
+    let (mut found, mut at) = (Found::default(), 0);
+    let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    while at < end {
+        if let Some(record) = record_at(&bytes[at..]) {
+            let start = at + HEAD_BYTES;
+            at = start + record.len();
+            found.records.push(start..at);
+        } else if batch_at(&bytes[at..]).is_some() {
+            found.goes_on |= at > 0;
+            found.broken += HEAD_BYTES as u64;
+            at += HEAD_BYTES;
+        } else {
+            let next = bytes[at + 1..end].iter().position(|byte| *byte == BATCH[0]);
+            let next = next.map_or(end, |next| at + 1 + next);
+            found.broken += (next - at) as u64;
+            at = next;
+        }
+    }
+    found
+}
+
+/// The length of the batch that begins here.
+fn batch_at(bytes: &[u8]) -> Option<usize> {
+    let head = bytes.get(..HEAD_BYTES)?;
+    let length = head[4..8].try_into().expect("four bytes were taken");
+    let is_one = head[..4] == BATCH && head[8..] == checksum(length, &[]).to_le_bytes();
+    is_one.then_some(u32::from_le_bytes(length) as usize)
+}
+
+/// The record that begins here, if it is whole.
+fn record_at(bytes: &[u8]) -> Option<&[u8]> {
+    let (head, rest) = bytes.split_at_checked(HEAD_BYTES).filter(|(head, _)| head[..4] == RECORD)?;
+    let length = head[4..8].try_into().expect("four bytes were taken");
+    let record = rest.get(..u32::from_le_bytes(length) as usize)?;
+    (head[8..] == checksum(length, record).to_le_bytes()).then_some(record)
 }

@@ -1,7 +1,8 @@
 //! One file of records: written at the end, in batches, and read once, when it is opened.
 //!
-//! Who opens it has it alone. A batch that a crash cut off is dropped, as it was never acknowledged; anything else that is not whole is an
-//! error, because records that were acknowledged are gone then, and nobody else would ever say so.
+//! Who opens it has it alone. What a crash left of the last batch is no damage, as it was never acknowledged; anything else that is not
+//! whole is an error unless it is to be repaired, because records that were acknowledged are gone then, and nobody else would ever say
+//! so. See `repair.rs`.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
@@ -9,12 +10,14 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::batch::{self, Batch};
+use super::repair::Damage;
 
 /// Batches of a compaction are about so long.
 const COMPACTED_BATCH_BYTES: usize = 1 << 20;
 
-/// So much is searched at a time for whole batches behind a broken one.
-const SEARCH_BYTES: usize = 1 << 16;
+/// Zeros that are written ahead. What is written over them changes neither the file's length nor where it lies, so that to wait for the
+/// disk is to wait for one write, and not for the journal of the file system as well.
+static ZEROS: [u8; 1 << 20] = [0; 1 << 20];
 
 /// Why a journal cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -64,12 +67,14 @@ pub struct Entry<'a> {
 /// An open journal.
 #[derive(Debug)]
 pub struct Journal {
-    path: PathBuf,
+    pub(super) path: PathBuf,
     heading: Vec<u8>,
-    file: File,
-    length: u64,
-    /// Bytes at its end that a crash had cut off, when it was opened.
-    torn: u64,
+    pub(super) file: File,
+    pub(super) length: u64,
+    /// How long the file is with the zeros behind the last batch.
+    pub(super) allocated: u64,
+    /// Bytes at its end that a crash had left and that are no record.
+    pub(super) torn: u64,
     batch: Batch,
 }
 
@@ -80,27 +85,51 @@ impl Journal {
     /// # Errors
     ///
     /// The file cannot be used, is in use, of another kind, or damaged.
-    pub fn open(path: &Path, kind: &str, each: impl FnMut(Entry<'_>)) -> Result<Self, JournalError> {
-        let failed = |source| JournalError::Io { path: path.to_owned(), source };
-        let file = OpenOptions::new().read(true).append(true).create(true).open(path).map_err(failed)?;
-        lock(&file, path)?;
-        let heading = format!("stead journal of {kind}\n").into_bytes();
-        let mut journal =
-            Self { path: path.to_owned(), heading, file, length: 0, torn: 0, batch: Batch::default() };
-        if !journal.has_heading(kind)? {
-            journal.begin().map_err(failed)?;
-        }
-        journal.recover(each)?;
+    pub fn open(path: &Path, kind: &str, mut each: impl FnMut(Entry<'_>)) -> Result<Self, JournalError> {
+        let mut journal = Self::begin(path, kind, &mut each)?;
+        journal.recover(false, &mut each)?;
         Ok(journal)
     }
 
-    /// How many bytes at its end a crash had cut off, when it was opened. They were never acknowledged.
+    /// The same, but from a damaged file each record is taken that is still whole; the file is kept aside. Tells of that.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be used, is in use, or of another kind.
+    pub fn open_or_repair(
+        path: &Path,
+        kind: &str,
+        mut each: impl FnMut(Entry<'_>),
+    ) -> Result<(Self, Option<Damage>), JournalError> {
+        let mut journal = Self::begin(path, kind, &mut each)?;
+        let damage = journal.recover(true, &mut each)?;
+        Ok((journal, damage))
+    }
+
+    /// Opens it and reads it up to the first batch that is not whole.
+    fn begin(path: &Path, kind: &str, each: &mut impl FnMut(Entry<'_>)) -> Result<Self, JournalError> {
+        let failed = |source| JournalError::Io { path: path.to_owned(), source };
+        let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+        let file = options.map_err(failed)?;
+        lock(&file, path)?;
+        let heading = format!("stead journal of {kind}\n").into_bytes();
+        let batch = Batch::default();
+        let mut journal =
+            Self { path: path.to_owned(), heading, file, length: 0, allocated: 0, torn: 0, batch };
+        if !journal.has_heading(kind)? {
+            journal.write_heading().map_err(failed)?;
+        }
+        journal.length = journal.read_batches(each).map_err(failed)?;
+        Ok(journal)
+    }
+
+    /// How many bytes at its end a crash had left that are no record, when it was opened.
     #[must_use]
     pub fn torn(&self) -> u64 {
         self.torn
     }
 
-    /// How long the file is, with what was committed.
+    /// How long it is, with what was committed.
     #[must_use]
     pub fn length(&self) -> u64 {
         self.length
@@ -130,9 +159,21 @@ impl Journal {
             return Ok(());
         }
         let bytes = batch.seal();
-        let written = self.file.write_all(bytes).and_then(|()| self.file.sync_data());
-        self.length += bytes.len() as u64;
+        let end = self.length + bytes.len() as u64;
+        let written = self.file.write_all_at(bytes, self.length).and_then(|()| {
+            if end > self.allocated {
+                self.allocate(end);
+            }
+            self.file.sync_data()
+        });
+        self.length = end;
         written.map_err(|source| self.failed(source))
+    }
+
+    fn allocate(&mut self, end: u64) {
+        // A disk that has no room for them may have had room for the batch.
+        let written = self.file.write_all_at(&ZEROS, end);
+        self.allocated = if written.is_ok() { end + ZEROS.len() as u64 } else { end };
     }
 
     /// Reads the bytes of a committed record, or a part of them.
@@ -150,40 +191,29 @@ impl Journal {
     ///
     /// The disk is full or broken; the journal is as it was.
     pub fn compact<R: AsRef<[u8]>>(&mut self, records: impl Iterator<Item = R>) -> Result<(), JournalError> {
+        let heading = self.heading.clone();
+        self.replace(|new| fill(new, &heading, records))
+    }
+
+    /// Puts another file in the place of this one: `write` writes it, and tells how long it is.
+    pub(super) fn replace(
+        &mut self,
+        write: impl FnOnce(&File) -> io::Result<u64>,
+    ) -> Result<(), JournalError> {
         let mut path = self.path.clone().into_os_string();
         path.push(".new");
         let path = PathBuf::from(path);
         let failed = |source| JournalError::Io { path: path.clone(), source };
         // Left behind by a process that died in the middle; this one has the journal alone.
         drop(std::fs::remove_file(&path));
-        let file = OpenOptions::new().read(true).append(true).create_new(true).open(&path).map_err(failed)?;
+        let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path).map_err(failed)?;
         lock(&file, &path)?;
-        let length = self.fill(&file, records).map_err(failed)?;
+        let length = write(&file).map_err(failed)?;
+        file.sync_data().map_err(failed)?;
         std::fs::rename(&path, &self.path).map_err(failed)?;
         sync_folder(&self.path).map_err(failed)?;
-        (self.file, self.length) = (file, length);
+        (self.file, self.length, self.allocated) = (file, length, length);
         Ok(())
-    }
-
-    fn fill<R: AsRef<[u8]>>(&self, mut file: &File, records: impl Iterator<Item = R>) -> io::Result<u64> {
-        let mut batch = Batch::default();
-        let mut length = self.heading.len() as u64;
-        file.write_all(&self.heading)?;
-        let mut flush = |batch: &mut Batch| -> io::Result<()> {
-            length += batch.len() as u64;
-            file.write_all(batch.seal())?;
-            batch.clear();
-            Ok(())
-        };
-        for record in records {
-            batch.add(|bytes| bytes.extend_from_slice(record.as_ref()));
-            if batch.len() >= COMPACTED_BATCH_BYTES {
-                flush(&mut batch)?;
-            }
-        }
-        flush(&mut batch)?;
-        file.sync_data()?;
-        Ok(length)
     }
 
     /// Whether the file has its first line; not if it is new, or its writer died before that was on the disk.
@@ -200,32 +230,18 @@ impl Journal {
         Err(JournalError::NotOne { path: self.path.clone(), kind: kind.to_owned() })
     }
 
-    fn begin(&mut self) -> io::Result<()> {
+    fn write_heading(&mut self) -> io::Result<()> {
         self.file.set_len(0)?;
-        self.file.write_all(&self.heading)?;
+        self.file.write_all_at(&self.heading, 0)?;
         self.file.sync_data()?;
         sync_folder(&self.path)
     }
 
-    fn recover(&mut self, mut each: impl FnMut(Entry<'_>)) -> Result<(), JournalError> {
-        let end = self.file.metadata().map_err(|source| self.failed(source))?.len();
-        self.length = self.heading.len() as u64;
-        self.length = self.read_batches(end, &mut each).map_err(|source| self.failed(source))?;
-        self.torn = end - self.length;
-        if self.torn == 0 {
-            return Ok(());
-        }
-        if self.is_damaged(end).map_err(|source| self.failed(source))? {
-            return Err(JournalError::Damaged { path: self.path.clone(), offset: self.length });
-        }
-        let cut = self.file.set_len(self.length).and_then(|()| self.file.sync_data());
-        cut.map_err(|source| self.failed(source))
-    }
-
-    /// Tells where the last whole batch ends.
-    fn read_batches(&self, end: u64, each: &mut impl FnMut(Entry<'_>)) -> io::Result<u64> {
+    /// Tells where the last batch ends before the first that is not whole.
+    fn read_batches(&self, each: &mut impl FnMut(Entry<'_>)) -> io::Result<u64> {
+        let end = self.file.metadata()?.len();
         let mut reader = BufReader::with_capacity(1 << 16, &self.file);
-        let mut length = reader.seek(SeekFrom::Start(self.length))?;
+        let mut length = reader.seek(SeekFrom::Start(self.heading.len() as u64))?;
         let mut records = Vec::new();
         while batch::read(&mut reader, end - length, &mut records)? {
             let start = length + batch::HEAD_BYTES as u64;
@@ -236,30 +252,43 @@ impl Journal {
         Ok(length)
     }
 
-    /// Whether there is a whole batch somewhere behind the last one that could be read.
-    fn is_damaged(&self, end: u64) -> io::Result<bool> {
-        let mut chunk = vec![0; SEARCH_BYTES];
-        let mut records = Vec::new();
-        let mut start = self.length + 1;
-        while start + batch::HEAD_BYTES as u64 <= end {
-            let length = SEARCH_BYTES.min(usize::try_from(end - start).unwrap_or(usize::MAX));
-            self.file.read_exact_at(&mut chunk[..length], start)?;
-            for at in batch::marks(&chunk[..length]) {
-                let offset = start + at as u64;
-                (&self.file).seek(SeekFrom::Start(offset))?;
-                if batch::read(&mut &self.file, end - offset, &mut records)? {
-                    return Ok(true);
-                }
-            }
-            // The next chunk begins a little earlier, so that no mark is cut in two.
-            start += (length - length.min(batch::HEAD_BYTES)).max(1) as u64;
-        }
-        Ok(false)
-    }
-
-    fn failed(&self, source: io::Error) -> JournalError {
+    pub(super) fn failed(&self, source: io::Error) -> JournalError {
         JournalError::Io { path: self.path.clone(), source }
     }
+}
+
+impl Drop for Journal {
+    /// The zeros are not left to others.
+    fn drop(&mut self) {
+        if self.allocated > self.length {
+            // They mean nothing to whoever reads it.
+            drop(self.file.set_len(self.length));
+        }
+    }
+}
+
+fn fill<R: AsRef<[u8]>>(
+    mut file: &File,
+    heading: &[u8],
+    records: impl Iterator<Item = R>,
+) -> io::Result<u64> {
+    let mut batch = Batch::default();
+    let mut length = heading.len() as u64;
+    file.write_all(heading)?;
+    let mut flush = |batch: &mut Batch| -> io::Result<()> {
+        length += batch.len() as u64;
+        file.write_all(batch.seal())?;
+        batch.clear();
+        Ok(())
+    };
+    for record in records {
+        batch.add(|bytes| bytes.extend_from_slice(record.as_ref()));
+        if batch.len() >= COMPACTED_BATCH_BYTES {
+            flush(&mut batch)?;
+        }
+    }
+    flush(&mut batch)?;
+    Ok(length)
 }
 
 fn lock(file: &File, path: &Path) -> Result<(), JournalError> {

@@ -30,9 +30,9 @@ impl Ledger {
 
     /// Adds the next record. One about a task that is not known is without meaning: what it told of is forgotten.
     pub fn apply(&mut self, record: Record) {
+        self.last = self.last.max(record.task());
         match record {
             Record::Task(saved) => {
-                self.last = self.last.max(saved.id);
                 self.ends += 1;
                 self.tasks.insert(saved.id, (self.ends, *saved));
             }
@@ -60,7 +60,7 @@ impl Ledger {
         }
     }
 
-    /// Number of the last task that was ever accepted, for [`Pool::begin_after`](crate::Pool::begin_after).
+    /// Number of the last task that is told of, for [`Pool::begin_after`](crate::Pool::begin_after).
     #[must_use]
     pub fn last(&self) -> TaskId {
         self.last

@@ -46,14 +46,30 @@ impl From<&Finish> for Record {
 }
 
 impl Record {
+    /// Which task it is about.
+    #[must_use]
+    pub fn task(&self) -> TaskId {
+        match self {
+            Self::Task(saved) => saved.id,
+            Self::Retry(retry) => retry.task,
+            Self::Finished { task, .. } | Self::Revived(task) | Self::Dropped(task) => *task,
+        }
+    }
+
     /// The record as bytes.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut to = Vec::with_capacity(64);
+        self.encode_to(&mut to);
+        to
+    }
+
+    /// Adds the record as bytes.
+    pub fn encode_to(&self, to: &mut Vec<u8>) {
         match self {
             Self::Task(saved) => {
                 to.push(1);
-                encode_saved(saved, &mut to);
+                encode_saved(saved, to);
             }
             Self::Retry(retry) => {
                 to.push(2);
@@ -66,7 +82,7 @@ impl Record {
                 to.push(3);
                 to.extend_from_slice(&task.to_le_bytes());
                 to.push(u8::from(*set_aside));
-                encode_outcome(outcome, &mut to);
+                encode_outcome(outcome, to);
             }
             Self::Revived(task) => {
                 to.push(4);
@@ -77,7 +93,6 @@ impl Record {
                 to.extend_from_slice(&task.to_le_bytes());
             }
         }
-        to
     }
 
     /// The record in these bytes.

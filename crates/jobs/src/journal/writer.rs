@@ -39,6 +39,8 @@ struct Queue {
     /// Length of the file.
     length: u64,
     closed: bool,
+    /// The thread waits for something to do. To wake it is a system call, also if it is awake.
+    idle: bool,
 }
 
 #[derive(Debug)]
@@ -49,7 +51,7 @@ enum Step {
 }
 
 /// Records that go to the disk together.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Pending {
     batch: Batch,
     /// Number of the last of them.
@@ -74,31 +76,31 @@ impl Writer {
 
     /// Adds a record. Tells its number: it is safe once `synced` was called with that or more.
     pub fn append(&self, record: &[u8]) -> u64 {
+        self.append_with(|bytes| bytes.extend_from_slice(record))
+    }
+
+    /// The same with a record that is written by `write`.
+    pub fn append_with(&self, write: impl FnOnce(&mut Vec<u8>)) -> u64 {
         let mut queue = self.shared.lock();
         queue.appended += 1;
-        queue.pending_bytes += record.len();
         let number = queue.appended;
-        let write = |batch: &mut Batch| batch.add(|bytes| bytes.extend_from_slice(record));
-        match queue.steps.back_mut() {
-            Some(Step::Write(open)) if open.batch.len() < BATCH_BYTES => {
-                write(&mut open.batch);
-                (open.last, open.bytes) = (number, open.bytes + record.len());
-            }
-            Some(_) | None => {
-                let mut batch = Batch::default();
-                write(&mut batch);
-                queue.steps.push_back(Step::Write(Pending { batch, last: number, bytes: record.len() }));
-            }
+        if !matches!(queue.steps.back(), Some(Step::Write(open)) if open.batch.len() < BATCH_BYTES) {
+            queue.steps.push_back(Step::Write(Pending::default()));
         }
-        drop(queue);
-        self.shared.came.notify_one();
+        if let Some(Step::Write(open)) = queue.steps.back_mut() {
+            let length = open.batch.add(write);
+            (open.last, open.bytes) = (number, open.bytes + length);
+            queue.pending_bytes += length;
+        }
+        self.shared.wake(queue);
         number
     }
 
     /// Puts these records in the place of all that was appended until now.
     pub fn compact(&self, records: Vec<Vec<u8>>) {
-        self.shared.lock().steps.push_back(Step::Compact(records));
-        self.shared.came.notify_one();
+        let mut queue = self.shared.lock();
+        queue.steps.push_back(Step::Compact(records));
+        self.shared.wake(queue);
     }
 
     /// Bytes that wait for the disk.
@@ -116,8 +118,9 @@ impl Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        self.shared.lock().closed = true;
-        self.shared.came.notify_one();
+        let mut queue = self.shared.lock();
+        queue.closed = true;
+        self.shared.wake(queue);
         if let Some(thread) = self.thread.take() {
             // A panic of the thread was printed when it happened.
             drop(thread.join());
@@ -150,10 +153,20 @@ impl Shared {
 
     /// Waits for something to do. Nothing once all is done and no more can come.
     fn next(&self) -> Option<Step> {
-        let idle = |queue: &mut Queue| queue.steps.is_empty() && !queue.closed;
+        let idle = |queue: &mut Queue| {
+            queue.idle = queue.steps.is_empty() && !queue.closed;
+            queue.idle
+        };
         let mut queue =
             self.came.wait_while(self.lock(), idle).expect("nobody panics while holding the queue");
         queue.steps.pop_front()
+    }
+
+    fn wake(&self, mut queue: MutexGuard<'_, Queue>) {
+        if std::mem::take(&mut queue.idle) {
+            drop(queue);
+            self.came.notify_one();
+        }
     }
 
     fn wrote(&self, bytes: usize, length: u64) {

@@ -1,17 +1,18 @@
-//! The journal of a pool: which of its tasks are on disk, and who waits until one is.
+//! The journal of a pool: which of its tasks are on disk, and whose end is not there yet.
 //!
 //! On disk are tasks that were accepted for good, and all that were set aside. After a daemon's death the next one does what
 //! is left of them; in an upgrade every task goes this way.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
-use stead_jobs::journal::{BadRecord, Journal, JournalError, Ledger, Record, Synced, Writer};
-use stead_jobs::{Action, Saved, TaskId};
-use tokio::sync::oneshot;
+use stead_jobs::journal::{BadRecord, Damage, Entry, Journal, JournalError, Ledger, Record, Writer};
+use stead_jobs::{Action, Finish, Saved, TaskId};
+
+use super::safety::{Safe, Safety};
 
 /// First line of the file: what is in it, in which version.
 const KIND: &str = "tasks of a pool 1";
@@ -20,18 +21,25 @@ const COMPACT_BYTES_MIN: u64 = 16 << 20;
 /// It is compacted when it is so many times as long as after the last time.
 const COMPACT_FACTOR: u64 = 4;
 
+/// About as long is the record of a task beside its input.
+const RECORD_BYTES: u64 = 100;
+
 /// An open journal.
 pub(super) struct Book {
     writer: Writer,
     path: PathBuf,
-    waiting: Arc<Mutex<Unsafe>>,
+    safety: Arc<Safety>,
     on_disk: HashSet<TaskId>,
+    /// Tasks whose end is kept back.
+    held: HashSet<TaskId>,
+    /// Number of the last record.
+    appended: u64,
     /// How long it was after the last compaction.
     compacted: u64,
 }
 
-/// Says why tasks cannot be kept.
-pub(super) type Say = Arc<dyn Fn(&dyn std::error::Error) + Send + Sync>;
+/// Says what is wrong with the journal.
+pub(super) type Say = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// Why there is none.
 #[derive(Debug, thiserror::Error)]
@@ -44,20 +52,11 @@ pub(super) enum BookError {
     Room(#[from] std::io::Error),
 }
 
-/// Those who wait until their record is safe, in order.
-#[derive(Default)]
-struct Unsafe {
-    waiting: VecDeque<(u64, oneshot::Sender<()>)>,
-    safe: u64,
-    /// Nothing will be safe any more.
-    failed: bool,
-}
-
 impl Book {
     /// Opens it, and gives the pool back what it tells of; nothing if that fails. `say` is told why, and when the disk no longer
     /// takes anything.
     pub(super) fn open(path: &Path, pool: &mut stead_jobs::Pool, say: &Say) -> Option<Book> {
-        Self::read(path, pool, say).inspect_err(|error| say(error)).ok()
+        Self::read(path, pool, say).inspect_err(|error| cannot_keep(say, error)).ok()
     }
 
     fn read(path: &Path, pool: &mut stead_jobs::Pool, say: &Say) -> Result<Book, BookError> {
@@ -65,60 +64,103 @@ impl Book {
             std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         }
         let (mut ledger, mut bad) = (Ledger::default(), None);
-        let journal = Journal::open(path, KIND, |entry| bad = bad.or(ledger.add(entry.record).err()))?;
+        let each = |entry: Entry<'_>| bad = bad.or(ledger.add(entry.record).err());
+        let (journal, damage) = Journal::open_or_repair(path, KIND, each)?;
         if let Some(bad) = bad {
             return Err(bad.into());
         }
-        let compacted = journal.length();
-        let waiting = Arc::new(Mutex::new(Unsafe::default()));
-        let (theirs, say) = (Arc::clone(&waiting), Arc::clone(say));
-        let writer = Writer::start(journal, move |synced| told(&theirs, synced, &say))?;
+        if let Some(damage) = damage {
+            tell_damage(say, &damage);
+        }
+        let safety = Arc::new(Safety::default());
+        let (theirs, say) = (Arc::clone(&safety), Arc::clone(say));
+        let writer = Writer::start(journal, move |synced| {
+            if let Some(error) = theirs.hear(synced) {
+                cannot_keep(&say, &error);
+            }
+        })?;
         pool.begin_after(ledger.last());
-        let mut on_disk = HashSet::new();
+        let (mut on_disk, mut compacted) = (HashSet::new(), 0);
         for saved in ledger.into_tasks() {
             on_disk.insert(saved.id);
+            // What it would be after a compaction, so that one that has become long is made short soon.
+            compacted += saved.task.input.len() as u64 + RECORD_BYTES;
             pool.restore(Instant::now(), saved);
         }
-        Ok(Book { writer, path: path.to_owned(), waiting, on_disk, compacted })
+        let path = path.to_owned();
+        Ok(Book { writer, path, safety, on_disk, held: HashSet::new(), appended: 0, compacted })
     }
 
-    /// Writes down a task; tells when that is safe. A sender that is dropped says that it never will be.
-    pub(super) fn accept(&mut self, task: Saved) -> oneshot::Receiver<()> {
-        let (safe, told) = oneshot::channel();
+    /// Writes down a task.
+    pub(super) fn accept(&mut self, task: Saved) {
         self.on_disk.insert(task.id);
-        let number = self.writer.append(&Record::Task(Box::new(task)).encode());
-        let mut waiting = self.lock();
-        if waiting.safe >= number {
-            // Whoever asked may have gone.
-            let _unheard = safe.send(());
-        } else if !waiting.failed {
-            waiting.waiting.push_back((number, safe));
-        }
-        told
+        self.write(&Record::Task(Box::new(task)));
     }
 
-    /// Writes down what has become of a task, if it is a matter of the journal. `saved` tells of one that is set aside.
-    pub(super) fn note(&mut self, action: &Action, saved: impl FnOnce(TaskId) -> Option<Saved>) {
-        let known = |task: &TaskId| self.on_disk.contains(task);
-        let record = match action {
-            Action::Finish(finish) if known(&finish.task) => Record::from(finish),
-            Action::Finish(finish) if finish.set_aside => match saved(finish.task) {
-                Some(saved) => return drop(self.accept(saved)),
-                None => return,
-            },
-            Action::Retry(retry) if known(&retry.task) => Record::Retry(*retry),
-            Action::Forget { task } if known(task) => {
-                self.on_disk.remove(task);
-                Record::Dropped(*task)
+    /// Tells when all that was written down until now is safe.
+    pub(super) fn when_safe(&self) -> Safe {
+        self.safety.when(self.appended)
+    }
+
+    /// By which it is told that ends can be told.
+    pub(super) fn safety(&self) -> &Arc<Safety> {
+        &self.safety
+    }
+
+    /// Writes down what has become of a task, if it is a matter of the journal. `saved` tells of one that is set aside. An end comes
+    /// back later, by [`Self::ends`].
+    pub(super) fn note(
+        &mut self,
+        action: Action,
+        saved: impl FnOnce(TaskId) -> Option<Saved>,
+    ) -> Option<Action> {
+        match action {
+            Action::Finish(finish) if self.has(finish.task) => {
+                self.write(&Record::from(&finish));
+                self.hold(finish);
+                return None;
             }
-            _ => return,
-        };
-        self.writer.append(&record.encode());
+            Action::Finish(finish) if finish.set_aside => {
+                if let Some(saved) = saved(finish.task) {
+                    self.accept(saved);
+                    self.hold(finish);
+                    return None;
+                }
+                return Some(Action::Finish(finish));
+            }
+            Action::Retry(retry) if self.has(retry.task) => self.write(&Record::Retry(retry)),
+            Action::Forget { task } if self.on_disk.remove(&task) => self.write(&Record::Dropped(task)),
+            _ => (),
+        }
+        Some(action)
+    }
+
+    fn write(&mut self, record: &Record) {
+        self.appended = self.writer.append_with(|bytes| record.encode_to(bytes));
+    }
+
+    fn hold(&mut self, finish: Finish) {
+        self.held.insert(finish.task);
+        self.safety.hold(self.appended, finish);
+    }
+
+    /// The ends that are on disk now, and were not told.
+    pub(super) fn ends(&mut self) -> Vec<Finish> {
+        let ends = self.safety.take_ends();
+        for finish in &ends {
+            self.held.remove(&finish.task);
+        }
+        ends
+    }
+
+    /// Whether a task has ended, and nobody is told yet.
+    pub(super) fn holds(&self, task: TaskId) -> bool {
+        self.held.contains(&task)
     }
 
     /// A task that was set aside is tried again.
     pub(super) fn revived(&mut self, task: TaskId) {
-        self.writer.append(&Record::Revived(task).encode());
+        self.write(&Record::Revived(task));
     }
 
     /// Whether a task is on disk, or on its way there.
@@ -126,13 +168,15 @@ impl Book {
         self.on_disk.contains(&task)
     }
 
-    /// Makes the file short again, if it has become long.
-    pub(super) fn tidy(&mut self, all: impl Iterator<Item = Saved>) {
+    /// Makes the file short again, if it has become long. `last`: the number of the last task of all, which is never given again.
+    pub(super) fn tidy(&mut self, last: TaskId, all: impl Iterator<Item = Saved>) {
         if self.writer.length() < COMPACT_BYTES_MIN.max(self.compacted.saturating_mul(COMPACT_FACTOR)) {
             return;
         }
         let kept = all.filter(|saved| self.has(saved.id));
-        let records: Vec<Vec<u8>> = kept.map(|saved| Record::Task(Box::new(saved)).encode()).collect();
+        let records = kept.map(|saved| Record::Task(Box::new(saved)));
+        let records = [Record::Dropped(last)].into_iter().chain(records);
+        let records: Vec<Vec<u8>> = records.map(|record| record.encode()).collect();
         self.compacted = records.iter().map(|record| record.len() as u64).sum();
         self.writer.compact(records);
     }
@@ -144,29 +188,12 @@ impl Book {
         // What is left of it would only be tried again.
         drop(std::fs::remove_file(path));
     }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Unsafe> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
-/// The writer's thread tells how far it is.
-fn told(waiting: &Mutex<Unsafe>, synced: Synced, say: &Say) {
-    let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
-    match synced {
-        Ok(number) => {
-            waiting.safe = number;
-            while waiting.waiting.front().is_some_and(|(waits_for, _)| *waits_for <= number) {
-                if let Some((_, safe)) = waiting.waiting.pop_front() {
-                    // Whoever asked may have gone.
-                    let _unheard = safe.send(());
-                }
-            }
-        }
-        Err(error) => {
-            waiting.failed = true;
-            waiting.waiting.clear();
-            say(&error);
-        }
-    }
+fn cannot_keep(say: &Say, error: &dyn std::error::Error) {
+    say(&format!("accepted tasks cannot be kept on disk: {}", crate::cli::in_one_line(error)));
+}
+
+fn tell_damage(say: &Say, damage: &Damage) {
+    say(&format!("{damage}; a task that was accepted there is lost, and one that ended there is done again"));
 }

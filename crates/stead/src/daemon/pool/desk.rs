@@ -11,7 +11,7 @@ use stead_process::node::Channel;
 use tokio::sync::{mpsc, oneshot};
 
 use super::super::operator::Desk;
-use super::driver::{Pool, Safe, State, one_line, raw, told};
+use super::driver::{Pool, State, one_line, raw, told};
 use super::mouth::{Mouth, Turn};
 use super::waiting::{EVENTS_MAX, Waiter, Who};
 use crate::config::nearest;
@@ -115,11 +115,7 @@ fn instance(keeper_pid: u32) -> String {
 }
 
 /// Takes a task whose input is JSON, or says why not.
-pub(super) fn accept(
-    state: &mut State,
-    pool: &str,
-    request: TaskRequest,
-) -> Result<(TaskId, Option<Safe>), Fault> {
+pub(super) fn accept(state: &mut State, pool: &str, request: TaskRequest) -> Result<TaskId, Fault> {
     if let Some(why) = state.closed {
         return Err(Fault::new("unavailable", format!("pool `{pool}` {why}")));
     }
@@ -214,9 +210,9 @@ impl Desk {
         }
         let request = TaskRequest { input, ..request };
         let (task, safe) = pool.with(|state| {
-            let (task, safe) = accept(state, name, request)?;
+            let task = accept(state, name, request)?;
             state.wait(task, waiter);
-            Ok((task, safe))
+            Ok((task, state.when_safe(task)))
         })?;
         if let Some(safe) = safe
             && safe.await.is_err()

@@ -21,6 +21,7 @@ use super::book::{Book, Say};
 use super::desk::Register;
 use super::hand::{Hand, Speaks};
 use super::mouth::{Mouth, Turn};
+use super::safety::{Safe, Safety};
 use super::speech::{self, Run};
 use super::waiting::{Sender, Waiter, Waiting};
 use crate::config::PoolSettings;
@@ -63,9 +64,6 @@ struct SavedHand {
     /// In the order in which it was given them.
     has: Vec<TaskId>,
 }
-
-/// Tells when a task is safe; dropped, it never will be.
-pub(super) type Safe = tokio::sync::oneshot::Receiver<()>;
 
 /// A pool, locked.
 pub(super) struct State {
@@ -114,8 +112,12 @@ impl Pool {
             app,
             wakes: None,
         };
+        let safety = state.book.as_ref().map(|book| Arc::clone(book.safety()));
         let shared = Arc::new(Shared { state: Mutex::new(state), sooner: Notify::new(), turn });
         tokio::spawn(keep_time(Arc::downgrade(&shared)));
+        if let Some(safety) = safety {
+            tokio::spawn(tell_ends(Arc::downgrade(&shared), safety));
+        }
         Self(shared)
     }
 
@@ -161,17 +163,20 @@ impl Pool {
     pub(in crate::daemon) fn tidy(&self) {
         self.with(|state| {
             if let Some(book) = &mut state.book {
-                book.tidy(state.engine.saved_all());
+                book.tidy(state.engine.last(), state.engine.saved_all());
             }
         });
     }
 
     /// Nothing of it is wanted any more.
     pub(in crate::daemon) fn forget(&self) {
-        let book = self.lock().book.take();
-        if let Some(book) = book {
-            book.remove();
-        }
+        self.with(|state| {
+            if let Some(book) = state.book.take() {
+                let safety = Arc::clone(book.safety());
+                book.remove();
+                safety.take_ends().into_iter().for_each(|finish| state.finished(finish));
+            }
+        });
     }
 
     /// Another daemon goes on with it: writes down everything, and acts no more.
@@ -181,10 +186,9 @@ impl Pool {
         let senders = state.waiting.leave();
         let State { engine, hands, book, .. } = &mut *state;
         if let Some(mut book) = book.take() {
-            engine.saved_all().filter(|saved| !book.has(saved.id)).collect::<Vec<_>>().into_iter().for_each(
-                // Dropping the journal writes what it was given.
-                |saved| drop(book.accept(saved)),
-            );
+            // Dropping the journal writes what it was given.
+            let left = engine.saved_all().filter(|saved| !book.has(saved.id)).collect::<Vec<_>>();
+            left.into_iter().for_each(|saved| book.accept(saved));
         }
         let given = |worker: WorkerId| {
             let has = engine.tasks().filter(|task| task.phase == Phase::Given(worker));
@@ -299,12 +303,21 @@ async fn keep_time(shared: Weak<Shared>) {
     }
 }
 
+/// Tells ends as soon as they are on disk, as long as the pool is there.
+async fn tell_ends(shared: Weak<Shared>, safety: Arc<Safety>) {
+    loop {
+        safety.rung().await;
+        let Some(pool) = shared.upgrade().map(Pool) else { return };
+        pool.with(State::tell_ends);
+    }
+}
+
 /// With nothing to wait for a timer looks again after this.
 const FAR: std::time::Duration = std::time::Duration::from_secs(3600);
 
 impl State {
-    /// Takes a task; tells when it is safe, if it is to be kept.
-    pub(super) fn submit(&mut self, request: TaskRequest) -> Result<(TaskId, Option<Safe>), Refusal> {
+    /// Takes a task.
+    pub(super) fn submit(&mut self, request: TaskRequest) -> Result<TaskId, Refusal> {
         let durable = request.durable.unwrap_or(self.settings.durable || !request.wait);
         let task = NewTask {
             input: request.input,
@@ -316,15 +329,21 @@ impl State {
             durable,
         };
         let submitted = self.engine.submit(Instant::now(), task).inspect_err(|_| self.refused += 1)?;
-        let Submitted::New(task) = submitted else { return Ok((submitted.id(), None)) };
+        let Submitted::New(task) = submitted else { return Ok(submitted.id()) };
         if let Some(key) = request.key {
             self.keys.insert(task, key);
         }
-        let safe = match (&mut self.book, durable) {
-            (Some(book), true) => self.engine.saved_one(task).map(|saved| book.accept(saved)),
-            _ => None,
-        };
-        Ok((task, safe))
+        if let (Some(book), true) = (&mut self.book, durable)
+            && let Some(saved) = self.engine.saved_one(task)
+        {
+            book.accept(saved);
+        }
+        Ok(task)
+    }
+
+    /// Tells when a task is safe, if it is kept.
+    pub(super) fn when_safe(&self, task: TaskId) -> Option<Safe> {
+        self.book.as_ref().filter(|book| book.has(task)).map(Book::when_safe)
     }
 
     /// Somebody wants to know how it ends; one that has ended is told at once.
@@ -347,9 +366,11 @@ impl State {
             return;
         }
         while let Some(action) = self.engine.poll_action() {
-            if let Some(book) = &mut self.book {
-                book.note(&action, |task| self.engine.saved_one(task));
-            }
+            let action = match &mut self.book {
+                Some(book) => book.note(action, |task| self.engine.saved_one(task)),
+                None => Some(action),
+            };
+            let Some(action) = action else { continue };
             match action {
                 Action::Give { worker, task, attempt } => self.give(worker, task, attempt),
                 Action::Abort { worker, task } => {
@@ -393,16 +414,24 @@ impl State {
         }
     }
 
+    /// Tells the ends that are on disk now.
+    fn tell_ends(&mut self) {
+        let ends = self.book.as_mut().filter(|_| !self.left).map(Book::ends);
+        ends.into_iter().flatten().for_each(|finish| self.finished(finish));
+    }
+
     fn finished(&mut self, finish: Finish) {
-        let Finish { task, outcome, attempts, .. } = finish;
+        let Finish { task, name, outcome, attempts, .. } = finish;
         self.keys.remove(&task);
         let progress = self.progress.remove(&task);
-        let name = self.engine.view(task).and_then(|view| view.name.cloned());
         self.waiting.tell_end(task, || {
             let id = name.as_ref().map_or_else(|| task.to_string(), ToString::to_string);
             let (state, result, error) = told(&outcome);
             TaskStatus { id, state, result, error, attempts, progress: progress.clone(), queued_at: None }
         });
+        if self.engine.view(task).is_none() {
+            self.waiting.forget(task);
+        }
     }
 
     /// A task as people ask for it.
@@ -416,6 +445,8 @@ impl State {
         let (state, result, error) = match view.phase {
             Phase::Queued => (TaskState::Queued, None, None),
             Phase::Given(_) => (TaskState::Running, None, None),
+            // It has ended, but not on disk yet.
+            _ if self.book.as_ref().is_some_and(|book| book.holds(task)) => (TaskState::Running, None, None),
             Phase::Ended(outcome) | Phase::SetAside(outcome) => told(outcome),
         };
         Some(TaskStatus {

@@ -138,7 +138,7 @@ impl Ear {
             wait: true,
         };
         let submitted = pool.within_turn(|state| {
-            let (task, _) = desk::accept(state, name, request)?;
+            let task = desk::accept(state, name, request)?;
             state.wait(task, Waiter::Worker(sender));
             Ok(())
         });

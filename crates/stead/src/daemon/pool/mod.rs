@@ -5,6 +5,7 @@
 //! | `speech.rs` | what is said about tasks, as bytes |
 //! | `driver.rs` | one pool: feeds its engine and performs what that decides |
 //! | `book.rs` | its journal |
+//! | `safety.rs` | who waits for the disk |
 //! | `hand.rs` | a worker of it: what it speaks, and whether it has ended |
 //! | `mouth.rs` | says things to workers, what belongs together in one write |
 //! | `waiting.rs` | who waits for a task, and what they are told |
@@ -23,6 +24,7 @@ mod ear;
 mod hand;
 mod mouth;
 mod readiness;
+mod safety;
 mod speech;
 mod tend;
 mod waiting;

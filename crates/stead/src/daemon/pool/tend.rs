@@ -29,11 +29,9 @@ impl AppTask {
         if let Some(settings) = &self.settings.pool {
             let (app, outlet) = (self.settings.name.clone(), Arc::clone(&self.outlet));
             let console = Arc::clone(&self.shared.console);
-            let say: Say = Arc::new(move |error| {
-                let text =
-                    format!("accepted tasks cannot be kept on disk: {}", crate::cli::in_one_line(error));
-                outlet.note(&text);
-                console.say(Some(&app), &text);
+            let say: Say = Arc::new(move |text| {
+                outlet.note(text);
+                console.say(Some(&app), text);
             });
             let register = self.shared.pools.clone();
             let settings = (settings.clone(), self.shared.seed());

@@ -1,0 +1,100 @@
+//! What waits until the disk has it: requests that are acknowledged then, and ends of tasks that are told then.
+//!
+//! An end that was told is never taken back: whoever has heard that a task is done does not see it done again after a crash. Once the
+//! disk takes no more, ends are told at once, because the tasks have ended all the same; requests hear that theirs are not kept.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use stead_jobs::Finish;
+use stead_jobs::journal::{JournalError, Synced};
+use tokio::sync::{Notify, oneshot};
+
+/// Tells when a task is safe; dropped, it never will be.
+pub(super) type Safe = oneshot::Receiver<()>;
+
+/// How far the journal's thread is, and who waits for it, in order.
+#[derive(Default)]
+pub(super) struct Safety {
+    state: Mutex<State>,
+    /// Ends can be told.
+    rung: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    requests: VecDeque<(u64, oneshot::Sender<()>)>,
+    ends: VecDeque<(u64, Finish)>,
+    safe: u64,
+    /// Nothing will be safe any more.
+    failed: bool,
+}
+
+impl Safety {
+    /// Tells when the record of this number is safe.
+    pub(super) fn when(&self, number: u64) -> Safe {
+        let (sender, safe) = oneshot::channel();
+        let mut state = self.lock();
+        if state.safe >= number {
+            // Whoever asked may have gone.
+            let _unheard = sender.send(());
+        } else if !state.failed {
+            state.requests.push_back((number, sender));
+        }
+        safe
+    }
+
+    /// Keeps an end back until its record of this number is safe.
+    pub(super) fn hold(&self, number: u64, finish: Finish) {
+        let mut state = self.lock();
+        state.ends.push_back((number, finish));
+        if state.failed {
+            self.rung.notify_one();
+        }
+    }
+
+    /// Waits until there are ends to be told.
+    pub(super) async fn rung(&self) {
+        self.rung.notified().await;
+    }
+
+    /// The ends that can be told now.
+    pub(super) fn take_ends(&self) -> Vec<Finish> {
+        let mut state = self.lock();
+        let count = match state.failed {
+            true => state.ends.len(),
+            false => state.ends.partition_point(|(number, _)| *number <= state.safe),
+        };
+        state.ends.drain(..count).map(|(_, finish)| finish).collect()
+    }
+
+    /// The journal's thread tells how far it is. Gives back why it will not go on.
+    pub(super) fn hear(&self, synced: Synced) -> Option<JournalError> {
+        let mut state = self.lock();
+        let failure = match synced {
+            Ok(number) => {
+                state.safe = number;
+                while state.requests.front().is_some_and(|(waits_for, _)| *waits_for <= number) {
+                    if let Some((_, request)) = state.requests.pop_front() {
+                        // Whoever asked may have gone.
+                        let _unheard = request.send(());
+                    }
+                }
+                None
+            }
+            Err(error) => {
+                state.failed = true;
+                state.requests.clear();
+                Some(error)
+            }
+        };
+        if state.ends.front().is_some_and(|(number, _)| state.failed || *number <= state.safe) {
+            self.rung.notify_one();
+        }
+        failure
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
