@@ -355,6 +355,48 @@ fn a_program_that_gives_tasks_gets_each_answer_once_although_the_daemon_is_kille
 }
 
 #[test]
+fn whoever_waits_for_a_task_by_its_id_hears_its_end_although_the_daemon_is_killed() {
+    const INPUT: &str = "{\"n\": 4, \"wait\": 300}";
+    let _turn = alone();
+    let pool = |name: &str, more: &str| compute(more).replace("pool.sum", &format!("pool.{name}"));
+    let stead = start(&(pool("sum", "size = 1\ndurable = true") + &pool("loose", "size = 2")));
+    std::thread::scope(|scope| {
+        let run = |arguments: &'static [&'static str]| {
+            let stead = &stead;
+            scope.spawn(move || stead.verb(&[&["pool", "run"], arguments, &[INPUT]].concat()))
+        };
+        let kept = run(&["sum", "--id", "mine"]);
+        let lost = [run(&["loose", "--id", "mine"]), run(&["loose"])];
+        let running = |pool: &str| {
+            ask(&stead, &format!("GET /v1/pools/{pool}"), "", &Value::Null).json()["running"] == json!(1)
+        };
+        soon("all run", || see(&stead, "mine")["state"] == "running" && running("loose"));
+        kill(stead.status().daemon_pid());
+        let kept = kept.join().expect("it is printed");
+        assert_eq!((kept.code, kept.stdout.as_str()), (Some(0), "10"), "{kept:?}");
+        for (lost, hint) in lost.into_iter().zip(["durable = true", "--id"]) {
+            let lost = lost.join().expect("it is printed");
+            assert!(lost.code != Some(0) && lost.stderr.contains(hint), "{lost:?}");
+        }
+    });
+}
+
+#[test]
+fn the_numbers_of_a_pool_go_on_when_the_daemon_is_killed() {
+    let _turn = alone();
+    let stead = start(&compute("size = 1"));
+    let get = |path: &str| ask(&stead, &format!("GET {path}"), "", &Value::Null).json();
+    task(&stead, "", &json!({"n": 1}));
+    // It counts, once a second, and is written down with that.
+    let counted = || get("/v1/status")["apps"][0]["requests_per_second"].as_f64() > Some(0.0);
+    soon("it is counted", counted);
+    kill(stead.status().daemon_pid());
+    stead.wait_complete();
+    task(&stead, "", &json!({"n": 1}));
+    assert_eq!(get("/v1/pools/sum")["done"], 2);
+}
+
+#[test]
 fn a_pool_has_as_many_workers_as_its_queue_needs() {
     let _turn = beside();
     let size = "size = { min = 1, max = 3 }\ngrow_after = \"100ms\"\nshrink_after = \"500ms\"";

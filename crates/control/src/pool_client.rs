@@ -31,6 +31,16 @@ impl Client {
         Ok(TaskStream { body: answer.into_body(), parser: Parser::default() })
     }
 
+    /// Tells what happens from now on to a task that was given before.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn watch_task(&self, pool: &str, id: &str) -> Result<TaskStream, ClientError> {
+        let path = format!("{}/{}/events", tasks(pool), escape(id));
+        let answer = self.ask((Method::GET, &path), "text/event-stream", Bytes::new()).await?;
+        Ok(TaskStream { body: answer.into_body(), parser: Parser::default() })
+    }
+
     /// The tasks of a pool that were set aside.
     ///
     /// # Errors

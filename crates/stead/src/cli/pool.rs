@@ -4,7 +4,7 @@ use super::fleet::{Aim, Fleet, Member};
 use super::format::{grouped, memory};
 use super::output::Output;
 use super::table::{Column, draw, number, words};
-use super::{ExitCode, Report, TargetArguments, session};
+use super::{ExitCode, Report, TargetArguments, pool_wait, session};
 use crate::config;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -314,14 +314,8 @@ async fn run(
         output.data(&format!("{shown}\n"));
         return Ok(ExitCode::Ok);
     }
-    let mut events = aim.client.run_task(&app.name, &task).await?;
-    while let Some(event) = events.next().await? {
-        if let Some(code) = tell(&event, &app.name, arguments.json, output)? {
-            return Ok(code);
-        }
-    }
-    Err(Report::new(ExitCode::Failure, "the instance ended before the task")
-        .hint("give it an `--id`, and ask again with the same: it is the same task then"))
+    let tell = |event: &TaskEvent| tell(event, &app.name, arguments.json, output);
+    pool_wait::run(&aim.client, &app.name, &task, tell).await
 }
 
 /// Prints what happens to a task; says how the command ends when it has ended.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
 use stead_balancer::{Counters, Death};
-use stead_control::{Event as Heard, Progress};
+use stead_control::{Event as Heard, Progress, TaskCounts};
 use stead_process::keeper::{Exit, Signal};
 use stead_process::node::ClusterMessage;
 use stead_supervisor::fleet::Input as Fate;
@@ -81,7 +81,7 @@ pub(super) struct AppTask {
     pub(super) ends: history::Exits,
     pub(super) rate: history::Rate,
     /// By its ports, at the last beat.
-    counted: Vec<Counters>,
+    counted: (Vec<Counters>, Option<TaskCounts>),
     /// Reloads it by the clock.
     pub(super) schedule: Option<Schedule>,
     pub(super) schedules: Schedules,
@@ -196,7 +196,7 @@ impl AppTask {
             outlet,
             ends: history::Exits::default(),
             rate: history::Rate::default(),
-            counted: Vec::new(),
+            counted: (Vec::new(), None),
             schedule: None,
             schedules: Schedules::default(),
             watching: None,
@@ -244,9 +244,10 @@ impl AppTask {
         }
         let counted: Vec<Counters> =
             self.ports.iter().map(|(_, port)| port.pool.snapshot().counters).collect();
-        let tasks = self.pool.as_ref().map(Pool::counts).map_or(0, |tasks| tasks.done + tasks.failed);
+        let tasks = self.pool.as_ref().map(Pool::counts);
+        let ended = tasks.map_or(0, |tasks| tasks.done + tasks.failed);
         let requests: u64 = counted.iter().map(|counters| counters.requests).sum();
-        self.rate.note(Instant::now(), requests + tasks);
+        self.rate.note(Instant::now(), requests + ended);
         self.recycle();
         self.check_up();
         self.look_at_certificates();
@@ -254,8 +255,8 @@ impl AppTask {
         if let Some(pool) = &self.pool {
             pool.tidy();
         }
-        if self.counted != counted {
-            self.counted = counted;
+        if self.counted != (counted.clone(), tasks) {
+            self.counted = (counted, tasks);
             self.changed = true;
         }
     }

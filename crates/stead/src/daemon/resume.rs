@@ -20,6 +20,7 @@ use super::definition::Origin;
 use super::held::{self, Held, Part};
 use super::launch::Ends;
 use super::notify::NotifySocket;
+use super::pool::Pool;
 use super::ports::{PortId, Ports};
 use super::settings::for_supervisor;
 use super::shared::Shared;
@@ -172,7 +173,7 @@ impl Shared {
             let worker = SavedWorker { age: worker.age + at.elapsed(), ..worker };
             task.resume_worker(worker, &mut held, &mut estate.children);
         }
-        task.resume_pool(saved.pool);
+        task.resume_pool(saved.pool, saved.tasks);
         task.answer_unstarted();
         task.resume_schedules(saved.schedules, &mut held, &mut estate.children);
         if !task.rests && !task.waits {
@@ -313,6 +314,7 @@ impl AppTask {
             schedules: self.saved_schedules(),
             sticky_key: Some(self.ports.sticky_key.to_hex()),
             pool: self.left_pool.as_ref().and_then(|left| serde_json::to_value(left).ok()),
+            tasks: self.pool.as_ref().map(Pool::counts),
         }
     }
 }

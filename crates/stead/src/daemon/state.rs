@@ -16,6 +16,7 @@ use rustix::time::{ClockId, clock_gettime};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use stead_control::TaskCounts;
 use stead_process::keeper::{ChildId, Exit};
 use stead_supervisor::WorkerId;
 
@@ -62,6 +63,9 @@ pub(super) struct SavedApp {
     /// In an upgrade, of a pool: who has which task.
     #[serde(default)]
     pub(super) pool: Option<Value>,
+    /// Of a pool: what has become of its tasks, as of a second ago at most.
+    #[serde(default)]
+    pub(super) tasks: Option<TaskCounts>,
 }
 
 /// One of its processes.

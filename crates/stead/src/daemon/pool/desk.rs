@@ -161,8 +161,8 @@ impl State {
         TaskCounts {
             queued: (counts.waiting + counts.delayed) as u64,
             running: counts.given as u64,
-            done: counts.done,
-            failed: counts.failed + counts.poison + counts.cancelled,
+            done: self.before.0 + counts.done,
+            failed: self.before.1 + counts.failed + counts.poison + counts.cancelled,
             refused: self.refused,
             dead: counts.set_aside as u64,
         }

@@ -8,7 +8,7 @@ use std::time::{Instant, SystemTime};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use stead_control::{TaskRequest, TaskState, TaskStatus};
+use stead_control::{TaskCounts, TaskRequest, TaskState, TaskStatus};
 use stead_jobs::{
     Action, Death, Fault, Finish, Input, Key, NewTask, Outcome, Phase, PoolConfig, Refusal, Submitted,
     TaskId, WorkerId,
@@ -78,6 +78,8 @@ pub(super) struct State {
     /// The last that was said about how far a task is.
     pub(super) progress: HashMap<TaskId, Box<RawValue>>,
     pub(super) refused: u64,
+    /// What other daemons have counted: done, failed.
+    pub(super) before: (u64, u64),
     /// It takes no tasks: why.
     pub(super) closed: Option<&'static str>,
     /// Another daemon goes on with it.
@@ -107,6 +109,7 @@ impl Pool {
             keys: HashMap::new(),
             progress: HashMap::new(),
             refused: 0,
+            before: (0, 0),
             closed: None,
             left: false,
             app,
@@ -203,6 +206,12 @@ impl Pool {
             has: given(*worker),
         });
         SavedPool { hands: hands.collect(), senders }
+    }
+
+    /// Goes on with the numbers of another daemon.
+    pub(in crate::daemon) fn count_on(&self, TaskCounts { done, failed, refused, .. }: TaskCounts) {
+        let mut state = self.lock();
+        (state.before, state.refused) = ((done, failed), refused);
     }
 
     /// Goes on with what another daemon left: these workers are there.

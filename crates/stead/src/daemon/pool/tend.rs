@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use serde_json::Value;
-use stead_control::Home;
+use stead_control::{Home, TaskCounts};
 use stead_jobs::{Death, Key};
 use stead_messages::Member;
 use stead_process::keeper::Signal;
@@ -93,7 +93,10 @@ impl AppTask {
     }
 
     /// Goes on with what another daemon wrote down of it.
-    pub(in crate::daemon) fn resume_pool(&mut self, left: Option<Value>) {
+    pub(in crate::daemon) fn resume_pool(&mut self, left: Option<Value>, counts: Option<TaskCounts>) {
+        if let (Some(pool), Some(counts)) = (&self.pool, counts) {
+            pool.count_on(counts);
+        }
         let left = left.and_then(|left| serde_json::from_value::<SavedPool>(left).ok());
         if let (Some(pool), Some(left)) = (&self.pool, left) {
             pool.resume(left);

@@ -1,0 +1,59 @@
+//! Waits for the end of a task that was given by hand, also if the daemon that has it dies or is replaced: the next one goes on with a
+//! task that is kept, and is asked for it by its id.
+
+use std::time::Duration;
+
+use stead_control::{Client, ClientError, TaskEvent, TaskRequest, TaskStream};
+use tokio::time::{Instant, sleep};
+
+use super::{ExitCode, Report};
+
+/// The next daemon is usually there within tens of milliseconds.
+const BACK_WITHIN: Duration = Duration::from_secs(10);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// Gives a task to a pool, and shows `each` what happens to it until that tells how the command ends.
+pub(super) async fn run(
+    client: &Client,
+    pool: &str,
+    task: &TaskRequest,
+    mut each: impl FnMut(&TaskEvent) -> Result<Option<ExitCode>, Report>,
+) -> Result<ExitCode, Report> {
+    let mut events = client.run_task(pool, task).await?;
+    loop {
+        match events.next().await {
+            Ok(Some(event)) => {
+                if let Some(code) = each(&event)? {
+                    return Ok(code);
+                }
+            }
+            Ok(None) | Err(ClientError::Broken(_)) => {
+                events = again(client, pool, task.id.as_deref()).await?;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Events of the same task from the daemon that has come.
+async fn again(client: &Client, pool: &str, id: Option<&str>) -> Result<TaskStream, Report> {
+    let ended = || Report::new(ExitCode::Failure, "the daemon ended before the task");
+    let Some(id) = id else {
+        return Err(ended().hint(
+            "give it an `--id`, and `durable = true` to the pool: then it is waited for all the same",
+        ));
+    };
+    let deadline = Instant::now() + BACK_WITHIN;
+    loop {
+        match client.watch_task(pool, id).await {
+            Err(ClientError::NotRunning { .. } | ClientError::Broken(_)) if Instant::now() < deadline => {
+                sleep(LOOK_EVERY).await;
+            }
+            Err(ClientError::Refused(refusal)) => {
+                let hint = "with `durable = true` the pool keeps its tasks on disk; run the same command again to have it done";
+                return Err(ended().cause(refusal.message).hint(hint));
+            }
+            outcome => return Ok(outcome?),
+        }
+    }
+}
