@@ -12,7 +12,7 @@
 //! | `operator.rs`, `refusal.rs` | the trait the binary implements, and how it refuses |
 //! | `server.rs`, `sse.rs`, `metrics.rs` | the API itself |
 //! | `messenger.rs`, `workers.rs` | what workers may ask for, on a socket of their own too |
-//! | `pools.rs`, `pool_routes.rs`, `pool_client.rs` | pools and their tasks |
+//! | `pools.rs`, `pool_routes.rs`, `task_query.rs`, `pool_client.rs` | pools and their tasks |
 //! | `client.rs` | the other end, for the command line and for tests |
 //! | `socket.rs`, `runtime.rs` | the socket file, and how running instances are found |
 //! | `home.rs` | where what must outlive an instance is kept |
@@ -35,6 +35,7 @@ mod shards;
 mod socket;
 mod sse;
 mod status;
+mod task_query;
 mod text;
 mod time;
 mod worker;

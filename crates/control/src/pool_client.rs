@@ -7,7 +7,7 @@ use crate::sse::Parser;
 use crate::{Client, ClientError, Refusal, RefusalKind};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
-use hyper::{Method, Request, Response, header};
+use hyper::{Method, Request, Response, StatusCode, header};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -94,7 +94,8 @@ impl Client {
             .body(Full::new(body))
             .expect("a path of this file is a URI: names are escaped");
         let answer = self.request(request).await?;
-        if answer.status().is_success() {
+        // A task that has failed is told as one that is done.
+        if answer.status().is_success() || answer.status() == StatusCode::UNPROCESSABLE_ENTITY {
             return Ok(answer);
         }
         Err(refused(answer).await?)

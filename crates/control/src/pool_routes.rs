@@ -3,29 +3,29 @@
 //! | path | does |
 //! |---|---|
 //! | `GET /v1/pools`, `GET /v1/pools/{pool}` | [`PoolStatus`] |
-//! | `POST /v1/pools/{pool}/tasks` | the body is the input of a task: 200 when it is done, 422 when it failed, 202 when nobody waits |
+//! | `POST /v1/pools/{pool}/tasks` | the body is the input of a task: 200 when it is done, 422 when it failed, 202 when it has yet to end |
 //! | `GET`, `DELETE /v1/pools/{pool}/tasks/{id}` | [`TaskStatus`]; cancels it |
 //! | `GET /v1/pools/{pool}/tasks/{id}/events` | `progress`, `part` and at last its state, in server-sent events |
 //! | `GET /v1/pools/{pool}/dead`, `../dead/{id}` | [`DeadTask`]: those that were set aside; one with its input |
 //! | `POST ../dead/{id}/retry`, `DELETE ../dead/{id}` | gives it to the workers again; forgets it |
 //!
-//! Query of a new task: `wait` (true), `id`, `key`, `priority`, `timeout` (milliseconds), `retries`, `durable`. With `Accept:
-//! text/event-stream` the answer is the events of the task from its beginning.
+//! Query of a new task: `task_query.rs`. With `Accept: text/event-stream` the answer is the events of the task from its beginning.
 
 use crate::client::escape;
 use crate::messenger::Fault;
 use crate::pools::{DeadTask, PoolStatus, Pools, TaskEvent, TaskRequest, TaskState, TaskStatus};
 use crate::sse;
+use crate::task_query::TaskQuery;
+use crate::workers::BODY_BYTES_MAX;
 use axum::body::Bytes;
-use axum::extract::{FromRequest, Path, Query, Request, State};
-use axum::http::{StatusCode, header};
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{FromRequest, Path, Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use serde::Deserialize;
 use serde_json::json;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// After so many seconds a full queue may have room.
 const RETRY_AFTER: &str = "1";
@@ -53,50 +53,41 @@ async fn pool<P: Pools>(State(pools): To<P>, Path(pool): Path<String>) -> Result
     pools.pool(&pool).map(Json)
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct Terms {
-    wait: Option<bool>,
-    id: Option<String>,
-    key: Option<String>,
-    priority: i32,
-    timeout: Option<u64>,
-    retries: Option<u32>,
-    durable: Option<bool>,
-}
-
 async fn submit<P: Pools>(
     State(pools): To<P>,
     Path(pool): Path<String>,
     request: Request,
 ) -> Result<Response, Response> {
-    let streams = request.headers().get(header::ACCEPT).is_some_and(|accept| accept == "text/event-stream");
-    let Query(terms) = Query::<Terms>::try_from_uri(request.uri()).map_err(|error| {
-        refuse(Fault::new("bad_message", format!("invalid query: {}", error.body_text())))
-    })?;
-    let input = Bytes::from_request(request, &()).await.map_err(IntoResponse::into_response)?;
-    let wait = terms.wait.unwrap_or(true);
-    let request = TaskRequest {
-        input,
-        id: terms.id,
-        key: terms.key,
-        priority: terms.priority,
-        timeout: terms.timeout.map(Duration::from_millis),
-        retries: terms.retries,
-        durable: terms.durable,
-        wait,
-    };
+    let streams = accepts_events(request.headers());
+    let TaskQuery { wait, id, key, priority, timeout, retries, durable } =
+        TaskQuery::read(request.uri()).map_err(refuse)?;
+    let input = Bytes::from_request(request, &()).await.map_err(|rejection| refuse(unread(&rejection)))?;
+    let (wait, priority) = (wait.unwrap_or(true), priority.unwrap_or(0));
+    let request = TaskRequest { input, id, key, priority, timeout, retries, durable, wait };
     if streams {
         return Ok(sse::answer(pools.submit_and_watch(&pool, request).await.map_err(refuse)?));
     }
-    let task = pools.submit(&pool, request).await.map_err(refuse)?;
-    Ok(told(&pool, task, wait))
+    Ok(told(&pool, pools.submit(&pool, request).await.map_err(refuse)?))
 }
 
-/// A task as the answer to whoever gave it. One that nobody waits for may have ended all the same.
-fn told(pool: &str, task: TaskStatus, wait: bool) -> Response {
+fn accepts_events(headers: &HeaderMap) -> bool {
+    let mut accepted = headers.get_all(header::ACCEPT).iter().filter_map(|accept| accept.to_str().ok());
+    accepted.any(|accept| accept.contains("text/event-stream"))
+}
+
+/// Why the body of a request was not taken.
+fn unread(rejection: &BytesRejection) -> Fault {
+    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        let most = BODY_BYTES_MAX >> 20;
+        return Fault::new("too_large", format!("the input is longer than {most} MiB, the most that is read"))
+            .with_hint("put it into a file and send its name");
+    }
+    Fault::new("bad_message", "the body of the request ended before its time")
+}
+
+/// A task as the answer to whoever gave it: what it was when it was accepted, or how it ended.
+fn told(pool: &str, task: TaskStatus) -> Response {
     let status = match task.state {
-        _ if !wait => StatusCode::ACCEPTED,
         TaskState::Done => StatusCode::OK,
         TaskState::Queued | TaskState::Running => StatusCode::ACCEPTED,
         TaskState::Failed | TaskState::Poison | TaskState::Cancelled => StatusCode::UNPROCESSABLE_ENTITY,
@@ -155,7 +146,7 @@ async fn retry_dead<P: Pools>(
     State(pools): To<P>,
     Path((pool, id)): Path<(String, String)>,
 ) -> Result<Response, Fault> {
-    pools.retry_dead(&pool, &id).map(|task| told(&pool, task, false))
+    pools.retry_dead(&pool, &id).map(|task| told(&pool, task))
 }
 
 async fn drop_dead<P: Pools>(

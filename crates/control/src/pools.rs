@@ -21,8 +21,8 @@ pub trait Pools: Send + Sync + 'static {
     /// One pool.
     fn pool(&self, pool: &str) -> Result<PoolStatus, Fault>;
 
-    /// Gives a task to a pool. Returns when it has ended, or without `wait` as soon as it cannot be lost any more. A task that
-    /// has not ended then is told as it is.
+    /// Gives a task to a pool. Returns when it has ended, or without `wait` as soon as it cannot be lost any more: a new one then is
+    /// told as it was when it was accepted, one that was there already as it is.
     fn submit(&self, pool: &str, task: TaskRequest)
     -> impl Future<Output = Result<TaskStatus, Fault>> + Send;
 

@@ -163,9 +163,7 @@ fn router<O: Operator>(operator: Arc<O>) -> Router {
         .route("/v1/poisoned", get(poisoned::<O>))
         .route("/metrics", get(metrics_text::<O>))
         .fallback(|| async { Refusal::new(RefusalKind::NoSuchPath, "there is no such path").into_response() })
-        .method_not_allowed_fallback(|| async {
-            Refusal::new(RefusalKind::NoSuchMethod, "this path does not take this method").into_response()
-        })
+        .method_not_allowed_fallback(no_such_method)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(operator)
 }
@@ -375,6 +373,12 @@ async fn poisoned<O: Operator>(State(operator): To<O>) -> Json<Vec<PoisonedReque
 async fn metrics_text<O: Operator>(State(operator): To<O>) -> Response {
     let text = metrics::text(operator.status().await);
     ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response()
+}
+
+/// To a path that there is, with another method; which ones it takes stands in `Allow`.
+pub(crate) async fn no_such_method() -> Refusal {
+    Refusal::new(RefusalKind::NoSuchMethod, "this path does not take this method")
+        .with_hint("the header `Allow` says which it takes")
 }
 
 /// Whatever the content type says: the API has one.

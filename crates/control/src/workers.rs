@@ -15,6 +15,7 @@
 use crate::messenger::{Caller, Fault, Heard, Leadership, Messenger, Peer, Post, Posted, Share, SharedValue};
 use crate::pool_routes;
 use crate::pools::Pools;
+use crate::server::no_such_method;
 use crate::{Refusal, RefusalKind, sse};
 use axum::body::Bytes;
 use axum::extract::connect_info::Connected;
@@ -35,7 +36,7 @@ use std::sync::Arc;
 use tokio::net::UnixListener;
 
 /// Of a request. Limits of messages, which are smaller, are the instance's business.
-const BODY_BYTES_MAX: usize = 64 << 20;
+pub(crate) const BODY_BYTES_MAX: usize = 64 << 20;
 /// Who asks.
 const WORKER: &str = "stead-worker";
 
@@ -51,6 +52,7 @@ pub(crate) fn routes<M: Messenger + Pools>(messenger: Arc<M>) -> Router {
         .route("/v1/released", post(released::<M>));
     messages
         .merge(pool_routes::routes::<M>())
+        .method_not_allowed_fallback(no_such_method)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(from_fn_with_state(Arc::clone(&messenger), admit::<M>))
         .with_state(messenger)
@@ -58,15 +60,11 @@ pub(crate) fn routes<M: Messenger + Pools>(messenger: Arc<M>) -> Router {
 
 /// The same with what a socket of their own needs besides.
 pub(crate) fn router<M: Messenger + Pools>(messenger: Arc<M>) -> Router {
-    routes(messenger)
-        .fallback(|| async {
-            Refusal::new(RefusalKind::NoSuchPath, "there is no such path")
-                .with_hint("this socket is for workers; the whole API is on the control socket")
-                .into_response()
-        })
-        .method_not_allowed_fallback(|| async {
-            Refusal::new(RefusalKind::NoSuchMethod, "this path does not take this method").into_response()
-        })
+    routes(messenger).fallback(|| async {
+        Refusal::new(RefusalKind::NoSuchPath, "there is no such path")
+            .with_hint("this socket is for workers; the whole API is on the control socket")
+            .into_response()
+    })
 }
 
 async fn admit<M: Messenger>(

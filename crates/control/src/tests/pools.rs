@@ -32,7 +32,7 @@ impl Pools for FakeMessenger {
         match (task.id.as_deref(), task.wait) {
             (Some("full"), _) => Err(Fault::new("full", "so many tasks wait already")),
             (Some("bad"), _) => known(pool, "7", told("7", TaskState::Failed)),
-            (_, true) => known(pool, "7", told("7", TaskState::Done)),
+            (_, true) | (Some("done"), _) => known(pool, "7", told("7", TaskState::Done)),
             (name, false) => known(pool, "7", told(name.unwrap_or("7"), TaskState::Queued)),
         }
     }

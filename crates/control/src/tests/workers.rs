@@ -129,7 +129,9 @@ async fn what_workers_ask_reaches_the_messenger_and_is_answered() {
         ("POST /v1/pools/resize/tasks", "", "[2]", 200, "\"result\":[1, 2]"),
         ("POST /v1/pools/resize/tasks?wait=false", "", "[2]", 202, "\"state\":\"queued\""),
         ("POST /v1/pools/resize/tasks?id=bad", "", "[2]", 422, "\"state\":\"failed\""),
-        ("POST /v1/pools/resize/tasks?wait=maybe", "", "[2]", 400, "wait"),
+        ("POST /v1/pools/resize/tasks?wait=false&id=done", "", "[2]", 200, "\"result\":[1, 2]"),
+        ("POST /v1/pools/resize/tasks?wait=maybe", "", "[2]", 400, "as in `?wait=false`"),
+        ("PUT /v1/pools/resize/tasks", "", "[2]", 405, "this path does not take this method"),
         ("POST /v1/pools/resize/tasks?id=full", "", "[2]", 503, "\"code\":\"full\""),
         ("POST /v1/pools/play/tasks", "", "[2]", 404, "\"code\":\"unknown_pool\""),
         ("GET /v1/pools/resize/tasks/7", "", "", 200, "\"state\":\"running\""),
@@ -145,6 +147,8 @@ async fn what_workers_ask_reaches_the_messenger_and_is_answered() {
     }
     let (_, head, _) = ask(&socket, "POST /v1/pools/resize/tasks?wait=false&id=a%2Fb", "", "1").await;
     assert!(head.contains("location: /v1/pools/resize/tasks/a%2fb"), "{head}");
+    let (_, head, _) = ask(&socket, "PATCH /v1/pools/resize/tasks/7", "", "").await;
+    assert!(head.contains("allow: get,head,delete"), "{head}");
     let (_, head, _) = ask(&socket, "GET /v1/apps/shop/shared/users", "", "").await;
     assert!(head.contains("etag: \"3\""), "{head}");
     let asked = messenger.asked.lock().unwrap().clone();

@@ -78,10 +78,6 @@ impl Register {
         self.lock().remove(name);
     }
 
-    pub(super) fn get(&self, name: &str) -> Option<Pool> {
-        self.lock().get(name).cloned()
-    }
-
     fn all(&self) -> Vec<(String, Pool)> {
         self.lock().iter().map(|(name, pool)| (name.clone(), pool.clone())).collect()
     }
@@ -91,8 +87,9 @@ impl Register {
     }
 
     /// The pool that somebody names.
-    fn named(&self, name: &str) -> Result<Pool, Fault> {
-        self.get(name).ok_or_else(|| {
+    pub(super) fn named(&self, name: &str) -> Result<Pool, Fault> {
+        let found = self.lock().get(name).cloned();
+        found.ok_or_else(|| {
             let fault = Fault::new("unknown_pool", format!("there is no pool `{name}`"));
             let known: Vec<String> = self.lock().keys().cloned().collect();
             match (nearest(name, known.iter().map(String::as_str)), known.is_empty()) {
@@ -201,18 +198,20 @@ impl State {
 }
 
 impl Desk {
-    /// Gives a task to a pool, with somebody who waits for it.
-    async fn give(&self, name: &str, request: TaskRequest, waiter: Waiter) -> Result<(Pool, TaskId), Fault> {
+    /// Gives a task to a pool, with somebody who waits for it; what it is as it is accepted, or how it ended if it was there.
+    async fn give(&self, name: &str, request: TaskRequest, waiter: Waiter) -> Result<Accepted, Fault> {
         let pool = self.0.pools.named(name)?;
-        let input = if request.input.is_empty() { "null".into() } else { one_line(request.input) };
+        let input = if request.input.is_empty() { "null".into() } else { request.input };
         if let Err(error) = serde_json::from_slice::<&RawValue>(&input) {
-            return Err(Fault::new("bad_message", format!("the input is not JSON: {error}")));
+            let fault = Fault::new("bad_message", format!("the input is not JSON: {error}"));
+            return Err(fault.with_hint("the body is the input, whatever its type says: `{\"file\": \"a.png\"}`"));
         }
-        let request = TaskRequest { input, ..request };
-        let (task, safe) = pool.with(|state| {
+        let request = TaskRequest { input: one_line(input), ..request };
+        let (task, status, safe) = pool.with(|state| {
             let task = accept(state, name, request)?;
+            let status = state.status(task);
             state.wait(task, waiter);
-            Ok((task, state.when_safe(task)))
+            Ok((task, status, state.when_safe(task)))
         })?;
         if let Some(safe) = safe
             && safe.await.is_err()
@@ -220,8 +219,16 @@ impl Desk {
             let fault = Fault::new("unavailable", "the task cannot be kept on disk, and may be lost");
             return Err(fault.with_hint("the log of the pool says why"));
         }
-        Ok((pool, task))
+        Ok(Accepted { pool, task, status })
     }
+}
+
+/// A task that a pool has taken.
+struct Accepted {
+    pool: Pool,
+    task: TaskId,
+    /// As it was then: new, or there already under the same name.
+    status: Option<TaskStatus>,
 }
 
 impl Pools for Desk {
@@ -236,13 +243,16 @@ impl Pools for Desk {
     async fn submit(&self, pool: &str, request: TaskRequest) -> Result<TaskStatus, Fault> {
         let wait = request.wait;
         let (answer, ended) = oneshot::channel();
-        let (pool, task) = self.give(pool, request, Waiter::Answer(answer)).await?;
-        if wait && let Ok(status) = ended.await {
-            return Ok(status);
-        }
-        // Nobody waits, or another daemon goes on with it.
+        let Accepted { pool, task, status } = self.give(pool, request, Waiter::Answer(answer)).await?;
         let gone = || Fault::new("unavailable", "the task is not known any more");
-        pool.with(|state| state.status(task)).ok_or_else(gone)
+        if !wait {
+            return status.ok_or_else(gone);
+        }
+        match ended.await {
+            Ok(status) => Ok(status),
+            // Another daemon goes on with it.
+            Err(_) => pool.with(|state| state.status(task)).ok_or_else(gone),
+        }
     }
 
     async fn submit_and_watch(
@@ -251,7 +261,7 @@ impl Pools for Desk {
         request: TaskRequest,
     ) -> Result<mpsc::Receiver<TaskEvent>, Fault> {
         let (sender, events) = mpsc::channel(EVENTS_MAX);
-        self.give(pool, TaskRequest { wait: true, ..request }, Waiter::Stream(sender)).await?;
+        self.give(pool, request, Waiter::Stream(sender)).await?;
         Ok(events)
     }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use stead_control::TaskRequest;
+use stead_control::{Fault, TaskRequest};
 use stead_jobs::{Input, TaskId, WorkerId};
 use stead_messages::Member;
 use stead_process::node::{self, Channel, Received, Serialization};
@@ -105,8 +105,11 @@ impl Ear {
             let more = format!(",\"error\":{}", speech::error(code, message));
             self.pools.say(self.who(), &speech::tell(id, "refused", &more, None));
         };
-        let Some(pool) = self.pools.get(name) else {
-            return refuse("unknown_pool", &format!("there is no pool `{name}`"));
+        let pool = match self.pools.named(name) {
+            Ok(pool) => pool,
+            Err(Fault { code, message, hint }) => {
+                return refuse(&code, &[message, hint.unwrap_or_default()].join("; "));
+            }
         };
         if !self.spoke.swap(true, Ordering::Relaxed) {
             self.exchange.spoke(self.member);
@@ -143,7 +146,7 @@ impl Ear {
             Ok(())
         });
         if let Err(fault) = submitted {
-            let fault: stead_control::Fault = fault;
+            let fault: Fault = fault;
             refuse(&fault.code, &fault.message);
         }
     }
