@@ -69,6 +69,7 @@
 pub mod blocking;
 mod handle;
 mod parent;
+mod stream;
 
 use std::io;
 use std::os::fd::OwnedFd;

@@ -3,6 +3,10 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_core::Stream;
 
 use super::{Child, Command, Event, Events};
 use crate::channel::{Channel, Message, RecvError, Serialization, blocking};
@@ -46,7 +50,7 @@ pub enum ForkEvent {
 }
 
 /// All that happens to a child with a channel, from its start on: none is lost however late one looks, and messages wait
-/// in the channel, so that at last the child does.
+/// in the channel, so that at last the child does. A [`Stream`] as well.
 #[derive(Debug)]
 pub struct ForkEvents<'a> {
     events: Option<Events>,
@@ -144,39 +148,35 @@ impl ForkEvents<'_> {
     /// # Panics
     /// As there.
     pub async fn next(&mut self) -> io::Result<Option<ForkEvent>> {
-        loop {
-            tokio::select! {
-                biased;
-                event = next_of(&mut self.events), if self.events.is_some() => match event? {
-                    Some(event) => return Ok(Some(ForkEvent::Child(event))),
-                    None => self.events = None,
-                },
-                message = next_message(&mut self.channel), if self.channel.is_some() => {
-                    return Ok(Some(match message {
-                        Some(Ok(message)) => ForkEvent::Message(message),
-                        Some(Err(error)) => ForkEvent::MessageError(error),
-                        None => {
-                            self.channel = None;
-                            ForkEvent::Disconnect
-                        }
-                    }));
-                }
-                else => return Ok(None),
+        std::future::poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await.transpose()
+    }
+}
+
+/// What [`ForkEvents::next`] says.
+impl Stream for ForkEvents<'_> {
+    type Item = io::Result<ForkEvent>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if let Some(events) = &mut self.events
+            && let Poll::Ready(event) = Pin::new(events).poll_next(context)
+        {
+            match event {
+                Some(event) => return Poll::Ready(Some(event.map(ForkEvent::Child))),
+                None => self.events = None,
             }
         }
-    }
-}
-
-async fn next_of(events: &mut Option<Events>) -> io::Result<Option<Event>> {
-    match events {
-        Some(events) => events.next().await,
-        None => Ok(None),
-    }
-}
-
-async fn next_message(channel: &mut Option<&mut Channel>) -> Option<Result<Message, RecvError>> {
-    match channel {
-        Some(channel) => channel.recv().await,
-        None => None,
+        if let Some(channel) = &mut self.channel
+            && let Poll::Ready(message) = channel.receiver.poll_recv(context)
+        {
+            return Poll::Ready(Some(Ok(match message {
+                Some(Ok(message)) => ForkEvent::Message(message),
+                Some(Err(error)) => ForkEvent::MessageError(error),
+                None => {
+                    self.channel = None;
+                    ForkEvent::Disconnect
+                }
+            })));
+        }
+        if self.events.is_none() && self.channel.is_none() { Poll::Ready(None) } else { Poll::Pending }
     }
 }

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::time::Duration;
 
+use futures_util::{FutureExt, StreamExt};
 use stead_process::child::{CancelToken, Cause, Command, Event, Signal, Stdio};
 use tokio::io::AsyncReadExt;
 
@@ -64,4 +65,23 @@ async fn all_who_wait_are_told() {
     let (first, second) = (child.handle(), child.handle());
     let (first, second) = tokio::join!(first.wait(), second.wait());
     assert_eq!((first.unwrap().code, second.unwrap().code), (Some(7), Some(7)));
+}
+
+#[tokio::test]
+async fn a_stream_may_be_left_and_taken_up_at_any_point() {
+    let mut command = Command::shell("read line; exit 4");
+    let mut child = command.stdin(Stdio::Piped).stdout(Stdio::Piped).spawn().unwrap();
+    let mut events = child.events();
+    assert_eq!(StreamExt::next(&mut events).await.unwrap().unwrap(), Event::Spawn);
+    // It waits, is asked in the other way, and waits again.
+    assert!(StreamExt::next(&mut events).now_or_never().is_none());
+    assert!(events.next().now_or_never().is_none());
+    assert!(StreamExt::next(&mut events).now_or_never().is_none());
+    let exit = child.wait().await.unwrap();
+    assert_eq!(events.next().await.unwrap(), Some(Event::Exit(exit)));
+    assert!(StreamExt::next(&mut events).now_or_never().is_none(), "its output is open");
+    child.stdout = None;
+    assert_eq!(StreamExt::next(&mut events).await.unwrap().unwrap(), Event::Close(exit));
+    assert!(StreamExt::next(&mut events).await.is_none());
+    assert_eq!((exit.code, child.events().count().await), (Some(4), 3));
 }
