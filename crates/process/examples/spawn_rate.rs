@@ -5,7 +5,6 @@
 //! Runs `/bin/true` COUNT times, CONCURRENCY at once, without environment and with `/dev/null` as streams, and prints one
 //! JSON object.
 
-use std::collections::VecDeque;
 use std::io::Write;
 use std::time::Instant;
 
@@ -62,18 +61,17 @@ async fn run(count: usize, concurrency: usize) -> Result<usize, Failure> {
         .await
 }
 
-/// The oldest is waited for when there are enough.
+/// A thread for each child that may run at once.
 fn run_blocking(count: usize, concurrency: usize) -> Result<usize, Failure> {
-    let mut running = VecDeque::new();
-    let mut failures = 0;
-    for number in 0..count + concurrency {
-        if number < count {
-            running.push_back(spawn()?);
+    let lane = |lane: usize| -> Result<usize, std::io::Error> {
+        let mut failures = 0;
+        for _ in (lane..count).step_by(concurrency) {
+            failures += usize::from(!spawn().map_err(std::io::Error::other)?.wait_blocking()?.success());
         }
-        if running.len() == concurrency || number >= count {
-            let Some(mut child) = running.pop_front() else { break };
-            failures += usize::from(!child.wait_blocking()?.success());
-        }
-    }
-    Ok(failures)
+        Ok(failures)
+    };
+    std::thread::scope(|scope| {
+        let lanes: Vec<_> = (0..concurrency).map(|number| scope.spawn(move || lane(number))).collect();
+        lanes.into_iter().map(|lane| Ok(lane.join().expect("a lane does not panic")?)).sum()
+    })
 }

@@ -124,9 +124,8 @@ impl Plan {
 impl User {
     /// Nothing, if it is what this process is already: then nobody needs to be root.
     fn of(identity: &Identity) -> Self {
-        let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-        let same = identity.uid.is_none_or(|wanted| wanted == uid)
-            && identity.gid.is_none_or(|wanted| wanted == gid)
+        let same = identity.uid.is_none_or(|wanted| wanted == rustix::process::geteuid().as_raw())
+            && identity.gid.is_none_or(|wanted| wanted == rustix::process::getegid().as_raw())
             && identity.groups.is_empty();
         if same {
             return Self { groups: None, gid: None, uid: None };
