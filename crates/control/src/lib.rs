@@ -11,6 +11,7 @@
 //! | `progress.rs` | what reloads, restarts and upgrades report, and the events of an instance |
 //! | `operator.rs`, `refusal.rs` | the trait the binary implements, and how it refuses |
 //! | `server.rs`, `sse.rs`, `metrics.rs` | the API itself |
+//! | `connections.rs`, `gate.rs`, `intake.rs` | who may hold how many connections, how long they may say nothing, and how large a request is |
 //! | `messenger.rs`, `workers.rs` | what workers may ask for, on a socket of their own too |
 //! | `pools.rs`, `pool_routes.rs`, `task_query.rs`, `pool_client.rs` | pools and their tasks |
 //! | `client.rs` | the other end, for the command line and for tests |
@@ -18,8 +19,11 @@
 //! | `home.rs` | where what must outlive an instance is kept |
 
 mod client;
+mod connections;
 mod definition;
+mod gate;
 mod home;
+mod intake;
 mod messenger;
 mod metrics;
 mod operator;

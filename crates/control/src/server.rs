@@ -27,11 +27,13 @@
 //!
 //! An error is `{"error": {"kind", "message", "details", "causes", "hint", "exit_code"}}`, without those that have nothing to say. Who may connect is decided by the mode of the socket file alone.
 
-use crate::messenger::{Messenger, Peer};
+use crate::gate::Gate;
+use crate::intake::{Intake, take_in};
+use crate::messenger::Messenger;
 use crate::operator::{Operator, StopRequest};
 use crate::pools::Pools;
 use crate::socket::SocketFile;
-use crate::workers;
+use crate::{connections, workers};
 use crate::{
     Environment, Event, PoisonedRequest, Refusal, RefusalKind, RenewRequest, SavedApp, ShardTable,
     StartAnswer, StartRequest, Status, Text, metrics, sse,
@@ -40,6 +42,7 @@ use axum::body::Bytes;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::{StatusCode, header};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
@@ -85,16 +88,14 @@ impl Server {
     }
 
     /// Answers everything until `end`, then finishes what is under way, within a second.
-    ///
-    /// # Errors
-    /// When the socket fails.
     pub async fn serve(
         mut self,
         operator: Arc<impl Operator>,
         end: impl Future<Output = ()> + Send + 'static,
-    ) -> io::Result<()> {
+    ) {
         let router = router(operator).merge(std::mem::take(&mut self.workers));
-        self.answer(router, end).await
+        // The mode of the file has decided who may connect.
+        self.answer(router, Gate::new(|_| true), end).await;
     }
 
     /// Answers workers too, when it [serves](Self::serve).
@@ -104,36 +105,30 @@ impl Server {
     }
 
     /// The same for workers alone.
-    ///
-    /// # Errors
-    /// When the socket fails.
     pub async fn serve_workers(
         self,
         messenger: Arc<impl Messenger + Pools>,
         end: impl Future<Output = ()> + Send + 'static,
-    ) -> io::Result<()> {
-        self.answer(workers::router(messenger), end).await
+    ) {
+        let asked = Arc::clone(&messenger);
+        let gate = Gate::new(move |peer| asked.admits(peer));
+        self.answer(workers::router(messenger), gate, end).await;
     }
 
-    async fn answer(self, router: Router, end: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
-        let router = router.into_make_service_with_connect_info::<Peer>();
+    async fn answer(self, router: Router, gate: Gate, end: impl Future<Output = ()> + Send + 'static) {
         let Server { listener, file, .. } = self;
-        let (ending, mut ended) = watch::channel(false);
-        let end = async move {
-            end.await;
-            ending.send_replace(true);
-        };
-        let serving = axum::serve(listener, router).with_graceful_shutdown(end).into_future();
-        let result = tokio::select! {
-            result = serving => result,
+        let (ending, ended) = watch::channel(false);
+        let serving = connections::serve(listener, router, Arc::new(gate), ended);
+        tokio::pin!(serving);
+        tokio::select! {
+            () = &mut serving => (),
             () = async {
-                // An error means that the sender is gone with the server.
-                let _ = ended.wait_for(|ended| *ended).await;
+                end.await;
+                ending.send_replace(true);
                 tokio::time::sleep(END_TIMEOUT).await;
-            } => Ok(()),
-        };
+            } => (),
+        }
         drop(file);
-        result
     }
 }
 
@@ -164,7 +159,8 @@ fn router<O: Operator>(operator: Arc<O>) -> Router {
         .route("/metrics", get(metrics_text::<O>))
         .fallback(|| async { Refusal::new(RefusalKind::NoSuchPath, "there is no such path").into_response() })
         .method_not_allowed_fallback(no_such_method)
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(DefaultBodyLimit::disable())
+        .layer(from_fn_with_state(Intake::new(BODY_BYTES_MAX), take_in))
         .with_state(operator)
 }
 

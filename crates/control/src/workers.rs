@@ -12,20 +12,19 @@
 //!
 //! The header `Stead-Worker` says which worker asks. An error is `{"error": {"code", "message", "hint"}}`.
 
+use crate::intake::{Intake, take_in};
 use crate::messenger::{Caller, Fault, Heard, Leadership, Messenger, Peer, Post, Posted, Share, SharedValue};
 use crate::pool_routes;
 use crate::pools::Pools;
 use crate::server::no_such_method;
 use crate::{Refusal, RefusalKind, sse};
 use axum::body::Bytes;
-use axum::extract::connect_info::Connected;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, FromRequestParts, Path, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::serve::IncomingStream;
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -33,7 +32,6 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;
-use tokio::net::UnixListener;
 
 /// Of a request. Limits of messages, which are smaller, are the instance's business.
 pub(crate) const BODY_BYTES_MAX: usize = 64 << 20;
@@ -53,7 +51,8 @@ pub(crate) fn routes<M: Messenger + Pools>(messenger: Arc<M>) -> Router {
     messages
         .merge(pool_routes::routes::<M>())
         .method_not_allowed_fallback(no_such_method)
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(DefaultBodyLimit::disable())
+        .layer(from_fn_with_state(Intake::new(BODY_BYTES_MAX), take_in))
         .layer(from_fn_with_state(Arc::clone(&messenger), admit::<M>))
         .with_state(messenger)
 }
@@ -67,6 +66,7 @@ pub(crate) fn router<M: Messenger + Pools>(messenger: Arc<M>) -> Router {
     })
 }
 
+/// Asks again what the gate has asked: its app may be gone by now.
 async fn admit<M: Messenger>(
     State(messenger): State<Arc<M>>,
     ConnectInfo(peer): ConnectInfo<Peer>,
@@ -77,16 +77,6 @@ async fn admit<M: Messenger>(
         return next.run(request).await;
     }
     Fault::new("forbidden", format!("user {} runs no worker of this instance", peer.user)).into_response()
-}
-
-impl Connected<IncomingStream<'_, UnixListener>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Peer {
-        // A peer that is gone already asks nothing.
-        let Ok(credentials) = stream.io().peer_cred() else { return Peer { pid: None, user: u32::MAX } };
-        // In another namespace of process numbers the kernel says 0.
-        let pid = credentials.pid().and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 0);
-        Peer { pid, user: credentials.uid() }
-    }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Caller {

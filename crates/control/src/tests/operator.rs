@@ -256,7 +256,7 @@ pub(super) struct Bench {
     pub(super) client: Client,
     pub(super) socket: PathBuf,
     end: Option<oneshot::Sender<()>>,
-    serving: JoinHandle<std::io::Result<()>>,
+    serving: JoinHandle<()>,
     _folder: tempfile::TempDir,
 }
 
@@ -291,6 +291,6 @@ impl Bench {
     /// Ends the server and waits until it has.
     pub(super) async fn end(&mut self) {
         drop(self.end.take());
-        (&mut self.serving).await.unwrap().unwrap();
+        (&mut self.serving).await.unwrap();
     }
 }

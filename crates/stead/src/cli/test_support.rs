@@ -370,7 +370,7 @@ impl Instance {
         let path = directory.socket(operator.status.keeper_pid);
         let server = Server::new(bind(&path).unwrap(), path).unwrap();
         let serving = server.serve(operator.clone(), std::future::pending());
-        Instance { operator, server: tokio::spawn(async move { serving.await.unwrap() }) }
+        Instance { operator, server: tokio::spawn(serving) }
     }
 
     pub(super) fn asked(&self) -> Vec<String> {
