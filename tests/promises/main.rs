@@ -69,3 +69,4 @@ mod udp;
 mod upgrade;
 mod websocket_and_sse;
 mod wedged;
+mod worker_socket;

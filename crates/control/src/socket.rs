@@ -11,8 +11,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
-/// Connections the kernel keeps while the daemon is busy.
-const BACKLOG: i32 = 128;
+/// Connections the kernel keeps while the daemon is busy, or is started again.
+const BACKLOG: i32 = 1024;
 
 /// Why there is no socket.
 #[derive(Debug, thiserror::Error)]

@@ -20,10 +20,12 @@ pub(crate) const OUTSIDE: &str = "outside";
 /// Who sends.
 #[derive(Clone, Debug)]
 pub struct Sender {
-    /// The worker; nothing: somebody outside.
-    pub member: Option<Member>,
-    /// `shop.1`, or `outside`.
-    pub name: String,
+    /// The worker, if it is one.
+    pub(crate) member: Option<Member>,
+    /// The app that it speaks for; nothing: somebody outside.
+    pub(crate) app: Option<AppId>,
+    /// `shop.1`, `shop`, or `outside`.
+    pub(crate) name: String,
 }
 
 /// A message to be sent.
@@ -61,7 +63,17 @@ enum Target {
 impl Sender {
     /// Nobody's worker.
     pub fn outside() -> Self {
-        Self { member: None, name: OUTSIDE.to_owned() }
+        Self { member: None, app: None, name: OUTSIDE.to_owned() }
+    }
+
+    /// A worker, by its name.
+    pub fn worker(member: Member, name: String) -> Self {
+        Self { member: Some(member), app: Some(member.app), name }
+    }
+
+    /// What belongs to an app and is none of its workers: a hook, a scheduled command.
+    pub fn of_app(app: AppId, name: String) -> Self {
+        Self { member: None, app: Some(app), name }
     }
 }
 
@@ -278,8 +290,8 @@ impl Switchboard {
     fn check_size(&self, sender: &Sender, post: &Post) -> Result<(), Fault> {
         // One outside has the limits of the most generous app.
         let limits = |app: &crate::switchboard::App| app.limits.message_bytes_max;
-        let most = match sender.member {
-            Some(member) => self.apps.get(&member.app).map(limits),
+        let most = match sender.app {
+            Some(app) => self.apps.get(&app).map(limits),
             None => self.apps.values().map(limits).max(),
         };
         let bytes = weight(&post.data) + post.topic.as_ref().map_or(0, String::len);
@@ -295,7 +307,7 @@ impl Switchboard {
     fn target(&self, sender: &Sender, post: &Post) -> Result<Target, Fault> {
         let own = || {
             let text = "the sender is no worker, so it has no app of its own; name one";
-            sender.member.map(|member| member.app).ok_or_else(|| Fault::new(Code::BadMessage, text))
+            sender.app.ok_or_else(|| Fault::new(Code::BadMessage, text))
         };
         match &post.to {
             Address::All => Ok(Target::Each(self.apps.keys().copied().collect())),

@@ -225,7 +225,7 @@ impl Switchboard {
                 return self.refuse(member, call, (&Fault::new(Code::BadMessage, text), turn));
             }
         };
-        let sender = Sender { member: Some(member), name };
+        let sender = Sender::worker(member, name);
         if let Word::Request { to, topic, id, timeout } = word {
             let post = Post { to, topic, include_self: false, data, timeout };
             let asker = Asker::Worker(member, id.clone());

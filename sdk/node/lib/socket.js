@@ -227,8 +227,9 @@ class Socket {
   }
 
   #to(method, path, body, headers) {
-    const { STEAD_WORKER: worker } = process.env;
-    const own = worker === undefined ? headers : { ...headers, 'Stead-Worker': worker };
+    // A hook or a scheduled command is no worker, and speaks for its app.
+    const { STEAD_APP: app, STEAD_WORKER: name = app } = process.env;
+    const own = name === undefined ? headers : { ...headers, 'Stead-Worker': name };
     return { socketPath: this.#path, method, path, headers: own, body, signal: this.#closed.signal };
   }
 }

@@ -59,9 +59,10 @@ class Call:
 
     def begin(self) -> Exchange:
         headers = dict(self.headers)
-        worker = os.environ.get("STEAD_WORKER")
-        if worker is not None:
-            headers["Stead-Worker"] = worker
+        # A hook or a scheduled command is no worker, and speaks for its app.
+        name = os.environ.get("STEAD_WORKER", os.environ.get("STEAD_APP"))
+        if name is not None:
+            headers["Stead-Worker"] = name
         if self.event:
             headers["Accept"] = "text/event-stream"
         has_body = self.method in ("POST", "PUT")

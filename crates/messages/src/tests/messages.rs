@@ -204,6 +204,19 @@ fn somebody_outside_asks_and_is_answered() {
 }
 
 #[test]
+fn a_command_of_an_app_speaks_for_it() {
+    let mut bench = Bench::of(&[("shop", 2)]);
+    let mut send = |to: &str| {
+        let to = Address::parse(&json!(to)).unwrap();
+        let post = Post { to, topic: None, include_self: false, data: json!("deployed"), timeout: None };
+        let sender = Sender::of_app(0, "shop".to_owned());
+        bench.act(|board, turn| board.send(&sender, post, turn)).unwrap().receivers
+    };
+    assert_eq!((send("app"), send("any")), (2, 1));
+    bench.hears(0, 1, &[r#"{"from":"shop"} -> "deployed""#]);
+}
+
+#[test]
 fn what_is_under_way_survives_a_process_that_ends_in_order() {
     let mut bench = Bench::of(&[("shop", 2)]);
     bench.says(0, 0, json!({"stead": {"to": "any", "request": 1}}));

@@ -155,7 +155,7 @@ impl Errand {
             program: "/bin/sh".into(),
             arguments: vec!["-c".into(), self.command.clone().into()],
             directory: Some(settings.directory.clone()),
-            environment: launch::environment(settings, &self.variables),
+            environment: launch::environment(settings, &self.shared.worker_socket, &self.variables),
             descriptors: vec![1, 2],
             listen_pid: false,
             open_files_max: Some(self.shared.open_files_max),

@@ -205,7 +205,7 @@ fn variables(road: Option<Road>, process: &Worker) -> Vec<(&'static str, String)
         vec![("STEAD_INSTANCE", process.slot.to_string()), ("STEAD_PID", process.child.pid.to_string())];
     match road {
         Some(Road::Tcp(address)) => all.push(("PORT", address.port().to_string())),
-        Some(Road::Unix(path)) => all.push(("STEAD_SOCKET", path.display().to_string())),
+        Some(Road::Unix(path)) => all.push(("STEAD_UPSTREAM", path.display().to_string())),
         Some(Road::Handed(_)) | None => (),
     }
     all

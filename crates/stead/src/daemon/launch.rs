@@ -27,8 +27,19 @@ const STREAM: &str = "stead";
 /// In `LISTEN_FDNAMES`: a socket of UDP.
 const DATAGRAMS: &str = "udp";
 
-/// Names the socket for workers.
-const SOCKET: &str = "STEAD_SOCKET";
+/// What an instance tells its processes, and not theirs that of another app.
+const GIVEN: [&str; 10] = [
+    "STEAD_APP",
+    "STEAD_DUE",
+    "STEAD_HOOK",
+    "STEAD_INSTANCE",
+    "STEAD_INSTANCES",
+    "STEAD_POOL",
+    "STEAD_SCHEDULE",
+    "STEAD_SHARED",
+    "STEAD_SOCKET",
+    "STEAD_WORKER",
+];
 
 /// What is started, and as which worker.
 pub(super) struct Launch<'a> {
@@ -180,10 +191,7 @@ impl Launch<'_> {
             ("STEAD_INSTANCE", slot.clone()),
             ("NODE_APP_INSTANCE", slot),
         ];
-        let mut all = environment(self.settings, &own);
-        all.retain(|(name, _)| name != SOCKET);
-        all.push((SOCKET.into(), self.worker_socket.into()));
-        all
+        environment(self.settings, self.worker_socket, &own)
     }
 
     /// The worker of a pool: a Node.js program is forked and has a channel, any other has its tasks as lines on its standard
@@ -323,7 +331,11 @@ impl Parts {
 }
 
 /// What an app's processes find in their environment, with some of their own.
-pub(super) fn environment(settings: &AppSettings, own: &[(&str, String)]) -> environment::Environment {
+pub(super) fn environment(
+    settings: &AppSettings,
+    worker_socket: &Path,
+    own: &[(&str, String)],
+) -> environment::Environment {
     let mut all: environment::Environment =
         settings.environment.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
     environment::scrub(&mut all);
@@ -331,7 +343,9 @@ pub(super) fn environment(settings: &AppSettings, own: &[(&str, String)]) -> env
     let foreign =
         ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"];
     let own = || common.iter().chain(own);
-    all.retain(|(name, _)| !own().any(|(own, _)| name == own) && !foreign.iter().any(|own| name == own));
+    let foreign = || foreign.iter().chain(&GIVEN);
+    all.retain(|(name, _)| !own().any(|(own, _)| name == own) && !foreign().any(|own| name == own));
+    all.push(("STEAD_SOCKET".into(), worker_socket.into()));
     all.extend(own().map(|(name, value)| (name.into(), value.into())));
     all
 }

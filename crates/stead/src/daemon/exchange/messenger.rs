@@ -17,8 +17,7 @@ const ANCESTORS_MAX: usize = 64;
 
 impl Messenger for Desk {
     fn admits(&self, peer: Peer) -> bool {
-        let own = rustix::process::geteuid().as_raw();
-        peer.user == 0 || peer.user == own || self.0.exchange.with(|state| state.post.is_user(peer.user))
+        is_own(peer.user) || self.0.exchange.with(|state| state.post.is_user(peer.user))
     }
 
     async fn post(&self, caller: Caller, post: Post) -> Result<Posted, Fault> {
@@ -132,8 +131,21 @@ impl Exchange {
         self.check_open()?;
         match &caller.worker {
             None => Ok(Sender::outside()),
-            Some(name) => Ok(Sender { member: Some(self.member(caller)?), name: name.clone() }),
+            Some(name) => match self.with(|state| state.spoken_for(name)) {
+                Some(app) => self.of_app(app, caller),
+                None => Ok(Sender::worker(self.member(caller)?, name.clone())),
+            },
         }
+    }
+
+    /// A command of an app's, beside its workers. It is known by its user alone, and can do no more than somebody outside.
+    fn of_app(&self, app: u32, caller: &Caller) -> Result<Sender, Fault> {
+        let name = caller.worker.clone().unwrap_or_default();
+        let user = caller.peer.user;
+        if is_own(user) || self.with(|state| state.post.runs_as(app, user)) {
+            return Ok(Sender::of_app(app, name));
+        }
+        Err(Fault::new("forbidden", format!("user {user} runs nothing of app `{name}`")))
     }
 
     /// The worker that asks. Of those in the slot it names, the one whose process, or a descendant of it, is at the other end.
@@ -170,10 +182,21 @@ impl State {
             .ok_or_else(|| Fault::new("no_such_app", format!("there is no app `{name}`")))
     }
 
+    /// The app of this name, unless a worker is called so.
+    fn spoken_for(&self, name: &str) -> Option<u32> {
+        let is_worker = self.post.pids().any(|(member, _)| self.board.name_of(member) == name);
+        self.board.app_called(name).filter(|_| !is_worker)
+    }
+
     fn leadership(&self, app: u32) -> Leadership {
         let (who, term) = self.board.leader(app).unwrap_or_default();
         Leadership { who: who.map(|member| self.board.name_of(member)), term }
     }
+}
+
+/// One who may do anything with this instance.
+fn is_own(user: u32) -> bool {
+    user == 0 || user == rustix::process::geteuid().as_raw()
 }
 
 fn newest(named: &[(Member, u32)]) -> Member {

@@ -56,6 +56,11 @@ impl PostOffice {
         self.apps.values().any(|app| app.user == Some(user))
     }
 
+    /// Whether its workers, and its commands, run as this user.
+    pub(super) fn runs_as(&self, app: AppId, user: u32) -> bool {
+        self.apps.get(&app).is_some_and(|app| app.user == Some(user))
+    }
+
     pub(super) fn forget(&mut self, app: AppId) {
         self.apps.remove(&app);
     }
