@@ -44,7 +44,7 @@ fn a_stranger_with_a_thousand_connections_hinders_no_worker() {
     assert_eq!(refused.trim(), "1000", "each is told that it has no business here");
     let after = descriptors();
     assert!(after < before + 20, "they are closed: {before} descriptors before, {after} after");
-    assert_eq!(talk.request(&json!("talker.0"), "echo", &json!(7)), json!(7));
+    assert_eq!(talk.request(&json!("talker.0"), "echo", &json!(7))["echo"], json!(7));
     stranger.kill().expect("it is ours");
     stranger.wait().expect("it is ours");
 }

@@ -35,8 +35,9 @@ impl Intake {
         // What has come is given back with it, when the request is complete or given up.
         let mut held = Vec::new();
         while let Some(frame) = body.frame().await {
-            let frame = frame
-                .map_err(|error| Fault::new("bad_message", format!("the body ended in the middle: {error}")))?;
+            let frame = frame.map_err(|error| {
+                Fault::new("bad_message", format!("the body ended in the middle: {error}"))
+            })?;
             let Ok(data) = frame.into_data() else { continue };
             if bytes.len() + data.len() > self.body_bytes_max {
                 let text = format!("the body has more than {} bytes", self.body_bytes_max);

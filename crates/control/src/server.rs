@@ -33,11 +33,11 @@ use crate::messenger::Messenger;
 use crate::operator::{Operator, StopRequest};
 use crate::pools::Pools;
 use crate::socket::SocketFile;
-use crate::{connections, workers};
 use crate::{
     Environment, Event, PoisonedRequest, Refusal, RefusalKind, RenewRequest, SavedApp, ShardTable,
     StartAnswer, StartRequest, Status, Text, metrics, sse,
 };
+use crate::{connections, workers};
 use axum::body::Bytes;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
