@@ -173,3 +173,22 @@ fn two_that_start_at_once_find_the_same_instance() {
     found.sort();
     assert_eq!(found, ["one", "three", "two"]);
 }
+
+#[test]
+fn a_first_start_that_is_refused_leaves_nothing_behind() {
+    let _turn = alone();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let port = taken.local_addr().expect("it has an address").port();
+    let user = Background::new();
+    user.write("broken.toml", "[app.shop]\ncomand = 'node'\n");
+    for words in [
+        vec!["start", "-c", "broken.toml"],
+        vec!["start", "nothing.js"],
+        vec!["start", "--listen", &port.to_string(), "nosuchprogram --port {port}"],
+        vec!["start", "--listen", &port.to_string(), "python3 -m http.server {port}"],
+    ] {
+        let refused = user.verb(&words);
+        assert!(refused.code != Some(0), "{words:?}: {refused:?}");
+        assert_eq!(user.processes(), [], "{words:?}: {refused:?}");
+    }
+}

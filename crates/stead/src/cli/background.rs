@@ -4,6 +4,7 @@
 //! bring their own. It is there when it has written its number and answers; that is waited for by event, and so is its
 //! early end. A lock keeps two from starting one at once.
 
+use super::ending::end_instance;
 use super::output::Output;
 use super::{ExitCode, Report};
 use clap::Args;
@@ -18,7 +19,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-use stead_control::{Client, Home, RuntimeDirectory};
+use stead_control::{Client, Found, Home, RuntimeDirectory};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
@@ -46,12 +47,30 @@ pub fn detach() {
     let _leader = rustix::process::setsid();
 }
 
-/// A client for the background instance, which is started if it does not run.
+/// The background instance.
+#[derive(Debug)]
+pub(super) struct Background {
+    pub(super) client: Client,
+    /// This command has started it.
+    is_new: bool,
+}
+
+impl Background {
+    /// Ends it if it was started for apps of which none could be started: whoever is refused finds everything as it was.
+    pub(super) async fn end_unused(&self, output: &mut Output) {
+        if self.is_new && self.client.status().await.is_ok_and(|status| status.apps.is_empty()) {
+            // What was refused is told; that this failed too, the next command tells.
+            drop(end_instance(&self.client, false, output).await);
+        }
+    }
+}
+
+/// The background instance, which is started if it does not run.
 pub(super) async fn ensure(
     directory: &RuntimeDirectory,
     home: &Home,
     output: &mut Output,
-) -> Result<Client, Report> {
+) -> Result<Background, Report> {
     ensure_by(&own_program(), directory, home, output).await
 }
 
@@ -70,21 +89,22 @@ async fn ensure_by(
     directory: &RuntimeDirectory,
     home: &Home,
     output: &mut Output,
-) -> Result<Client, Report> {
+) -> Result<Background, Report> {
+    let known = |found: Found| Background { client: Client::new(found.socket), is_new: false };
     directory.create()?;
     if let Some(found) = directory.background()? {
-        return Ok(Client::new(found.socket));
+        return Ok(known(found));
     }
     let lock = lock(directory).await?;
     // Who held the lock may have started it.
     if let Some(found) = directory.background()? {
-        return Ok(Client::new(found.socket));
+        return Ok(known(found));
     }
     output.progress("starting the background instance");
     let pid = start(program, directory, home)?;
     drop(lock);
     output.words(&format!("started the background instance (pid {pid}, home {})", home.path().display()));
-    Ok(Client::new(directory.socket(pid)))
+    Ok(Background { client: Client::new(directory.socket(pid)), is_new: true })
 }
 
 /// Waits for others who start one.
@@ -259,7 +279,7 @@ mod tests {
             path
         }
 
-        async fn ensure(&self, program: &Path) -> (Result<Client, Report>, String) {
+        async fn ensure(&self, program: &Path) -> (Result<Background, Report>, String) {
             let printed = Printed::default();
             let result = ensure_by(program, &self.directory, &self.home, &mut printed.output(false)).await;
             (result, printed.text())
@@ -282,7 +302,7 @@ mod tests {
         Command::new("mkfifo").arg(stage.home.path().join("hold")).status().unwrap();
         let (first, said) = stage.ensure(&program).await;
         let (second, silent) = stage.ensure(Path::new("/nonexistent")).await;
-        assert_eq!(first.unwrap().socket(), second.unwrap().socket());
+        assert_eq!(first.unwrap().client.socket(), second.unwrap().client.socket());
         assert!(said.contains("started the background instance (pid "), "{said}");
         assert_eq!(silent, "");
         assert_eq!(std::fs::read_to_string(stage.home.daemon_log()).unwrap(), "hello\n");

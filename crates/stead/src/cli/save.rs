@@ -81,7 +81,8 @@ pub(super) async fn resurrect(
 ) -> Result<ExitCode, Report> {
     let Saved { apps, notes } = saved::load(home)?;
     notes.iter().for_each(|note| output.note(note));
-    let client = ensure(directory, home, output).await?;
+    let background = ensure(directory, home, output).await?;
+    let client = &background.client;
     let status = client.status().await?;
     let events = client.events().await?;
     let (there, missing): (Vec<SavedApp>, Vec<SavedApp>) =
@@ -90,7 +91,7 @@ pub(super) async fn resurrect(
     let mut code = ExitCode::Ok;
     let mut started = Vec::new();
     for app in missing {
-        match bring_back(&client, &app).await {
+        match bring_back(client, &app).await {
             Ok(()) if app.wanted => started.push(app.name),
             Ok(()) => output.words(&format!("added {}, which was stopped when it was saved", app.name)),
             // One that is gone must not keep the others from coming back.
@@ -103,8 +104,9 @@ pub(super) async fn resurrect(
             }
         }
     }
-    if !arguments.no_wait {
-        let up = until_started(&client, events, started, output).await?;
+    background.end_unused(output).await;
+    if !arguments.no_wait && !started.is_empty() {
+        let up = until_started(client, events, started, output).await?;
         code = if code == ExitCode::Ok { up } else { code };
     }
     Ok(code)

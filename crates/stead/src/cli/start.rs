@@ -91,22 +91,29 @@ pub(super) async fn start(
     };
     let redefine = running != Running::Stays;
     let request = StartRequest { definition, only, redefine, stopped: false };
-    let client = ensure(directory, home, output).await?;
+    let background = ensure(directory, home, output).await?;
+    let client = &background.client;
     tell_version(&client.status().await?, output);
     // Before the request, so that nothing is missed.
     let events = client.events().await?;
     output.progress(&beginning);
-    let answer = client.start(&request).await?;
+    let answer = match client.start(&request).await {
+        Ok(answer) => answer,
+        Err(error) => {
+            background.end_unused(output).await;
+            return Err(error.into());
+        }
+    };
     answer.notes.iter().for_each(|note| output.note(note));
     let mut code = ExitCode::Ok;
     if running == Running::Stays {
-        tell_already(&client, &answer, output).await?;
+        tell_already(client, &answer, output).await?;
     } else {
-        let aims = aims(&client, &answer.already).await?;
+        let aims = aims(client, &answer.already).await?;
         code = renew(aims, (renewal(running), &RenewRequest::default()), arguments.what.json, output).await;
     }
     if !arguments.no_wait {
-        let started = until_started(&client, events, answer.started.clone(), output).await?;
+        let started = until_started(client, events, answer.started.clone(), output).await?;
         code = if code == ExitCode::Ok { started } else { code };
     }
     show(&client.status().await?, &answer, (arguments.what.json, code), output);
