@@ -99,3 +99,25 @@ fn start_goes_on_when_the_daemon_dies_while_it_is_prepared() {
     stead.wait_complete();
     assert_eq!(lines(&tries), 2, "it was prepared anew");
 }
+
+#[test]
+fn reload_goes_on_when_the_daemon_dies_while_it_is_prepared() {
+    let _turn = alone();
+    let user = Background::new();
+    let before = "echo . >> tries; test ! -e slow || { rm slow; sleep 1000; }";
+    user.write("stead.toml", &config(before, "true"));
+    user.done(&["start"]);
+    let status = user.complete();
+    user.write("slow", "");
+    let reload = user.begin(&["reload", "shop"]);
+    let tries = user.path().join("tries");
+    wait_lines(&tries, 2);
+    kill(status.daemon_pid());
+    let told = reload.finish(LIMIT);
+    assert!(told.code != Some(0), "whoever asked does not take it for done: {told:?}");
+    wait_lines(&tries, 3);
+    user.wait_status("all workers are new", |now| {
+        now.is_complete() && status.ready_pids().iter().all(|old| !now.ready_pids().contains(old))
+    });
+    assert_eq!(lines(&tries), 3, "the hook ran once more");
+}

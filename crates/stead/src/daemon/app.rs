@@ -27,7 +27,7 @@ use super::outlet::{self, Crash, Outlet};
 use super::pool::{Pool, SavedPool};
 use super::ports::{ListenError, Ports};
 use super::registry::{AppHandle, Rest};
-use super::renew::{How, Renewal};
+use super::renew::{How, Pending, Renewal};
 use super::resume;
 use super::schedules::Schedules;
 use super::settings::{Shown, for_supervisor};
@@ -55,6 +55,8 @@ pub(super) struct AppTask {
     /// Reloads under way, by id, and who wants to know how they go.
     pub(super) reloads: HashMap<u64, mpsc::Sender<Progress>>,
     pub(super) next_reload: u64,
+    /// The last of them, while it has touched nothing.
+    pub(super) pending: Option<Pending>,
     pub(super) shown: Shown,
     /// An address was refused; the reason why nothing gets ready, if it comes to that.
     pub(super) refusal: Option<ListenError>,
@@ -182,6 +184,7 @@ impl AppTask {
             inbox,
             reloads: HashMap::new(),
             next_reload: 1,
+            pending: None,
             shown,
             refusal: None,
             last_exits: HashMap::new(),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use stead_control::{Definition, Environment, Progress};
 use stead_supervisor::Input;
 use tokio::sync::mpsc;
@@ -14,7 +15,7 @@ use crate::cli::{ExitCode, Report};
 use crate::config::{AppSettings, companion};
 
 /// How workers are replaced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum How {
     /// The new one beside the old one, without a gap.
     Reload,
@@ -38,6 +39,14 @@ impl Renewal {
     }
 }
 
+/// What was asked for and has touched nothing yet: it is evaluated, or `before_start` runs.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Pending {
+    id: u64,
+    how: How,
+    environment: Option<Environment>,
+}
+
 /// What came of the evaluation.
 pub(super) struct Renewed {
     pub(super) how: How,
@@ -56,6 +65,7 @@ impl AppTask {
         if let Some(progress) = progress {
             self.reloads.insert(id, progress);
         }
+        self.pending = Some(Pending { id, how, environment: environment.clone() });
         let definition = match environment {
             Some(environment) => Arc::new(Definition { environment, ..(*self.origin.definition).clone() }),
             None => Arc::clone(&self.origin.definition),
@@ -69,6 +79,21 @@ impl AppTask {
             // An app that has ended meanwhile needs no settings.
             drop(inbox.send(Message::Renewed(Renewed { how, id, outcome, companion })));
         });
+    }
+
+    /// What the daemon before this one was asked for, and died before it had begun. Whoever asked is told nothing any more.
+    pub(super) fn renew_again(&mut self, pending: Option<Pending>) {
+        if let Some(Pending { how, environment, .. }) = pending {
+            self.say("the daemon died before a reload had begun; now it begins");
+            self.renew(Renewal { how, environment, progress: None });
+        }
+    }
+
+    /// It has begun, or is given up.
+    pub(super) fn settle_pending(&mut self, id: u64) {
+        if self.pending.as_ref().is_some_and(|pending| pending.id == id) {
+            self.pending = None;
+        }
     }
 
     pub(super) fn renewed(&mut self, renewed: Renewed) {
@@ -100,6 +125,7 @@ impl AppTask {
                 if let Err(conflict) = self.ports.reroute(&settings) {
                     return self.tell_reload_failed(id, &conflict.to_string(), Some(conflict.hint()));
                 }
+                self.settle_pending(id);
                 self.shared.registry.redefine(self.id, &definition);
                 self.origin.definition = definition;
                 self.renew_companion(companion.map(|settings| *settings));

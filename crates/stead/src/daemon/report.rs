@@ -271,6 +271,7 @@ impl AppTask {
     }
 
     pub(super) fn tell_reload_failed(&mut self, id: u64, reason: &str, hint: Option<String>) {
+        self.settle_pending(id);
         self.say(&format!("reload failed: {reason}; the old workers serve on"));
         let (done, of) = self
             .machine

@@ -182,6 +182,7 @@ impl Shared {
             task.compute();
         }
         held.release(&self.keeper);
+        task.renew_again(saved.pending);
         tokio::spawn(app::run(task, messages));
         workers
     }
@@ -305,6 +306,7 @@ impl AppTask {
             scaled: self.scaled,
             started: self.started,
             next_reload: self.next_reload,
+            pending: self.pending.clone(),
             next_port: self.ports.next_port(),
             last_exits: self.last_exits.iter().map(|(slot, exit)| (*slot, *exit)).collect(),
             ends: self.ends.clone(),

@@ -23,6 +23,7 @@ use stead_supervisor::WorkerId;
 use super::definition::Origin;
 use super::history;
 use super::ports::PortId;
+use super::renew::Pending;
 use super::schedules::SavedSchedule;
 use super::settings::Shown;
 use crate::config::{AppSettings, Mode, Scheme, Serialization};
@@ -47,6 +48,8 @@ pub(super) struct SavedApp {
     pub(super) scaled: Option<u32>,
     pub(super) started: Option<SystemTime>,
     pub(super) next_reload: u64,
+    #[serde(default)]
+    pub(super) pending: Option<Pending>,
     pub(super) next_port: PortId,
     pub(super) last_exits: Vec<(u32, Exit)>,
     pub(super) ends: history::Exits,
