@@ -142,3 +142,29 @@ fn the_doctor_finds_what_is_wrong() {
     let words = user.verb(&["doctor"]);
     assert!(words.stdout.contains("FAILURE") && words.stdout.contains("stead save"), "{words:?}");
 }
+
+#[test]
+fn a_daemon_that_dies_while_it_brings_back_apps_leaves_none_out() {
+    let _turn = alone();
+    let user = Background::new().env("PORT", free_port());
+    let hello = node("hello.js");
+    // It is evaluated for as long as the gate is there.
+    let gate = "while (require('fs').existsSync(__dirname + '/gate')) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50);";
+    user.write(
+        "ecosystem.config.js",
+        &format!("{gate}\nmodule.exports = {{ apps: [{{ name: 'slow', script: '{hello}' }}] }};\n"),
+    );
+    user.done(&["start", "ecosystem.config.js"]);
+    user.done(&["start", &hello, "--name", "last", "--env", &format!("PORT={}", free_port())]);
+    user.done(&["save"]);
+    user.done(&["kill"]);
+    user.write("gate", "");
+    let service = user.begin(&["background", "--resurrect"]);
+    let daemon = user.wait_status("it has begun", |status| status.names().is_empty()).daemon_pid();
+    kill(daemon);
+    user.wait_status("another daemon is there", |status| status.daemon_pid() != daemon);
+    std::fs::remove_file(user.path().join("gate")).expect("it is there");
+    user.wait_status("all are back", |status| status.names() == ["slow", "last"] && status.is_complete());
+    user.done(&["kill"]);
+    service.finish(LIMIT);
+}

@@ -121,7 +121,7 @@ enum Beginning {
     /// The apps of these words.
     Apps(Arc<Definition>, Settings),
     /// Nothing: apps come later, or from what was saved.
-    Empty { resurrect: bool },
+    Empty,
     /// What the daemon before this one left, and the way to it if it is still there.
     Estate(Estate, Option<OwnedFd>),
 }
@@ -132,6 +132,9 @@ struct Frame {
     background: bool,
     json: bool,
     lanes: u32,
+    /// What was saved is not all started yet.
+    #[serde(default)]
+    resurrects: bool,
 }
 
 /// The frame of a new instance, and what it begins with.
@@ -139,14 +142,15 @@ fn plan(purpose: &Purpose) -> Result<(Frame, Beginning), Report> {
     let arguments = match purpose {
         Purpose::Foreground(arguments) => arguments,
         Purpose::Background { resurrect } => {
-            let frame = Frame { background: true, json: false, lanes: config::lanes_default() };
-            return Ok((frame, Beginning::Empty { resurrect: *resurrect }));
+            let lanes = config::lanes_default();
+            let frame = Frame { background: true, json: false, lanes, resurrects: *resurrect };
+            return Ok((frame, Beginning::Empty));
         }
     };
     let definition =
         definition::here(arguments).map_err(|error| Report::from(&ConfigError::NoCurrentDirectory(error)))?;
     let settings = definition::evaluate(&definition)?;
-    let frame = Frame { background: false, json: settings.json, lanes: settings.lanes };
+    let frame = Frame { background: false, json: settings.json, lanes: settings.lanes, resurrects: false };
     Ok((frame, Beginning::Apps(Arc::new(definition), settings)))
 }
 
@@ -302,9 +306,11 @@ impl Instance {
         let Self { shared, frame, begin, server, counter } = self;
         begin_with(&shared, begin);
         // From here on the next daemon goes on instead of beginning.
-        let kept = state::write(&frame).and_then(|memory| shared.keeper.hold(FRAME, memory.as_fd()));
-        if let Err(error) = kept {
-            shared.console.say(None, &format!("a crash of the daemon would restart everything: {error}"));
+        keep(&shared, &frame);
+        if frame.resurrects {
+            tokio::spawn(resurrect(Arc::clone(&shared), frame));
+        } else if shared.goes_on() && !shared.is_stopping() {
+            shared.keeper.notify(READY);
         }
         shared.keeper.serving();
         let (end, ended) = watch::channel(false);
@@ -365,17 +371,7 @@ fn begin_with(shared: &Arc<Shared>, begin: Beginning) {
                 }
             }
         }
-        Beginning::Empty { resurrect } => {
-            say("ready for `stead start`");
-            if resurrect {
-                let shared = Arc::clone(shared);
-                tokio::spawn(async move {
-                    start::resurrect(Arc::clone(&shared)).await;
-                    shared.keeper.notify(READY);
-                });
-                return;
-            }
-        }
+        Beginning::Empty => say("ready for `stead start`"),
         Beginning::Estate(estate, peer) => {
             let workers = shared.resume(estate);
             match peer {
@@ -388,6 +384,20 @@ fn begin_with(shared: &Arc<Shared>, begin: Beginning) {
             }
         }
     }
+}
+
+/// Lets the keeper keep the frame for the next daemon.
+fn keep(shared: &Shared, frame: &Frame) {
+    let kept = state::write(frame).and_then(|memory| shared.keeper.hold(FRAME, memory.as_fd()));
+    if let Err(error) = kept {
+        shared.console.say(None, &format!("a crash of the daemon would restart everything: {error}"));
+    }
+}
+
+/// Starts what was saved, or what is left of it to start: the daemon before this one may have died meanwhile.
+async fn resurrect(shared: Arc<Shared>, frame: Frame) {
+    start::resurrect(Arc::clone(&shared)).await;
+    keep(&shared, &Frame { resurrects: false, ..frame });
     shared.keeper.notify(READY);
 }
 
