@@ -336,7 +336,7 @@ impl AppTask {
             Action::Suspend { worker } => self.suspend(worker),
             Action::StopPolitely { worker } => self.stop_politely(worker),
             Action::Terminate { worker } => self.signal(worker, Signal::TERM),
-            Action::Kill { worker } => self.signal(worker, Signal::KILL),
+            Action::Kill { worker } => self.kill(worker),
             Action::Tell(event) => self.tell(event),
         }
     }

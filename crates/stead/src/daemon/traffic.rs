@@ -94,8 +94,11 @@ impl AppTask {
         }
         self.ports.cut(worker);
         let node = self.link(worker).is_some_and(|link| link.open && link.online);
-        let polite = Signal::from_number(self.settings.stop.stop_signal).unwrap_or(Signal::TERM);
-        if node { self.disconnect(worker) } else { self.signal(worker, polite) }
+        if node { self.disconnect(worker) } else { self.signal(worker, self.polite_signal()) }
+    }
+
+    fn polite_signal(&self) -> Signal {
+        Signal::from_number(self.settings.stop.stop_signal).unwrap_or(Signal::TERM)
     }
 
     fn disconnect(&mut self, worker: WorkerId) {
@@ -115,11 +118,26 @@ impl AppTask {
         self.shared.exchange.leave(self.member(worker));
         let Some(process) = self.workers.get_mut(&worker) else { return };
         process.asked_to_end = true;
-        // A worker that stands still (SIGSTOP) cannot act on SIGTERM.
+        // A worker that stands still (SIGSTOP) cannot act on a signal.
         self.shared.keeper.signal(process.child.id, signal);
-        if signal == Signal::TERM {
+        if signal != Signal::KILL {
             self.shared.keeper.signal(process.child.id, Signal::CONT);
         }
+    }
+
+    /// It is killed; whoever has waited for it is told what it did not listen to.
+    pub(super) fn kill(&mut self, worker: WorkerId) {
+        let asked = self.workers.get(&worker).filter(|process| process.asked_to_end);
+        if let Some(slot) = asked.map(|process| process.slot) {
+            let name = format!("{}.{slot}", self.settings.name);
+            let polite = self.polite_signal();
+            let signals = if polite == Signal::TERM { "SIGTERM" } else { "`stop_signal` and SIGTERM" };
+            self.say(&format!(
+                "{name} has not ended after {signals} and is killed; `stop_signal` names a signal that it listens to, `kill_after` gives it \
+                 more time"
+            ));
+        }
+        self.signal(worker, Signal::KILL);
     }
 
     pub(super) fn channel_ended(&mut self, worker: WorkerId) {
@@ -135,7 +153,7 @@ impl AppTask {
         }
         if disconnected {
             // It has closed everything; what still holds its event loop (a timer, a database) is of no use to anybody.
-            self.signal(worker, Signal::TERM);
+            self.signal(worker, self.polite_signal());
         }
     }
 

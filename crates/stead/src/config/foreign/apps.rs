@@ -108,6 +108,8 @@ fn draft(members: &Map<String, Value>, place: Place<'_>) -> Draft {
     }
     add_port(&mut draft);
     silence(&mut draft);
+    // Many programs that run under PM2 listen to nothing else.
+    draft.set("stop_signal", "SIGINT", "PM2_KILL_SIGNAL").remark("what PM2 asks with");
     command::finish(&mut draft);
     draft.notes.sort_by_key(|note| note.weight);
     draft
