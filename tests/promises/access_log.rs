@@ -12,7 +12,7 @@ use crate::support::background::Background;
 use crate::support::ports::free_port;
 use crate::support::processes::kill;
 use crate::support::stead::Plan;
-use crate::support::{Client, Executions, Stead, alone, beside, get, node, soon};
+use crate::support::{Client, Executions, Stead, beside, get, node, soon};
 
 /// A plan whose access log is kept in a directory of its own.
 fn logged(script: &str) -> (Plan, PathBuf) {
@@ -37,7 +37,7 @@ fn wait_lines(logs: &Path, count: usize) -> Vec<Value> {
 #[test]
 fn killed_workers_leave_no_gap_in_the_access_log() {
     const REQUESTS: usize = 400;
-    let _turn = alone();
+    let _turn = beside();
     let (plan, logs) = logged("executions.js");
     let stead = plan.env("WORK_MS", 5).instances(3).start();
     let answers: BTreeMap<String, u16> = std::thread::scope(|scope| {

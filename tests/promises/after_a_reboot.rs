@@ -10,7 +10,7 @@ use crate::support::background::Background;
 use crate::support::ports::free_port;
 use crate::support::processes::{self, kill};
 use crate::support::stead::Verb;
-use crate::support::{alone, beside, get, node, soon};
+use crate::support::{beside, get, node, soon};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -58,7 +58,7 @@ fn boot(user: &Background) -> Verb {
 
 #[test]
 fn what_was_saved_is_started_by_the_unit_and_ended_by_its_signal() {
-    let _turn = alone();
+    let _turn = beside();
     let port = free_port();
     let user = Background::new().env("PORT", port);
     user.done(&["start", &node("hello.js"), "-i", "2", "--name", "shop"]);

@@ -6,7 +6,7 @@ use crate::support::load::{
     assert_nothing_failed, assert_only_posts_failed_cleanly, gets, posts, without_keep_alive,
 };
 use crate::support::processes::kill;
-use crate::support::{Client, Load, Stead, alone, fixture, node};
+use crate::support::{Client, Load, Stead, alone, beside, fixture, node};
 
 const DEAD_FOR: Duration = Duration::from_secs(2);
 
@@ -69,7 +69,7 @@ fn posts_that_come_while_no_worker_is_alive_wait_too() {
 
 #[test]
 fn a_request_is_not_held_for_ever() {
-    let _turn = alone();
+    let _turn = beside();
     let (plan, how) = plan();
     let stead = plan.set("hold_timeout", "500ms").start();
     std::fs::write(&how, "never").expect("a file can be written");

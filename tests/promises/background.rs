@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::support::background::Background;
 use crate::support::ports::free_port;
 use crate::support::processes::{kill, living};
-use crate::support::{alone, get, node, soon};
+use crate::support::{beside, get, node, soon};
 
 /// A user whose shell names a port for the app.
 fn user() -> (Background, u16) {
@@ -17,7 +17,7 @@ fn user() -> (Background, u16) {
 
 #[test]
 fn start_needs_nothing_before_and_returns_when_the_app_serves() {
-    let _turn = alone();
+    let _turn = beside();
     let (user, port) = user();
     let started = user.done(&["start", &node("hello.js"), "-i", "2", "--name", "shop"]);
     assert!(started.stdout.contains("shop"), "{started:?}");
@@ -28,7 +28,7 @@ fn start_needs_nothing_before_and_returns_when_the_app_serves() {
 
 #[test]
 fn starting_the_same_twice_is_no_mistake_and_tells_what_runs() {
-    let _turn = alone();
+    let _turn = beside();
     let (user, _) = user();
     let words = ["start", &node("hello.js"), "-i", "2", "--name", "shop"];
     user.done(&words);
@@ -41,7 +41,7 @@ fn starting_the_same_twice_is_no_mistake_and_tells_what_runs() {
 
 #[test]
 fn a_stopped_app_is_remembered_and_a_deleted_one_is_not() {
-    let _turn = alone();
+    let _turn = beside();
     let (user, port) = user();
     user.done(&["start", &node("hello.js"), "--name", "shop"]);
     user.done(&["stop", "shop"]);
@@ -55,7 +55,7 @@ fn a_stopped_app_is_remembered_and_a_deleted_one_is_not() {
 
 #[test]
 fn restart_takes_over_what_changed_in_the_file() {
-    let _turn = alone();
+    let _turn = beside();
     let (user, port) = user();
     let config = |greeting: &str| {
         let script = node("environment.js");
@@ -82,7 +82,7 @@ fn restart_takes_over_what_changed_in_the_file() {
 
 #[test]
 fn what_was_saved_comes_back_after_everything_is_gone() {
-    let _turn = alone();
+    let _turn = beside();
     let (user, port) = user();
     user.done(&["start", &node("hello.js"), "-i", "2", "--name", "shop"]);
     user.done(&["save"]);
@@ -96,7 +96,7 @@ fn what_was_saved_comes_back_after_everything_is_gone() {
 
 #[test]
 fn a_damaged_list_is_kept_aside_and_the_one_before_is_used() {
-    let _turn = alone();
+    let _turn = beside();
     let (user, port) = user();
     user.done(&["start", &node("hello.js"), "--name", "shop"]);
     user.done(&["save"]);
@@ -116,7 +116,7 @@ fn a_damaged_list_is_kept_aside_and_the_one_before_is_used() {
 
 #[test]
 fn nothing_that_was_printed_is_lost_when_the_daemon_is_killed() {
-    let _turn = alone();
+    let _turn = beside();
     let (user, _) = user();
     user.done(&["start", &node("counter.js"), "--name", "shop"]);
     let before = user.complete();
@@ -140,7 +140,7 @@ fn nothing_that_was_printed_is_lost_when_the_daemon_is_killed() {
 
 #[test]
 fn kill_ends_everything() {
-    let _turn = alone();
+    let _turn = beside();
     let (user, port) = user();
     user.done(&["start", &node("hello.js"), "-i", "2"]);
     user.done(&["kill"]);
@@ -152,7 +152,7 @@ fn kill_ends_everything() {
 
 #[test]
 fn two_that_start_at_once_find_the_same_instance() {
-    let _turn = alone();
+    let _turn = beside();
     let user = Background::new();
     let names = ["one", "two", "three"];
     let script = node("port-zero.js");

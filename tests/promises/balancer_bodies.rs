@@ -183,7 +183,7 @@ fn an_answer_before_the_end_of_the_upload_arrives() {
 
 #[test]
 fn a_client_that_leaves_in_the_middle_frees_its_worker() {
-    let _turn = alone();
+    let _turn = beside();
     let stead = Stead::script(node("slow.js")).instances(1).start();
     for _ in 0..30 {
         let mut client = Client::connect(stead.port);

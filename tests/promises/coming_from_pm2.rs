@@ -5,7 +5,7 @@ use std::process::Command;
 
 use crate::support::background::Background;
 use crate::support::ports::free_port;
-use crate::support::{alone, eventually, get, soon};
+use crate::support::{beside, eventually, get, soon};
 
 /// A row of a table: the words of its first column, and what its second says.
 struct Row {
@@ -171,7 +171,7 @@ fn user() -> (Background, u16) {
 
 #[test]
 fn the_line_of_a_deploy_script_starts_what_is_missing_and_reloads_what_runs() {
-    let _turn = alone();
+    let _turn = beside();
     let (user, port) = user();
     let line = ["reload", "ecosystem.config.js", "--env", "production", "--update-env"];
     let first = user.done(&line);
@@ -193,7 +193,7 @@ fn the_line_of_a_deploy_script_starts_what_is_missing_and_reloads_what_runs() {
 
 #[test]
 fn a_file_is_run_on_the_terminal_as_by_pm2_runtime() {
-    let _turn = alone();
+    let _turn = beside();
     let (user, port) = user();
     let words = ["run", "ecosystem.config.js", "--env", "production", "--only", "shop"];
     let mut running = user.command(&words).spawn().expect("it can be run");

@@ -7,7 +7,7 @@ use crate::support::background::Background;
 use crate::support::ports::free_port;
 use crate::support::processes::{kill, living};
 use crate::support::stead::Finished;
-use crate::support::{alone, get, node, soon};
+use crate::support::{alone, beside, get, node, soon};
 
 /// Two apps of one namespace and one of another, each on a port of its own.
 fn three_apps(user: &Background) -> [u16; 3] {
@@ -28,7 +28,7 @@ fn said(finished: &Finished) -> Vec<&str> {
 
 #[test]
 fn a_word_is_a_name_a_namespace_a_number_a_pattern_or_a_worker() {
-    let _turn = alone();
+    let _turn = beside();
     let user = Background::new();
     let [shop, _, mail] = three_apps(&user);
     assert_eq!(user.done(&["id", "web"]).stdout, "0\n1");
@@ -64,7 +64,7 @@ fn a_word_is_a_name_a_namespace_a_number_a_pattern_or_a_worker() {
 
 #[test]
 fn a_program_that_does_not_start_says_why_and_fails_the_command() {
-    let _turn = alone();
+    let _turn = beside();
     let user = Background::new();
     let script =
         user.write("broken.js", "console.log('looking for the database'); throw new Error('no database');");
@@ -90,7 +90,7 @@ fn a_program_that_does_not_start_says_why_and_fails_the_command() {
 
 #[test]
 fn what_a_killed_instance_leaves_behind_is_in_nobodys_way() {
-    let _turn = alone();
+    let _turn = beside();
     let port = free_port();
     let user = Background::new().env("PORT", port);
     user.done(&["start", &node("hello.js"), "--name", "shop"]);
@@ -107,7 +107,7 @@ fn what_a_killed_instance_leaves_behind_is_in_nobodys_way() {
 
 #[test]
 fn a_list_that_was_cut_off_is_put_aside_and_the_one_before_is_used() {
-    let _turn = alone();
+    let _turn = beside();
     let port = free_port();
     let user = Background::new().env("PORT", port);
     user.done(&["start", &node("hello.js"), "--name", "shop"]);
@@ -124,7 +124,7 @@ fn a_list_that_was_cut_off_is_put_aside_and_the_one_before_is_used() {
 
 #[test]
 fn secrets_are_not_shown_to_whoever_looks_over_the_shoulder() {
-    let _turn = alone();
+    let _turn = beside();
     let user = Background::new().env("PORT", free_port()).env("DATABASE_PASSWORD", "hunter2");
     user.done(&["start", &node("hello.js"), "--name", "shop"]);
     let shown = user.done(&["env", "shop"]).stdout;
@@ -134,7 +134,7 @@ fn secrets_are_not_shown_to_whoever_looks_over_the_shoulder() {
 
 #[test]
 fn the_terminal_may_be_closed() {
-    let _turn = alone();
+    let _turn = beside();
     let port = free_port();
     let user = Background::new().env("PORT", port);
     user.done(&["start", &node("hello.js"), "--name", "shop"]);

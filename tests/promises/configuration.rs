@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use crate::support::load::{assert_nothing_failed, gets, posts};
 use crate::support::ports::{free_port, is_free};
 use crate::support::status::Status;
-use crate::support::{Load, Stead, alone, beside, get, node, soon};
+use crate::support::{Load, Stead, beside, get, node, soon};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -59,7 +59,7 @@ fn several_apps_of_one_file_are_served_beside_each_other() {
 
 #[test]
 fn sigusr2_replaces_all_workers_without_losing_a_request() {
-    let _turn = alone();
+    let _turn = beside();
     let stead = Stead::script(node("executions.js")).instances(2).start();
     let before = stead.status().ready_pids();
     let load = Load::start([("get", gets(stead.port, "/", 10)), ("post", posts(stead.port, "/", 10))]);
@@ -74,7 +74,7 @@ fn sigusr2_replaces_all_workers_without_losing_a_request() {
 
 #[test]
 fn sighup_takes_what_has_changed_in_the_file_and_a_bad_file_changes_nothing() {
-    let _turn = alone();
+    let _turn = beside();
     let (stead, shop, chat) = shop_and_chat();
     let new = free_port();
     let load = Load::start([("get", gets(shop, "/", 10)), ("post", posts(shop, "/", 10))]);
@@ -107,7 +107,7 @@ fn sighup_takes_what_has_changed_in_the_file_and_a_bad_file_changes_nothing() {
 
 #[test]
 fn a_change_of_the_command_is_a_rolling_reload() {
-    let _turn = alone();
+    let _turn = beside();
     let port = free_port();
     let plan = Stead::plan(Vec::<String>::new());
     write(plan.directory(), &[app("shop", "hello.js", port, "instances = 2")]);

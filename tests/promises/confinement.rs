@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::support::background::Background;
-use crate::support::{alone, eventually};
+use crate::support::{beside, eventually};
 
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -32,14 +32,14 @@ fn assert_sees(log: &str, lines: &[&str]) {
 
 #[test]
 fn umask_and_limits_are_those_that_were_set() {
-    let _turn = alone();
+    let _turn = beside();
     let log = seen("umask = \"027\"\nlimits = { nofile = 512, core = 0 }\nno_new_privileges = true\n");
     assert_sees(&log, &["0027", "512", "0", "NoNewPrivs:\t1"]);
 }
 
 #[test]
 fn worker_runs_as_the_user_that_was_named() {
-    let _turn = alone();
+    let _turn = beside();
     if !rustix::process::geteuid().is_root() {
         // Nobody else may become another user.
         return;
@@ -49,7 +49,7 @@ fn worker_runs_as_the_user_that_was_named() {
 
 #[test]
 fn worker_that_ends_with_a_code_for_the_end_is_not_started_again() {
-    let _turn = alone();
+    let _turn = beside();
     let user = Background::new();
     user.write(
         "stead.toml",

@@ -1,6 +1,6 @@
 //! "My server has a bug: its copies die at random. My users must not notice."
 //!
-//! Every worker ends itself at a random moment within ten seconds of its start, again and again, under 200 concurrent
+//! Every worker ends itself at a random moment within five seconds of its start, again and again, under 200 concurrent
 //! requests. No GET fails; a POST is executed at most once; a POST that fails was in the hands of a worker that died and is
 //! answered with a clean 502.
 
@@ -10,15 +10,14 @@ use crate::support::load::{assert_only_posts_failed_cleanly, ledger};
 use crate::support::processes::living;
 use crate::support::{Executions, Load, Stead, alone, node, pause_between};
 
-const LENGTH: Duration = Duration::from_secs(15);
+const LENGTH: Duration = Duration::from_secs(8);
 
 fn workers_die(by: &str) {
     let plan = Stead::script(node("executions.js")).instances(4);
     let executions = Executions::in_directory(plan.directory());
     let (name, file) = executions.variable();
     // WORK_MS: long enough that a dying worker has requests in its hands.
-    let stead =
-        plan.env(name, file).env("CRASH_MAX_MS", 10_000).env("CRASH_BY", by).env("WORK_MS", 5).start();
+    let stead = plan.env(name, file).env("CRASH_MAX_MS", 5_000).env("CRASH_BY", by).env("WORK_MS", 5).start();
 
     let load = Load::mixed(stead.port, 200);
     pause_between(LENGTH);

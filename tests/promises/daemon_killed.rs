@@ -27,7 +27,7 @@ fn kill_daemon(stead: &Stead) -> Status {
 
 #[test]
 fn a_killed_daemon_is_followed_by_one_that_goes_on_with_the_same_workers() {
-    let _turn = alone();
+    let _turn = beside();
     let stead = Stead::script(node("hello.js")).instances(2).start();
     let keeper = stead.pid();
     // A restart to be remembered.
@@ -60,7 +60,7 @@ fn a_worker_that_had_nothing_to_do_is_as_old_under_the_next_daemon() {
 #[test]
 fn killing_the_daemon_all_the_time_restarts_no_worker_and_refuses_nobody() {
     const CONNECTIONS: usize = 10;
-    let _turn = alone();
+    let _turn = beside();
     let stead = Stead::script(node("hello.js")).instances(2).start();
     let before = stead.status();
     let load = Load::start([
@@ -109,7 +109,7 @@ fn connections_that_come_while_there_is_no_daemon_wait() {
 
 #[test]
 fn a_worker_that_died_while_there_was_no_daemon_is_reported_and_replaced() {
-    let _turn = alone();
+    let _turn = beside();
     let stead = Stead::script(node("hello.js")).instances(2).start();
     let before = stead.status();
     let dead = &before.workers()[1];
@@ -141,7 +141,7 @@ fn programs_that_are_not_nodejs_go_on_too() {
 
 #[test]
 fn connections_that_were_handed_to_a_worker_are_not_touched() {
-    let _turn = alone();
+    let _turn = beside();
     let stead = Stead::script(node("net-echo.js")).instances(2).start();
     let mut connection = TcpStream::connect(("127.0.0.1", stead.port)).expect("it listens");
     let mut greeting = BufReader::new(connection.try_clone().expect("there are descriptors left"));
@@ -159,7 +159,7 @@ fn connections_that_were_handed_to_a_worker_are_not_touched() {
 
 #[test]
 fn everything_can_be_done_after_the_daemon_was_killed() {
-    let _turn = alone();
+    let _turn = beside();
     let stead = Stead::script(node("hello.js")).instances(2).start();
     let before = kill_daemon(&stead);
     stead.reload();
@@ -179,7 +179,7 @@ fn everything_can_be_done_after_the_daemon_was_killed() {
 
 #[test]
 fn a_daemon_that_is_killed_while_it_starts_comes_back_too() {
-    let _turn = alone();
+    let _turn = beside();
     let stead = Stead::script(node("hello.js")).instances(2).launch();
     let keeper = stead.pid();
     let daemon_of = || children(keeper).into_iter().find(|child| child.command.contains(" daemon "));
@@ -192,7 +192,7 @@ fn a_daemon_that_is_killed_while_it_starts_comes_back_too() {
 
 #[test]
 fn a_killed_keeper_takes_everything_with_it() {
-    let _turn = alone();
+    let _turn = beside();
     let mut stead = Stead::script(node("family.js")).instances(2).start();
     // Each worker has a child of its own that ignores polite signals.
     assert!(stead.processes().len() >= 6, "{:#?}", stead.processes());
@@ -210,7 +210,7 @@ fn a_killed_keeper_takes_everything_with_it() {
 
 #[test]
 fn stop_reaches_a_daemon_that_was_just_started_again() {
-    let _turn = alone();
+    let _turn = beside();
     let mut stead = Stead::script(node("hello.js")).instances(2).start();
     kill(stead.status().daemon_pid());
     // The signal may come while there is no daemon, while one starts, or when one serves already.

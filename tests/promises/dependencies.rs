@@ -7,7 +7,7 @@ use crate::support::background::Background;
 use crate::support::ports::free_port;
 use crate::support::processes::kill;
 use crate::support::status::Status;
-use crate::support::{alone, eventually, node};
+use crate::support::{beside, eventually, node};
 
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -35,7 +35,7 @@ fn state(status: &Status, app: &str) -> String {
 
 #[test]
 fn an_app_waits_until_what_it_needs_is_ready() {
-    let _turn = alone();
+    let _turn = beside();
     let user = Background::new();
     let config = server("api", 0, "depends_on = [\"proxy\"]") + &server("proxy", 1500, "");
     let start = started(&user, &config);
@@ -51,7 +51,7 @@ fn an_app_waits_until_what_it_needs_is_ready() {
 
 #[test]
 fn work_that_has_to_be_done_first_is_done_first() {
-    let _turn = alone();
+    let _turn = beside();
     let user = Background::new();
     let mark = user.path().join("migrated");
     let migration = job("migration", &format!("sleep 0.5 && touch {}", mark.display()));
@@ -65,7 +65,7 @@ fn work_that_has_to_be_done_first_is_done_first() {
 
 #[test]
 fn work_that_failed_keeps_back_what_needs_it_and_says_so() {
-    let _turn = alone();
+    let _turn = beside();
     let user = Background::new();
     let migration = job("migration", "exit 3");
     started(&user, &(server("api", 0, "depends_on = { migration = \"completed\" }") + &migration));
@@ -78,7 +78,7 @@ fn work_that_failed_keeps_back_what_needs_it_and_says_so() {
 
 #[test]
 fn a_circle_is_refused_with_its_names() {
-    let _turn = alone();
+    let _turn = beside();
     let user = Background::new();
     let config = server("api", 0, "depends_on = [\"proxy\"]") + &server("proxy", 0, "depends_on = [\"api\"]");
     let start = started(&user, &config);
@@ -88,7 +88,7 @@ fn a_circle_is_refused_with_its_names() {
 
 #[test]
 fn apps_of_a_group_fall_together_if_that_was_said() {
-    let _turn = alone();
+    let _turn = beside();
     let user = Background::new();
     let group = "[group.pair]\napps = [\"one\", \"two\"]\nstrategy = \"one-for-all\"\n";
     started(&user, &(server("one", 0, "") + &server("two", 0, "") + &server("three", 0, "") + group));
@@ -104,7 +104,7 @@ fn apps_of_a_group_fall_together_if_that_was_said() {
 
 #[test]
 fn what_is_needed_is_stopped_after_what_needs_it() {
-    let _turn = alone();
+    let _turn = beside();
     let user = Background::new();
     let config = server("api", 0, "depends_on = [\"proxy\"]") + &server("proxy", 0, "");
     started(&user, &config);

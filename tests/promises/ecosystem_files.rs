@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::support::background::Background;
 use crate::support::ports::free_port;
 use crate::support::processes::kill;
-use crate::support::{alone, get, pause_between, soon};
+use crate::support::{beside, get, pause_between, soon};
 
 const SERVER: &str = "require('http').createServer((request, response) => \
     response.end(`${process.env.NODE_ENV} ${process.env.STEAD_INSTANCE} ${process.argv[2]}\\n`)).listen(process.env.PORT);\n";
@@ -39,7 +39,7 @@ fn user(ports: (u16, u16)) -> Background {
 
 #[test]
 fn an_ecosystem_file_is_started_as_it_is_and_read_again_by_a_reload() {
-    let _turn = alone();
+    let _turn = beside();
     let (development, production) = (free_port(), free_port());
     let user = user((development, production));
     let started = user.done(&["start", "ecosystem.config.js", "--env", "production", "--only", "api"]);
@@ -58,7 +58,7 @@ fn an_ecosystem_file_is_started_as_it_is_and_read_again_by_a_reload() {
 
 #[test]
 fn what_is_imported_is_what_was_started() {
-    let _turn = alone();
+    let _turn = beside();
     let (development, production) = (free_port(), free_port());
     let user = user((development, production));
     let said = user.done(&["import"]).stderr;
@@ -98,7 +98,7 @@ fn a_file_that_cannot_be_read_starts_nothing_and_says_why() {
 
 #[test]
 fn a_job_that_has_finished_runs_again_when_its_time_comes() {
-    let _turn = alone();
+    let _turn = beside();
     let user = Background::new();
     // It ends by itself, when it has nothing left to do.
     user.write("job.js", "setTimeout(() => require('fs').appendFileSync('ran.txt', 'ran\\n'), 10);");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::support::stead::Plan;
-use crate::support::{Client, Stead, alone, beside, fixture, get, soon};
+use crate::support::{Client, Stead, beside, fixture, get, soon};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -14,7 +14,7 @@ fn example(name: &str) -> Plan {
 
 #[test]
 fn compute_answers_others_while_a_long_sum_runs() {
-    let _turn = alone();
+    let _turn = beside();
     let stead = example("compute").start();
     let mut slow = Client::connect(stead.port);
     slow.set_patience(LIMIT);
@@ -30,7 +30,7 @@ fn compute_answers_others_while_a_long_sum_runs() {
 
 #[test]
 fn users_are_counted_once_per_period_for_eight_workers() {
-    let _turn = alone();
+    let _turn = beside();
     let stead = example("users-count").env("EVERY", 600_000).start();
     // Enough requests to meet most of the eight.
     let answers = || (0..50).map(|_| get(stead.port, "/").text()).collect::<std::collections::BTreeSet<_>>();

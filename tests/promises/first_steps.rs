@@ -5,11 +5,11 @@ use std::process::Command;
 
 use crate::support::background::Background;
 use crate::support::ports::free_port;
-use crate::support::{alone, beside, get, node};
+use crate::support::{beside, get, node};
 
 #[test]
 fn the_first_file_is_written_checked_and_started() {
-    let _turn = alone();
+    let _turn = beside();
     let port = free_port();
     let user = Background::new().env("PORT", port);
     let server = "require('http').createServer((q, r) => r.end('hello\\n')).listen(process.env.PORT)";
@@ -115,7 +115,7 @@ fn offered(user: &Background, line: &[&str]) -> Vec<String> {
 
 #[test]
 fn bash_completes_verbs_options_and_the_apps_that_run() {
-    let _turn = alone();
+    let _turn = beside();
     let user = Background::new().env("PORT", free_port());
     assert_eq!(offered(&user, &["stead", "relo"]), ["reload"]);
     assert_eq!(offered(&user, &["stead", "reload", "--up"]), ["--update-env"]);

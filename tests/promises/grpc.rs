@@ -9,7 +9,7 @@ use crate::support::certificates::Authority;
 use crate::support::https_load::HttpsLoad;
 use crate::support::processes::kill;
 use crate::support::stead::{Plan, Verb};
-use crate::support::{Client, Stead, alone, beside, node};
+use crate::support::{Client, Stead, beside, node};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -74,7 +74,7 @@ fn calls_of_every_kind_come_in_by_tls() {
 
 #[test]
 fn killed_worker_and_reload_lose_no_call_that_may_be_made_again_and_has_no_answer_yet() {
-    let _turn = alone();
+    let _turn = beside();
     let stead = handed().instances(2).start();
     let load = HttpsLoad::start_grpc(stead.port);
     load.goes_on();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::support::load::{assert_nothing_failed, gets, without_keep_alive};
 use crate::support::processes::kill;
 use crate::support::stead::Plan;
-use crate::support::{Load, Stead, alone, fixture, get, node};
+use crate::support::{Load, Stead, beside, fixture, get, node};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -59,27 +59,27 @@ fn is_ejected_and_then_replaced(plan: Plan) {
 
 #[test]
 fn worker_whose_path_fails_is_ejected_and_then_replaced_and_no_request_is_lost() {
-    let _turn = alone();
+    let _turn = beside();
     is_ejected_and_then_replaced(plan().set("health", "{ http = \"/health\" }"));
 }
 
 #[test]
 fn worker_whose_check_fails_is_ejected_and_then_replaced_and_no_request_is_lost() {
-    let _turn = alone();
+    let _turn = beside();
     let check = "test ! -e \\\"$ILL_DIRECTORY/$STEAD_PID\\\"";
     is_ejected_and_then_replaced(plan().set("health", &format!("{{ command = \"{check}\" }}")));
 }
 
 #[test]
 fn worker_that_gives_no_sign_of_life_is_ejected_and_then_replaced() {
-    let _turn = alone();
+    let _turn = beside();
     let plan = plan().env("WATCHDOG", "1").set("health_interval", "500ms");
     is_ejected_and_then_replaced(plan.set("health", "\"watchdog\""));
 }
 
 #[test]
 fn worker_that_recovers_gets_requests_again_and_stays() {
-    let _turn = alone();
+    let _turn = beside();
     let stead = plan().set("health", "{ http = \"/health\" }").set("health_replace_after", "60s").start();
     let pids = stead.status().ready_pids();
     let answers = || (0..20).map(|_| get(stead.port, "/").text().trim().to_owned()).collect::<Vec<_>>();
@@ -94,7 +94,7 @@ fn worker_that_recovers_gets_requests_again_and_stays() {
 
 #[test]
 fn last_worker_serves_even_if_it_is_ill() {
-    let _turn = alone();
+    let _turn = beside();
     let stead = plan().set("health", "{ http = \"/health\" }").set("health_replace_after", "60s").start();
     for pid in stead.status().ready_pids() {
         make_ill(stead.path(), pid);
@@ -105,7 +105,7 @@ fn last_worker_serves_even_if_it_is_ill() {
 
 #[test]
 fn worker_that_takes_connections_is_well() {
-    let _turn = alone();
+    let _turn = beside();
     let stead = plan().set("health", "\"tcp\"").start();
     for pid in stead.status().ready_pids() {
         wait_health(&stead, pid, true);
@@ -114,7 +114,7 @@ fn worker_that_takes_connections_is_well() {
 
 #[test]
 fn checks_go_on_when_the_daemon_has_died_and_who_is_ill_stays_ill() {
-    let _turn = alone();
+    let _turn = beside();
     let stead = plan().set("health", "{ http = \"/health\" }").set("health_replace_after", "60s").start();
     let pids = stead.status().ready_pids();
     make_ill(stead.path(), pids[0]);
@@ -135,7 +135,7 @@ fn checks_go_on_when_the_daemon_has_died_and_who_is_ill_stays_ill() {
 
 #[test]
 fn program_that_falls_silent_after_it_was_ready_is_found_ill() {
-    let _turn = alone();
+    let _turn = beside();
     let program = Stead::plan([format!("python3 {}", fixture("python/watchdog.py"))]);
     let ill = program.directory().to_owned();
     let stead = program

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::support::background::Background;
 use crate::support::ports::free_port;
 use crate::support::processes::{children, kill};
-use crate::support::{Stead, alone, eventually, node};
+use crate::support::{Stead, beside, eventually, node};
 
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -31,7 +31,7 @@ fn wait_lines(path: &Path, count: usize) {
 
 #[test]
 fn hooks_run_once_for_a_start_and_once_for_a_reload() {
-    let _turn = alone();
+    let _turn = beside();
     let user = Background::new();
     user.write("stead.toml", &config("echo migrated $STEAD_APP | tee -a before", "echo up >> after"));
     user.done(&["start"]);
@@ -50,7 +50,7 @@ fn hooks_run_once_for_a_start_and_once_for_a_reload() {
 
 #[test]
 fn start_fails_if_what_comes_before_fails_and_says_why() {
-    let _turn = alone();
+    let _turn = beside();
     let user = Background::new();
     user.write("stead.toml", &config("echo the database is down; exit 3", "true"));
     let start = user.verb(&["start"]);
@@ -61,7 +61,7 @@ fn start_fails_if_what_comes_before_fails_and_says_why() {
 
 #[test]
 fn reload_fails_if_what_comes_before_fails_and_nothing_is_touched() {
-    let _turn = alone();
+    let _turn = beside();
     let user = Background::new();
     user.write("stead.toml", &config("test ! -e broken", "true"));
     user.done(&["start"]);
@@ -77,7 +77,7 @@ fn reload_fails_if_what_comes_before_fails_and_nothing_is_touched() {
 
 #[test]
 fn hook_that_takes_too_long_is_killed_with_all_it_has_started() {
-    let _turn = alone();
+    let _turn = beside();
     let mut stead = Stead::script(node("hello.js"))
         .set("before_start", "\"sleep 1000 & sleep 1000\"")
         .set("hook_timeout", "500ms")
@@ -89,7 +89,7 @@ fn hook_that_takes_too_long_is_killed_with_all_it_has_started() {
 
 #[test]
 fn start_goes_on_when_the_daemon_dies_while_it_is_prepared() {
-    let _turn = alone();
+    let _turn = beside();
     let plan = Stead::script(node("hello.js")).set("before_start", "\"echo . >> tries; sleep 1\"");
     let tries = plan.directory().join("tries");
     let stead = plan.launch();

@@ -11,7 +11,7 @@ use crate::support::http2::{self, Http2};
 use crate::support::https_load::HttpsLoad;
 use crate::support::processes::kill;
 use crate::support::stead::{Finished, Plan, Verb};
-use crate::support::{Client, Stead, alone, beside, node};
+use crate::support::{Client, Stead, beside, node};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -139,7 +139,7 @@ fn websocket_is_carried_over_http_2() {
 
 #[test]
 fn killed_worker_and_reload_lose_no_request_of_an_http_2_client() {
-    let _turn = alone();
+    let _turn = beside();
     let (authority, plan) = secured("executions.js");
     let stead = plan.instances(2).start();
     let load = HttpsLoad::start_http2(stead.port, &authority, 4);
@@ -161,7 +161,7 @@ fn killed_worker_and_reload_lose_no_request_of_an_http_2_client() {
 
 #[test]
 fn upgrade_of_stead_loses_no_request_of_an_http_2_client() {
-    let _turn = alone();
+    let _turn = beside();
     let (authority, plan) = secured("executions.js");
     let stead = plan.instances(2).start();
     let load = HttpsLoad::start_http2(stead.port, &authority, 4);

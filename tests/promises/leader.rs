@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use serde_json::json;
 
 use crate::support::processes::{children, kill};
-use crate::support::{Stead, Talk, alone, eventually, node, pause_between};
+use crate::support::{Stead, Talk, alone, beside, eventually, node, pause_between};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const BACK: Duration = Duration::from_secs(15);
@@ -92,7 +92,7 @@ fn the_role_goes_on_within_a_second_after_a_death_and_in_a_reload() {
 
 #[test]
 fn the_death_of_the_daemon_changes_nothing() {
-    let _turn = alone();
+    let _turn = beside();
     let (stead, talk, leaders) = Leaders::start(3, 0);
     let first = leaders.next(0);
     let before = stead.status();
@@ -117,7 +117,7 @@ fn the_death_of_the_daemon_changes_nothing() {
 
 #[test]
 fn never_do_two_lead_however_much_is_killed() {
-    let _turn = alone();
+    let _turn = beside();
     let (stead, _talk, leaders) = Leaders::start(4, 30);
     let end = Instant::now() + Duration::from_secs(8);
     let mut round = 0;

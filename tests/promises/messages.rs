@@ -179,7 +179,7 @@ fn descriptors_and_memory_are_the_same_after_many_messages() {
 
 #[test]
 fn messages_go_on_when_the_daemon_is_killed() {
-    let _turn = alone();
+    let _turn = beside();
     let (stead, talk) = talkers(2);
     talk.say(0, &json!({"stead": {"to": "app"}, "data": "before"}));
     talk.wait_for("talker.1", &json!({"from": "talker.0"}), &json!("before"));
@@ -239,7 +239,7 @@ fn a_program_without_any_library_takes_part_over_http() {
 #[test]
 fn an_upgrade_of_stead_loses_no_message_and_no_question() {
     const COUNT: u64 = 5_000;
-    let _turn = alone();
+    let _turn = beside();
     let (stead, talk) = Talk::start(Stead::script(node("talker.js")).instances(2).env("COUNT", 1));
     let binary = stead.path().join("stead-new");
     std::fs::copy(env!("CARGO_BIN_EXE_stead"), &binary).expect("there is room for a copy");

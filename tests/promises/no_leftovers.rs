@@ -6,7 +6,7 @@ use rustix::process::Signal;
 
 use crate::support::load::{assert_nothing_failed, gets, without_keep_alive};
 use crate::support::processes::{Process, children, kill};
-use crate::support::{Client, Load, Stead, alone, beside, node, soon};
+use crate::support::{Client, Load, Stead, beside, node, soon};
 
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -95,7 +95,7 @@ fn requests_on_their_way_are_finished_before_the_end() {
 
 #[test]
 fn stop_under_load_loses_no_accepted_request() {
-    let _turn = alone();
+    let _turn = beside();
     let stead = Stead::script(node("executions.js")).instances(2).env("WORK_MS", 20).start();
     let load = Load::start([("kept", gets(stead.port, "/", 20))]);
     load.each_answers(50);
@@ -129,7 +129,7 @@ fn a_program_that_ignores_sigterm_is_ended() {
 
 #[test]
 fn a_program_that_ends_by_itself_on_sigterm_loses_nothing() {
-    let _turn = alone();
+    let _turn = beside();
     let stead = Stead::script(node("graceful.js")).instances(2).start();
     let load = Load::start([
         ("kept", gets(stead.port, "/?ms=5", 15)),

@@ -167,7 +167,7 @@ fn workers_find_what_they_need_in_their_environment() {
 
 #[test]
 fn a_program_that_is_ready_when_it_says_so_gets_nothing_before() {
-    let _turn = alone();
+    let _turn = beside();
     let stead = Stead::script(node("ready-message.js"))
         .instances(2)
         .set("ready", "message")

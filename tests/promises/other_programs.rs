@@ -14,7 +14,7 @@ use crate::support::load::{
 };
 use crate::support::processes::kill;
 use crate::support::stead::{Plan, Verb};
-use crate::support::{Load, Stead, alone, beside, fixture, get};
+use crate::support::{Load, Stead, beside, fixture, get};
 
 const LIMIT: Duration = Duration::from_secs(40);
 
@@ -22,7 +22,7 @@ const LIMIT: Duration = Duration::from_secs(40);
 /// serves first is its own affair): no GET fails; where bodies are echoed, no POST fails in a reload.
 #[track_caller]
 fn holds_what_is_promised(plan: Plan, echoes: bool) {
-    let _turn = alone();
+    let _turn = beside();
     let stead = plan.listen().instances(2).start();
     let answer = get(stead.port, "/");
     assert_eq!(answer.status, 200, "{answer:?}");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Stead, alone, eventually, get, node};
+use crate::support::{Stead, alone, beside, eventually, get, node};
 
 fn replayed(stead: &Stead) -> u64 {
     stead.status().of("slot").counter("replayed")
@@ -27,7 +27,7 @@ fn a_worker_that_fails_five_times_in_a_row_is_given_nothing_for_a_while() {
 
 #[test]
 fn an_app_of_one_worker_is_served_however_it_fails() {
-    let _turn = alone();
+    let _turn = beside();
     let stead = Stead::script(node("slot.js")).instances(1).set("replays_max", "0").start();
     get(stead.port, "/break");
     for _ in 0..8 {

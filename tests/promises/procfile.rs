@@ -3,7 +3,7 @@
 use crate::support::background::Background;
 use crate::support::ports::free_port;
 use crate::support::processes::kill;
-use crate::support::{alone, get, soon};
+use crate::support::{beside, get, soon};
 
 const SERVER: &str = "require('http').createServer((request, response) => \
     response.end(`port ${process.env.PORT}\\n`)).listen(process.env.PORT);\n";
@@ -14,7 +14,7 @@ const PYTHON: &str = "import http.server, os\n\
 
 #[test]
 fn lines_are_apps_with_ports_of_their_own() {
-    let _turn = alone();
+    let _turn = beside();
     // The third program's port is 200 above the first one's, as with others that run Procfiles.
     let port = loop {
         let port = free_port();

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::support::background::Background;
 use crate::support::ports::free_port;
 use crate::support::processes::kill;
-use crate::support::{alone, soon};
+use crate::support::{beside, soon};
 
 /// Answers each line with its process id and the line. `deadly` kills each worker that reads it, `tripwire` the first.
 const SERVER: &str = "import os, socketserver, sys\n\
@@ -59,7 +59,7 @@ fn user(port: u16) -> Background {
 
 #[test]
 fn connections_are_shared_among_the_workers_and_outlive_a_reload() {
-    let _turn = alone();
+    let _turn = beside();
     let port = free_port();
     let user = user(port);
     let before = user.complete().ready_pids();
@@ -80,7 +80,7 @@ fn connections_are_shared_among_the_workers_and_outlive_a_reload() {
 
 #[test]
 fn a_killed_worker_is_nothing_that_a_new_connection_could_notice() {
-    let _turn = alone();
+    let _turn = beside();
     let port = free_port();
     let user = user(port);
     let before = user.complete().ready_pids();
@@ -93,7 +93,7 @@ fn a_killed_worker_is_nothing_that_a_new_connection_could_notice() {
 
 #[test]
 fn a_worker_that_dies_before_its_first_word_is_followed_by_another_on_the_same_connection() {
-    let _turn = alone();
+    let _turn = beside();
     let port = free_port();
     let user = user(port);
     let mut client = Client::new(port);

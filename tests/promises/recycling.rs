@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use crate::support::load::{assert_nothing_failed, gets, without_keep_alive};
-use crate::support::{Load, Stead, alone, node};
+use crate::support::{Load, Stead, alone, beside, node};
 
 const LIMIT: Duration = Duration::from_secs(90);
 
@@ -24,7 +24,7 @@ fn replaced_one_at_a_time(stead: &Stead, instances: usize) {
 
 #[test]
 fn workers_that_grow_too_large_are_replaced_one_at_a_time_and_no_request_is_lost() {
-    let _turn = alone();
+    let _turn = beside();
     let stead = Stead::script(node("leaky.js")).instances(2).set("recycle_memory", "150MiB").start();
     let load = Load::start([
         ("leak", without_keep_alive(gets(stead.port, "/leak", 2))),
@@ -41,7 +41,7 @@ fn workers_that_grow_too_large_are_replaced_one_at_a_time_and_no_request_is_lost
 
 #[test]
 fn workers_that_have_answered_enough_are_replaced_one_at_a_time() {
-    let _turn = alone();
+    let _turn = beside();
     let stead = Stead::script(node("leaky.js")).instances(2).set("recycle_requests", "2000").start();
     let load = Load::start([("kept", gets(stead.port, "/", 10))]);
     replaced_one_at_a_time(&stead, 2);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::support::load::{assert_nothing_failed, gets, without_keep_alive};
 use crate::support::stead::Finished;
-use crate::support::{Load, Stead, alone, node};
+use crate::support::{Load, Stead, beside, node};
 
 /// A program that obeys the file `how` at each start, and the load that must not notice.
 fn reload_to(how: &str) -> Finished {
@@ -51,25 +51,25 @@ fn check(failed: &Finished, says: &[&str]) {
 
 #[test]
 fn code_that_exits_at_once_leaves_the_old_code_serving() {
-    let _turn = alone();
+    let _turn = beside();
     check(&reload_to("exit"), &["error:", "start", "code 1"]);
 }
 
 #[test]
 fn code_that_throws_leaves_the_old_code_serving() {
-    let _turn = alone();
+    let _turn = beside();
     check(&reload_to("throw"), &["error:", "start", "code 1"]);
 }
 
 #[test]
 fn code_that_never_listens_leaves_the_old_code_serving() {
-    let _turn = alone();
+    let _turn = beside();
     check(&reload_to("never"), &["error:", "start", "ready"]);
 }
 
 #[test]
 fn a_program_that_has_been_removed_leaves_the_old_code_serving() {
-    let _turn = alone();
+    let _turn = beside();
     let plan = Stead::plan(["./server.js"]).instances(2);
     let script = plan.directory().join("server.js");
     let program = "require('http').createServer((q, r) => r.end('old')).listen(process.env.PORT)";

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::support::load::{assert_nothing_failed, gets};
 use crate::support::stead::Plan;
-use crate::support::{Load, Stead, alone, get, soon};
+use crate::support::{Load, Stead, beside, get, soon};
 
 /// From the change to the new workers.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -19,7 +19,7 @@ fn write(plan: &Plan, text: &str) {
 
 #[test]
 fn a_changed_file_is_served_without_a_lost_request_and_an_ignored_one_changes_nothing() {
-    let _turn = alone();
+    let _turn = beside();
     let plan = Stead::script("server.js").instances(2).set("watch", "true").set("watch_delay", "50ms");
     write(&plan, "one");
     std::fs::write(plan.directory().join(".gitignore"), "*.tmp\n").expect("there is room for a file");
@@ -58,7 +58,7 @@ fn a_changed_file_is_served_without_a_lost_request_and_an_ignored_one_changes_no
 
 #[test]
 fn the_clock_reloads_the_app_once_and_not_each_copy() {
-    let _turn = alone();
+    let _turn = beside();
     let plan = Stead::script("server.js").instances(3).set("cron_restart", "*/4 * * * * *");
     write(&plan, "one");
     let stead = plan.start();

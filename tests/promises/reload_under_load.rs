@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::support::load::{assert_nothing_failed, gets, ledger, posts, without_keep_alive};
-use crate::support::{Executions, Load, Stead, alone, node};
+use crate::support::{Executions, Load, Stead, alone, beside, node};
 
 #[test]
 fn twenty_reloads_in_a_row_lose_no_request() {
@@ -32,7 +32,7 @@ fn twenty_reloads_in_a_row_lose_no_request() {
 
 #[test]
 fn all_workers_serve_after_a_reload_and_only_new_ones() {
-    let _turn = alone();
+    let _turn = beside();
     let stead = Stead::script(node("hello.js")).instances(3).start();
     let before = stead.status().ready_pids();
     stead.reload();
@@ -54,7 +54,7 @@ fn all_workers_serve_after_a_reload_and_only_new_ones() {
 
 #[test]
 fn a_reload_asked_for_during_a_reload_is_not_forgotten() {
-    let _turn = alone();
+    let _turn = beside();
     let stead = Stead::script(node("executions.js")).instances(2).start();
     let before: HashSet<u32> = stead.status().ready_pids().into_iter().collect();
     let load = Load::start([("post", posts(stead.port, "/", 10))]);

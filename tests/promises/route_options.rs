@@ -6,11 +6,11 @@ use std::process::Command;
 use crate::support::background::Background;
 use crate::support::ports::free_port;
 use crate::support::sharing::{LIMIT, ask, check, user, write};
-use crate::support::{Client, alone, beside, eventually};
+use crate::support::{Client, beside, eventually};
 
 #[test]
 fn a_route_limits_what_its_requests_may_do() {
-    let _turn = alone();
+    let _turn = beside();
     let port = free_port();
     let routes = "routes = [\"/\", { match = \"/small\", body_bytes_max = \"10B\" }, { match = \"/fast\", timeout = \"300ms\" }, \
                   { match = \"/rare\", rate_limit = \"3/h\" }]";
@@ -86,7 +86,7 @@ fn redirects_keep_path_and_query_and_need_no_worker() {
 
 #[test]
 fn files_of_a_route_are_served_beside_the_app() {
-    let _turn = alone();
+    let _turn = beside();
     let port = free_port();
     let user = Background::new();
     std::fs::create_dir_all(user.path().join("public/sub")).expect("there is room");
@@ -141,7 +141,7 @@ fn files_of_a_route_are_served_beside_the_app() {
 
 #[test]
 fn a_reload_takes_over_whether_files_are_served() {
-    let _turn = alone();
+    let _turn = beside();
     let port = free_port();
     let user = Background::new();
     for directory in ["one", "two"] {

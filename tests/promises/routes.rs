@@ -9,11 +9,11 @@ use crate::support::load::{assert_nothing_failed, gets, posts, without_keep_aliv
 use crate::support::ports::free_port;
 use crate::support::processes::kill;
 use crate::support::sharing::{LIMIT, ask, check, user, wait_for, who, write};
-use crate::support::{Client, Load, alone, beside, eventually, node};
+use crate::support::{Client, Load, beside, eventually, node};
 
 #[test]
 fn requests_reach_the_app_of_their_host_and_path() {
-    let _turn = alone();
+    let _turn = beside();
     let port = free_port();
     let listen = format!("listen = \"{port}\"");
     let user = user(&[
@@ -51,7 +51,7 @@ fn requests_reach_the_app_of_their_host_and_path() {
 
 #[test]
 fn what_happens_to_one_app_is_not_noticed_by_the_others() {
-    let _turn = alone();
+    let _turn = beside();
     let port = free_port();
     let listen = format!("listen = \"{port}\"");
     let a = format!("{listen}\ninstances = 2\nroutes = \"/a\"");
@@ -93,7 +93,7 @@ fn what_happens_to_one_app_is_not_noticed_by_the_others() {
 
 #[test]
 fn the_next_daemon_serves_the_same_routes() {
-    let _turn = alone();
+    let _turn = beside();
     let port = free_port();
     let listen = format!("listen = \"{port}\"");
     let user = user(&[
@@ -135,7 +135,7 @@ fn the_next_daemon_serves_the_same_routes() {
 
 #[test]
 fn changed_routes_are_taken_over_by_a_reload() {
-    let _turn = alone();
+    let _turn = beside();
     let port = free_port();
     let app = |name, route: &str| (name, format!("listen = \"{port}\"\nroutes = \"{route}\""));
     let write = |user: &Background, a: &str, b: &str| {
@@ -161,7 +161,7 @@ fn changed_routes_are_taken_over_by_a_reload() {
 
 #[test]
 fn programs_that_listen_by_themselves_get_their_routes_too() {
-    let _turn = alone();
+    let _turn = beside();
     let port = free_port();
     let env = format!("env = {{ PORT = \"{port}\" }}");
     let user = user(&[("a", &format!("{env}\nroutes = \"a.test\"")), ("b", &env)]);
@@ -243,7 +243,7 @@ fn apps_that_cannot_share_an_address_are_refused_by_name() {
 
 #[test]
 fn apps_of_two_files_that_cannot_share_an_address_are_refused_by_name() {
-    let _turn = alone();
+    let _turn = beside();
     let port = free_port();
     let user = user(&[("a", &format!("listen = \"{port}\""))]);
     user.done(&["start"]);
@@ -268,7 +268,7 @@ fn apps_of_two_files_that_cannot_share_an_address_are_refused_by_name() {
 
 #[test]
 fn killed_workers_of_two_apps_lose_no_request() {
-    let _turn = alone();
+    let _turn = beside();
     let port = free_port();
     let script = node("executions.js");
     let user = Background::new();
@@ -296,7 +296,7 @@ fn killed_workers_of_two_apps_lose_no_request() {
 
 #[test]
 fn every_app_brings_its_certificates_and_says_whether_http_is_enough() {
-    let _turn = alone();
+    let _turn = beside();
     let (port, plain) = (free_port(), free_port());
     let user = Background::new();
     let authority = Authority::new(user.path());

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::support::background::Background;
 use crate::support::processes::{kill, living};
-use crate::support::{alone, beside, eventually, soon};
+use crate::support::{beside, eventually, soon};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -43,7 +43,7 @@ fn wait_for_lines(path: &Path, count: usize) -> Vec<String> {
 
 #[test]
 fn each_due_time_is_run_once_for_all_copies_under_every_daemon() {
-    let _turn = alone();
+    let _turn = beside();
     let every_second = "cron = \"* * * * * *\"\ncommand = \"echo $STEAD_DUE >> runs\"";
     let user = user(&schedule("tick", every_second));
     user.done(&["start"]);
@@ -69,7 +69,7 @@ fn each_due_time_is_run_once_for_all_copies_under_every_daemon() {
 
 #[test]
 fn a_run_outlives_the_daemon_and_is_not_begun_twice() {
-    let _turn = alone();
+    let _turn = beside();
     let long =
         "cron = \"* * * * * *\"\ncommand = \"echo $$ >> runs; read line < gate; echo it says $line; exit 7\"";
     let user = user(&schedule("long", long));

@@ -7,7 +7,7 @@ use crate::support::background::Background;
 use crate::support::processes::{kill, with_argument};
 use crate::support::sdk::{COPIES, they_talk};
 use crate::support::stead::Verb;
-use crate::support::{Stead, alone, beside, fixture, node};
+use crate::support::{Stead, beside, fixture, node};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -19,7 +19,7 @@ fn copies_talk_share_and_have_one_leader() {
 
 #[test]
 fn tasks_come_back_once_though_workers_and_the_daemon_die() {
-    let _turn = alone();
+    let _turn = beside();
     let user = Background::new().env("COUNT", 2000);
     let (tasks, negate) = (node("sdk-tasks.js"), node("sdk-worker.js"));
     let config = format!(

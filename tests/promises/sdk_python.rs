@@ -2,7 +2,7 @@
 
 use crate::support::background::Background;
 use crate::support::sdk::{COPIES, they_talk};
-use crate::support::{Stead, alone, beside, fixture, node};
+use crate::support::{Stead, beside, fixture, node};
 
 #[test]
 fn copies_talk_share_and_have_one_leader() {
@@ -13,7 +13,7 @@ fn copies_talk_share_and_have_one_leader() {
 
 #[test]
 fn a_pool_of_python_workers_does_the_tasks_of_a_node_program() {
-    let _turn = alone();
+    let _turn = beside();
     let user = Background::new().env("PYTHONPATH", fixture("../../sdk/python")).env("COUNT", 300);
     let (tasks, negate) = (node("sdk-tasks.js"), fixture("python/sdk_worker.py"));
     let config = format!(

@@ -8,12 +8,12 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::support::background::Background;
 use crate::support::load::{assert_nothing_failed, gets, without_keep_alive};
 use crate::support::ports::free_port;
-use crate::support::processes::kill;
-use crate::support::{Load, Stead, alone, get, node, pause_between, soon};
+use crate::support::processes::{kill, living};
+use crate::support::{Load, Stead, beside, get, node, pause_between, soon};
 
 #[test]
 fn nobody_notices_that_the_daemon_is_killed_again_and_again() {
-    let _turn = alone();
+    let _turn = beside();
     let stead = Stead::script(node("hello.js")).instances(2).option("--mode", "shared").start();
     let before = stead.status();
     let load = Load::start([
@@ -33,7 +33,7 @@ fn nobody_notices_that_the_daemon_is_killed_again_and_again() {
 
 #[test]
 fn workers_serve_while_the_daemon_stands_still() {
-    let _turn = alone();
+    let _turn = beside();
     let stead = Stead::script(node("hello.js")).instances(2).option("--mode", "shared").start();
     let daemon = Pid::from_raw(stead.status().daemon_pid().cast_signed()).expect("it has a number");
     kill_process(daemon, Signal::STOP).expect("it lives");
@@ -44,7 +44,7 @@ fn workers_serve_while_the_daemon_stands_still() {
 
 #[test]
 fn a_reload_refuses_nobody() {
-    let _turn = alone();
+    let _turn = beside();
     let stead = Stead::script(node("hello.js")).instances(2).option("--mode", "shared").start();
     let load = Load::start([("new", without_keep_alive(gets(stead.port, "/", 20)))]);
     load.each_answers(100);
@@ -66,7 +66,7 @@ const PYTHON: &str = "import socket, os\n\
 
 #[test]
 fn a_simple_program_takes_the_socket_as_systemd_would_pass_it() {
-    let _turn = alone();
+    let _turn = beside();
     let port = free_port();
     let user = Background::new();
     user.write("server.py", PYTHON);
@@ -83,6 +83,8 @@ fn a_simple_program_takes_the_socket_as_systemd_would_pass_it() {
         assert_eq!(get(port, "/").text(), "ok\n", "while there is no daemon, and after");
     }
     kill(before.ready_pids()[0]);
+    // Until it has ended it may still be the one that is woken for a connection, and takes it with it.
+    soon("it is dead", || living(before.ready_pids()[0]).is_none());
     assert_eq!(get(port, "/").text(), "ok\n", "the other worker accepts");
     user.wait_status("the dead one is replaced", |now| {
         now.is_complete() && now.ready_pids() != before.ready_pids()

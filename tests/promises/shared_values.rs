@@ -6,14 +6,14 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::support::processes::kill;
-use crate::support::{Stead, Talk, alone, beside, eventually, node};
+use crate::support::{Stead, Talk, beside, eventually, node};
 
 const BACK: Duration = Duration::from_secs(15);
 const PATIENCE: Duration = Duration::from_secs(20);
 
 #[test]
 fn a_value_reaches_everybody_now_and_later_and_outlives_the_daemon() {
-    let _turn = alone();
+    let _turn = beside();
     let (stead, talk) = Talk::start(Stead::script(node("talker.js")).instances(2));
     let shared = |version| json!({"shared": "users", "version": version});
     talk.say(0, &json!({"stead": {"set": "users", "id": 1}, "data": 41}));

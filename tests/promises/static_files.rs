@@ -5,7 +5,7 @@ use std::process::Command;
 use crate::support::background::Background;
 use crate::support::ports::free_port;
 use crate::support::processes::kill;
-use crate::support::{alone, get};
+use crate::support::{beside, get};
 
 /// What curl says: status, and the header that is asked for.
 fn curl(port: u16, path: &str, header: &str, arguments: &[&str]) -> (String, String, String) {
@@ -35,7 +35,7 @@ fn site(user: &Background) {
 
 #[test]
 fn files_are_served_with_their_types_and_conditions() {
-    let _turn = alone();
+    let _turn = beside();
     let (user, port) = (Background::new(), free_port());
     site(&user);
     user.done(&["serve", "site", &port.to_string()]);
@@ -61,7 +61,7 @@ fn files_are_served_with_their_types_and_conditions() {
 
 #[test]
 fn a_single_page_application_knows_its_own_paths() {
-    let _turn = alone();
+    let _turn = beside();
     let (user, port) = (Background::new(), free_port());
     site(&user);
     user.done(&[

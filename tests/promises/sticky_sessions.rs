@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::support::http::Answer;
 use crate::support::processes::{kill, living};
 use crate::support::stead::Plan;
-use crate::support::{Client, Stead, alone, beside, eventually, node};
+use crate::support::{Client, Stead, beside, eventually, node};
 
 fn plan() -> Plan {
     Stead::script(node("slot.js")).instances(4).set("sticky", "true")
@@ -71,7 +71,7 @@ fn a_client_keeps_its_slot_and_gets_one_cookie() {
 
 #[test]
 fn a_reload_a_crash_and_another_daemon_change_no_slot() {
-    let _turn = alone();
+    let _turn = beside();
     let stead = plan().start();
     let mut browsers: Vec<Browser> = (0..8).map(|_| Browser::default()).collect();
     let slots: Vec<u64> = browsers.iter_mut().map(|browser| browser.slot(stead.port)).collect();
@@ -168,7 +168,7 @@ impl Drop for Crowd {
 /// Each poll is a request of its own, and only the worker that has the session knows what it is about.
 #[test]
 fn socket_io_by_polling_works_on_4_workers_over_a_reload_and_a_kill() {
-    let _turn = alone();
+    let _turn = beside();
     let stead =
         Stead::script(node("socket-io.js")).instances(4).set("sticky", "true").set("grace", "2s").start();
     let mut crowd = Crowd::join(stead.port, 12);

@@ -9,7 +9,7 @@ use crate::support::certificates::Authority;
 use crate::support::https_load::HttpsLoad;
 use crate::support::processes::kill;
 use crate::support::stead::{Finished, Plan, Verb};
-use crate::support::{Client, Stead, alone, eventually, node};
+use crate::support::{Client, Stead, beside, eventually, node};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -53,7 +53,7 @@ fn assert_said(stead: &Stead, text: &str) {
 
 #[test]
 fn every_name_gets_its_certificate_and_the_program_learns_that_it_was_https() {
-    let _turn = alone();
+    let _turn = beside();
     let plan = Stead::script(node("mirror.js"));
     let authority = Authority::new(plan.directory());
     authority.issue("shop", &["shop.test", "www.shop.test"]);
@@ -71,7 +71,7 @@ fn every_name_gets_its_certificate_and_the_program_learns_that_it_was_https() {
 
 #[test]
 fn tls_1_2_and_1_3_are_spoken_and_nothing_older() {
-    let _turn = alone();
+    let _turn = beside();
     let (_authority, plan) = secured("hello.js");
     let stead = plan.start();
     for (option, expected) in [("-tls1_2", "New, TLSv1.2"), ("-tls1_3", "New, TLSv1.3")] {
@@ -89,7 +89,7 @@ fn tls_1_2_and_1_3_are_spoken_and_nothing_older() {
 
 #[test]
 fn clients_prove_who_they_are_and_cannot_pretend() {
-    let _turn = alone();
+    let _turn = beside();
     let (authority, plan) = secured("mirror.js");
     authority.issue("alice", &["alice.test"]);
     let setting = format!("{{ required = \"{}\" }}", authority.path("ca.pem"));
@@ -106,7 +106,7 @@ fn clients_prove_who_they_are_and_cannot_pretend() {
 
 #[test]
 fn http_to_a_tls_port_is_told_so_and_http_elsewhere_is_sent_to_https() {
-    let _turn = alone();
+    let _turn = beside();
     let (_authority, plan) = secured("hello.js");
     let plain = crate::support::ports::free_port();
     let stead =
@@ -126,7 +126,7 @@ fn http_to_a_tls_port_is_told_so_and_http_elsewhere_is_sent_to_https() {
 
 #[test]
 fn killed_worker_loses_no_request_of_a_tls_client() {
-    let _turn = alone();
+    let _turn = beside();
     let (authority, plan) = secured("executions.js");
     let stead = plan.instances(2).start();
     let load = HttpsLoad::start(stead.port, &authority, 8);
@@ -144,7 +144,7 @@ fn killed_worker_loses_no_request_of_a_tls_client() {
 
 #[test]
 fn renewed_certificate_is_used_without_losing_a_request_and_a_broken_one_is_not() {
-    let _turn = alone();
+    let _turn = beside();
     let (authority, plan) = secured("executions.js");
     let stead = plan.instances(2).start();
     let load = HttpsLoad::start(stead.port, &authority, 8);
@@ -163,7 +163,7 @@ fn renewed_certificate_is_used_without_losing_a_request_and_a_broken_one_is_not(
 
 #[test]
 fn upgrade_of_stead_loses_no_request_of_a_tls_client() {
-    let _turn = alone();
+    let _turn = beside();
     let (authority, plan) = secured("executions.js");
     let stead = plan.instances(2).start();
     let load = HttpsLoad::start(stead.port, &authority, 8);
@@ -183,7 +183,7 @@ fn upgrade_of_stead_loses_no_request_of_a_tls_client() {
 
 #[test]
 fn tls_is_spoken_again_after_the_daemon_died() {
-    let _turn = alone();
+    let _turn = beside();
     let (authority, plan) = secured("hello.js");
     let stead = plan.start();
     std::fs::write(authority.path("localhost.cert.pem"), "broken meanwhile").expect("there is room");
@@ -201,7 +201,7 @@ fn tls_is_spoken_again_after_the_daemon_died() {
 
 #[test]
 fn clients_that_begin_a_handshake_and_say_no_more_are_let_go() {
-    let _turn = alone();
+    let _turn = beside();
     let (_authority, plan) = secured("hello.js");
     let stead = plan.set("header_timeout", "1s").start();
     let start = Instant::now();
@@ -216,7 +216,7 @@ fn clients_that_begin_a_handshake_and_say_no_more_are_let_go() {
 
 #[test]
 fn what_is_wrong_with_certificates_is_told_before_anything_runs() {
-    let _turn = alone();
+    let _turn = beside();
     let (authority, plan) = secured("hello.js");
     authority.issue_until("localhost", &["localhost"], 2021);
     let stead = plan.plain().start();
@@ -226,7 +226,7 @@ fn what_is_wrong_with_certificates_is_told_before_anything_runs() {
 
 #[test]
 fn websocket_over_tls_echoes() {
-    let _turn = alone();
+    let _turn = beside();
     let (_authority, plan) = secured("websocket.js");
     let stead = plan.start();
     let mut command = Command::new("openssl");

@@ -10,7 +10,7 @@ use crate::support::load::{assert_nothing_failed, gets};
 use crate::support::processes::{children, kill, living};
 use crate::support::status::Status;
 use crate::support::websocket::WebSocket;
-use crate::support::{Client, Load, Stead, alone, eventually, get, node, soon};
+use crate::support::{Client, Load, Stead, alone, beside, eventually, get, node, soon};
 
 /// From the command until another daemon serves.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -65,7 +65,7 @@ fn an_upgrade_under_load_loses_no_request_and_restarts_no_worker() {
 
 #[test]
 fn a_connection_that_is_kept_goes_on_with_the_new_version() {
-    let _turn = alone();
+    let _turn = beside();
     let stead = Stead::script(node("hello.js")).instances(1).start();
     let mut client = Client::connect(stead.port);
     let mut ask = || {
@@ -82,7 +82,7 @@ fn a_connection_that_is_kept_goes_on_with_the_new_version() {
 
 #[test]
 fn websockets_stay_with_the_old_version_until_they_end_or_the_grace_period_does() {
-    let _turn = alone();
+    let _turn = beside();
     let stead = Stead::script(node("websocket.js")).instances(2).set("grace", "3s").start();
     let mut ends_itself = WebSocket::open(stead.port, "/");
     let mut stays = WebSocket::open(stead.port, "/");
@@ -102,7 +102,7 @@ fn websockets_stay_with_the_old_version_until_they_end_or_the_grace_period_does(
 
 #[test]
 fn a_version_that_does_not_come_up_changes_nothing() {
-    let _turn = alone();
+    let _turn = beside();
     let stead = Stead::script(node("hello.js")).instances(2).start();
     let before = stead.status();
     let load = Load::start([("kept", gets(stead.port, "/", 10))]);
@@ -131,7 +131,7 @@ fn a_version_that_does_not_come_up_changes_nothing() {
 
 #[test]
 fn after_an_upgrade_a_killed_daemon_and_a_stop_are_what_they_were() {
-    let _turn = alone();
+    let _turn = beside();
     let stead = Stead::script(node("hello.js")).instances(2).start();
     let before = upgrade(&stead);
     kill(before.daemon_pid());

@@ -7,7 +7,7 @@ use crate::support::load::{assert_nothing_failed, gets};
 use crate::support::processes::kill;
 use crate::support::stead::Plan;
 use crate::support::websocket::WebSocket;
-use crate::support::{Client, Load, Stead, alone, beside, eventually, node, pause_between};
+use crate::support::{Client, Load, Stead, beside, eventually, node, pause_between};
 
 const GRACE: Duration = Duration::from_secs(4);
 
@@ -64,7 +64,7 @@ fn a_websocket_carries_messages_both_ways() {
 
 #[test]
 fn open_websockets_survive_a_reload_until_the_grace_period_ends() {
-    let _turn = alone();
+    let _turn = beside();
     let stead = plan("websocket.js").start();
     let old: Vec<u32> = stead.status().ready_pids();
     let mut sockets: Vec<WebSocket> = (0..6).map(|_| WebSocket::open(stead.port, "/")).collect();
@@ -128,7 +128,7 @@ fn a_websocket_on_a_crashed_worker_ends_and_the_others_live() {
 
 #[test]
 fn an_event_stream_arrives_event_by_event_and_survives_a_reload_until_the_grace_period_ends() {
-    let _turn = alone();
+    let _turn = beside();
     let stead = plan("sse.js").env("EVERY_MS", 50).start();
     let old: Vec<u32> = stead.status().ready_pids();
     let mut events = Events::open(stead.port);
@@ -155,7 +155,7 @@ fn an_event_stream_arrives_event_by_event_and_survives_a_reload_until_the_grace_
 
 #[test]
 fn a_client_that_leaves_an_event_stream_frees_its_worker_for_the_reload() {
-    let _turn = alone();
+    let _turn = beside();
     let stead = Stead::script(node("sse.js")).instances(2).set("grace", "60s").start();
     drop((0..10).map(|_| Events::open(stead.port)).collect::<Vec<_>>());
     let begun = Instant::now();
