@@ -68,15 +68,16 @@ def parse_wrk(text):
 
 
 class Load:
-    """stead-load, to be started and waited for."""
+    """stead-load, to be started and waited for. With a rate, requests are due by the clock, whether the server keeps up or not, and
+    latencies count from then on."""
 
-    def __init__(self, processes, program, port, connections, seconds, keep_alive, cores=None):
+    def __init__(self, processes, program, port, connections, seconds, keep_alive, cores=None, rate=None):
         command = [program, "--port", port, "--connections", connections, "--duration", seconds]
         command += ["--expect", "ok", "--timeout-ms", LOST_AFTER_SECONDS * 1000, "--failures", 3]
         self._limit = seconds + LOST_AFTER_SECONDS + PATIENCE_SECONDS
         self._processes = processes
         self._child = processes.start(
-            command + ["--keep-alive"] * keep_alive, cores=cores, capture=True
+            command + ["--keep-alive"] * keep_alive + (["--rate", rate] if rate else []), cores=cores, capture=True
         )
 
     def finish(self):
@@ -87,7 +88,7 @@ class Load:
 def parse_load(text):
     """The metrics in stead-load's report; a class that occurred is a metric of its own, `class:<name>`."""
     report = json.loads(text)
-    names = ("failed", "per_second", "p50_ms", "p99_ms", "max_ms", "max_gap_ms", "connects")
+    names = ("failed", "per_second", "p50_ms", "p99_ms", "p999_ms", "max_ms", "max_gap_ms", "connects", "never_sent")
     metrics = {"requests": report["total"]} | {name: report[name] for name in names}
     losses = {name: count for name, count in report["classes"].items() if name != "ok"}
     return metrics | {f"class:{name}": count for name, count in losses.items()}

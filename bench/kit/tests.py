@@ -32,7 +32,7 @@ WRK = """
 Requests/sec:  96979.20
 """
 LOAD = """{"seconds": 1.0, "total": 9, "ok": 7, "failed": 2, "per_second": 7.0, "classes": {"ok": 7, "http_502": 2},
-"p50_ms": 1.0, "p90_ms": 1.0, "p99_ms": 2.0, "p999_ms": 2.0, "max_ms": 3.0, "max_gap_ms": 4.0, "connects": 9}"""
+"p50_ms": 1.0, "p90_ms": 1.0, "p99_ms": 2.0, "p999_ms": 2.0, "max_ms": 3.0, "max_gap_ms": 4.0, "connects": 9, "never_sent": 0}"""
 RUN = {
     "time": "2026-01-02T03:04:05",
     "command": "bench/run --write",

@@ -19,6 +19,7 @@ from . import (
     routes,
     spawned,
     start,
+    tails,
     upgrade,
 )
 
@@ -42,4 +43,5 @@ SCENARIOS = (
     pools.SCENARIO,
     batches.SCENARIO,
     handshakes.SCENARIO,
+    tails.SCENARIO,
 )

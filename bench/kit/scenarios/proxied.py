@@ -35,10 +35,11 @@ class NginxAlone:
     needs = ("nginx",)
 
     @staticmethod
-    def command(folder, port, upstream, _tools):
-        """How it is started before that upstream."""
+    def command(folder, port, upstreams, _tools):
+        """How it is started before these upstreams."""
+        servers = " ".join(f"server {upstream};" for upstream in upstreams)
         http = f"""
-  upstream server {{ server {upstream}; keepalive 128; keepalive_requests 1000000000; }}
+  upstream server {{ {servers} keepalive 128; keepalive_requests 1000000000; }}
   server {{ listen 127.0.0.1:{port} backlog=4096;
     location / {{ proxy_pass http://server; proxy_http_version 1.1; proxy_set_header Connection ""; }} }}"""
         (folder / "nginx.conf").write_text(nginx.settings(folder, 1, http))
@@ -53,10 +54,10 @@ class HaProxyAlone:
     needs = ("haproxy",)
 
     @staticmethod
-    def command(folder, port, upstream, _tools):
-        """How it is started before that upstream."""
+    def command(folder, port, upstreams, _tools):
+        """How it is started before these upstreams."""
         path = folder / "haproxy.cfg"
-        path.write_text(haproxy.settings(port, 1, [upstream.replace("unix:", "unix@")]))
+        path.write_text(haproxy.settings(port, 1, [upstream.replace("unix:", "unix@") for upstream in upstreams]))
         return ["haproxy", "-f", path]
 
 
@@ -69,44 +70,52 @@ class SteadAlone:
     parts = (PROXY,)
 
     @staticmethod
-    def command(_folder, port, upstream, tools):
-        """How it is started before that upstream."""
-        return ["env", "LANES=1", tools.path(PROXY), f"127.0.0.1:{port}", upstream]
+    def command(_folder, port, upstreams, tools):
+        """How it is started before these upstreams."""
+        return ["env", "LANES=1", tools.path(PROXY), f"127.0.0.1:{port}", *upstreams]
 
 
 def measure(row):
     """CPU time of the proxy divided by requests."""
+    return measure_with(row, generate, 1)
+
+
+def measure_with(row, generate_load, upstreams):
+    """The same, with this load and so many sockets of the server."""
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < 2:
         raise Failure("needs two cores: one for the proxy alone, one for everything else")
     # A third core, if there is one, keeps the server from the load generator.
     proxy_core, load_core, server_core = cores[0], cores[1], cores[2 % len(cores)] if len(cores) > 2 else cores[1]
-    upstream = start_server(row, server_core)
+    addresses = start_server(row, server_core, upstreams)
     folder = row.processes.folder / "proxy"
     folder.mkdir()
     port = free_port()
-    command = row.contender.command(folder, port, upstream, row.setting.tools)
+    command = row.contender.command(folder, port, addresses, row.setting.tools)
     root = row.processes.start(command, cores=[proxy_core])
     answers.first_answer(port, root)
-    generate(row, port, WARM_SECONDS, load_core)
+    generate_load(row, port, WARM_SECONDS, load_core)
     proxy = tree(root.pid)
     before, started = cpu_seconds(proxy), time.monotonic()
-    metrics = generate(row, port, row.setting.seconds, load_core)
+    metrics = generate_load(row, port, row.setting.seconds, load_core)
     used, elapsed = cpu_seconds(proxy) - before, time.monotonic() - started
     return metrics | {"us": used / metrics["requests"] * 1e6, "busy": used / elapsed}
 
 
-def start_server(row, core):
-    """A server that answers at once; the address that the row's load is about."""
+def start_server(row, core, count):
+    """A server that answers at once, on so many sockets; their addresses, of the kind that the row's load is about."""
     folder = row.processes.folder / "server"
     folder.mkdir()
-    port, path = free_port(), folder / "socket"
+    ports = [free_port() for _ in range(count)]
+    tcp = [f"127.0.0.1:{port}" for port in ports]
+    unix = [f"unix:{folder}/{number}" for number in range(count)]
+    listens = " ".join(f"listen {address} backlog=4096;" for address in tcp + unix)
     http = f"""
-  server {{ listen 127.0.0.1:{port} backlog=4096; listen unix:{path} backlog=4096; location / {{ return 200 'ok'; }} }}"""
+  server {{ {listens} location / {{ return 200 'ok'; }} }}"""
     (folder / "nginx.conf").write_text(nginx.settings(folder, 1, http))
     server = row.processes.start(nginx.command(folder), cores=[core])
-    answers.first_answer(port, server)
-    return f"unix:{path}" if row.load.startswith("unix") else f"127.0.0.1:{port}"
+    answers.first_answer(ports[0], server)
+    return tcp if row.load.startswith("tcp") else unix
 
 
 def generate(row, port, seconds, core):

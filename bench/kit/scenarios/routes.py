@@ -18,16 +18,17 @@ class NginxRouted:
     needs = ("nginx",)
 
     @staticmethod
-    def command(folder, port, upstream, _tools):
-        """How it is started before that upstream."""
+    def command(folder, port, upstreams, _tools):
+        """How it is started before these upstreams."""
         names = [f"h{number}.example.org" for number in range(1, MANY)] + ["127.0.0.1"]
         servers = "\n".join(
             f"""  server {{ listen 127.0.0.1:{port}; server_name {name};
     location / {{ proxy_pass http://server; proxy_http_version 1.1; proxy_set_header Connection ""; }} }}"""
             for name in names
         )
+        targets = " ".join(f"server {upstream};" for upstream in upstreams)
         http = f"""
-  upstream server {{ server {upstream}; keepalive 128; keepalive_requests 1000000000; }}
+  upstream server {{ {targets} keepalive 128; keepalive_requests 1000000000; }}
 {servers}"""
         (folder / "nginx.conf").write_text(nginx.settings(folder, 1, http))
         return nginx.command(folder)
@@ -42,9 +43,9 @@ class SteadRouted:
     parts = (PROXY,)
 
     @staticmethod
-    def command(_folder, port, upstream, tools):
-        """How it is started before that upstream."""
-        return ["env", "LANES=1", f"ROUTES={MANY}", tools.path(PROXY), f"127.0.0.1:{port}", upstream]
+    def command(_folder, port, upstreams, tools):
+        """How it is started before these upstreams."""
+        return ["env", "LANES=1", f"ROUTES={MANY}", tools.path(PROXY), f"127.0.0.1:{port}", *upstreams]
 
 
 def goals(figures):
