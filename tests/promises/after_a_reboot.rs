@@ -145,7 +145,7 @@ fn the_doctor_finds_what_is_wrong() {
 
 #[test]
 fn a_daemon_that_dies_while_it_brings_back_apps_leaves_none_out() {
-    let _turn = alone();
+    let _turn = beside();
     let user = Background::new().env("PORT", free_port());
     let hello = node("hello.js");
     // It is evaluated for as long as the gate is there.

@@ -176,7 +176,7 @@ fn two_that_start_at_once_find_the_same_instance() {
 
 #[test]
 fn a_first_start_that_is_refused_leaves_nothing_behind() {
-    let _turn = alone();
+    let _turn = beside();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let port = taken.local_addr().expect("it has an address").port();
     let user = Background::new();

@@ -102,7 +102,7 @@ fn start_goes_on_when_the_daemon_dies_while_it_is_prepared() {
 
 #[test]
 fn reload_goes_on_when_the_daemon_dies_while_it_is_prepared() {
-    let _turn = alone();
+    let _turn = beside();
     let user = Background::new();
     let before = "echo . >> tries; test ! -e slow || { rm slow; sleep 1000; }";
     user.write("stead.toml", &config(before, "true"));

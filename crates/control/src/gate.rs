@@ -6,7 +6,6 @@
 use crate::messenger::{Fault, Peer};
 use rustix::process::{Resource, getrlimit};
 use std::collections::HashMap;
-use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Of a socket; each costs some 10 kB while nothing is asked.
@@ -99,12 +98,12 @@ impl Drop for Ticket {
     }
 }
 
-fn count<K: Eq + Hash>(counts: &HashMap<K, usize>, key: K) -> usize {
+fn count(counts: &HashMap<u32, usize>, key: u32) -> usize {
     counts.get(&key).copied().unwrap_or(0)
 }
 
 /// Who has none is forgotten: numbers of processes never end.
-fn leave<K: Eq + Hash>(counts: &mut HashMap<K, usize>, key: K) {
+fn leave(counts: &mut HashMap<u32, usize>, key: u32) {
     if let Some(count) = counts.get_mut(&key) {
         *count -= 1;
         if *count == 0 {
