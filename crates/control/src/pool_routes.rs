@@ -79,8 +79,11 @@ fn accepts_events(headers: &HeaderMap) -> bool {
 fn unread(rejection: &BytesRejection) -> Fault {
     if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
         let most = BODY_BYTES_MAX >> 20;
-        return Fault::new("too_large", format!("the input is longer than {most} MiB, the most that is read"))
-            .with_hint("put it into a file and send its name");
+        return Fault::new(
+            "too_large",
+            format!("the input is longer than {most} MiB, the most that is read"),
+        )
+        .with_hint("put it into a file and send its name");
     }
     Fault::new("bad_message", "the body of the request ended before its time")
 }

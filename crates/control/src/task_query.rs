@@ -38,7 +38,8 @@ impl TaskQuery {
             id: text(&mut words, "id")?,
             key: text(&mut words, "key")?,
             priority: word(&mut words, "priority", number, "5")?,
-            timeout: word(&mut words, "timeout", "a number of milliseconds", "10000")?.map(Duration::from_millis),
+            timeout: word(&mut words, "timeout", "a number of milliseconds", "10000")?
+                .map(Duration::from_millis),
             retries: word(&mut words, "retries", "a number from 0", "2")?,
             durable: word(&mut words, "durable", flag, "true")?,
         };
@@ -46,7 +47,10 @@ impl TaskQuery {
             return Err(wrong("`timeout` is 0, which leaves no time", "leave it out if there is no limit"));
         }
         let known = "`wait`, `id`, `key`, `priority`, `timeout`, `retries` and `durable` are known";
-        words.keys().next().map_or(Ok(query), |unknown| Err(wrong(format!("a task has no `{unknown}`"), known)))
+        words
+            .keys()
+            .next()
+            .map_or(Ok(query), |unknown| Err(wrong(format!("a task has no `{unknown}`"), known)))
     }
 }
 
@@ -55,14 +59,17 @@ type Words = BTreeMap<String, String>;
 fn text(words: &mut Words, name: &str) -> Result<Option<String>, Fault> {
     match words.remove(name) {
         // What a script's unset variable comes to would make all tasks one.
-        Some(value) if value.is_empty() => Err(wrong(format!("`{name}` is empty"), "leave it out, or say one")),
+        Some(value) if value.is_empty() => {
+            Err(wrong(format!("`{name}` is empty"), "leave it out, or say one"))
+        }
         value => Ok(value),
     }
 }
 
 fn word<T: FromStr>(words: &mut Words, name: &str, what: &str, example: &str) -> Result<Option<T>, Fault> {
     let Some(value) = words.remove(name) else { return Ok(None) };
-    let wrong = |_| wrong(format!("`{name}` is {what}, and not {value:?}"), format!("as in `?{name}={example}`"));
+    let wrong =
+        |_| wrong(format!("`{name}` is {what}, and not {value:?}"), format!("as in `?{name}={example}`"));
     value.parse().map(Some).map_err(wrong)
 }
 

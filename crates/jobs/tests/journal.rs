@@ -63,7 +63,7 @@ fn any_changed_byte_is_found_and_only_in_the_last_batch_it_is_no_damage() {
             (0, Err(JournalError::NotOne { kind, .. })) => assert_eq!(kind, KIND),
             (1 | 2, Err(JournalError::Damaged { offset, .. })) => assert_eq!(offset, ends[batch - 1]),
             (3, Ok((_, records))) => {
-                assert!((5..=6).contains(&records.len()), "byte {at}: one record at most is gone")
+                assert!((5..=6).contains(&records.len()), "byte {at}: one record at most is gone");
             }
             (batch, outcome) => panic!("byte {at} of batch {batch}: {outcome:?}"),
         }

@@ -204,7 +204,9 @@ impl Desk {
         let input = if request.input.is_empty() { "null".into() } else { request.input };
         if let Err(error) = serde_json::from_slice::<&RawValue>(&input) {
             let fault = Fault::new("bad_message", format!("the input is not JSON: {error}"));
-            return Err(fault.with_hint("the body is the input, whatever its type says: `{\"file\": \"a.png\"}`"));
+            return Err(
+                fault.with_hint("the body is the input, whatever its type says: `{\"file\": \"a.png\"}`")
+            );
         }
         let request = TaskRequest { input: one_line(input), ..request };
         let (task, status, safe) = pool.with(|state| {
