@@ -168,10 +168,11 @@ class Goals(unittest.TestCase):
     def test_messages_are_ahead_only_if_all_four_are(self):
         load_name = f"100 B, {messages.ONE_CORE}"
         theirs = dict.fromkeys(messages.MODES, 10)
-        for worst, met in ((12, True), (11, False)):
-            mine = dict.fromkeys(messages.MODES, 20) | {"broadcast_per_s": worst}
-            figures = {load_name: {messages.NODE["json"].label: theirs, messages.TO_NODE.label: mine}}
-            self.assertIn(met, [goal.met for goal in messages.goals(figures)])
+        for how in messages.SERIALIZATIONS:
+            for worst, met in ((12, True), (11, False)):
+                mine = dict.fromkeys(messages.MODES, 20) | {"broadcast_per_s": worst}
+                figures = {load_name: {messages.NODE[how].label: theirs, messages.TO_NODE[how].label: mine}}
+                self.assertIn(met, [goal.met for goal in messages.goals(figures)])
 
 
 class Document(unittest.TestCase):

@@ -56,7 +56,10 @@ def stead(end, label, form, times=1):
 
 ASYNC, BLOCKING = (stead(end, f"to Rust, {what}", "raw") for end, what in (("rust", "async"), ("blocking", "blocking")))
 TYPED = stead("rust", "to Rust, async, encoded and parsed", "typed")
-TO_NODE = stead("node", "to Node.js, json", "typed", times=3)
+TO_NODE = {
+    how: stead(end, f"to Node.js, {how}", "typed", times=3)
+    for how, end in zip(SERIALIZATIONS, ("node", "node-advanced"), strict=True)
+}
 
 
 def measure(row):
@@ -73,7 +76,7 @@ def goals(figures):
     """Near the bare sockets, and ahead of Node.js with Rust at one end only."""
     return [
         *(_near_c(figures, size, one) for one in (BLOCKING, ASYNC) for size in SIZES),
-        *(_ahead_of_node(figures, size) for size in SIZES),
+        *(_ahead_of_node(figures, size, how) for how in SERIALIZATIONS for size in SIZES),
     ]
 
 
@@ -88,12 +91,12 @@ def _near_c(figures, size, ours):
     )
 
 
-def _ahead_of_node(figures, size):
+def _ahead_of_node(figures, size, how):
     load = f"{size}, {ONE_CORE}"
-    text = f"{_plain(TO_NODE)}, {size}: each at least {TIMES_NODE} times Node.js to Node.js"
+    text = f"{_plain(TO_NODE[how])}, {size}: each at least {TIMES_NODE} times Node.js to Node.js"
     ratios = []
     for metric in MODES:
-        mine, theirs = (figure(figures, load, one.label, metric) for one in (TO_NODE, NODE["json"]))
+        mine, theirs = (figure(figures, load, one.label, metric) for one in (TO_NODE[how], NODE[how]))
         if mine is None or not theirs:
             return Goal(text, "not measured", None)
         ratios.append(mine / theirs)
@@ -114,7 +117,7 @@ SCENARIO = Scenario(
         "them; nor does anybody into Stead's to Rust, except for the row that says so. On one core it is the work that is measured, on "
         "all cores also how long one takes to wake up."
     ),
-    contenders=(C, *NODE.values(), BLOCKING, ASYNC, TYPED, TO_NODE),
+    contenders=(C, *NODE.values(), BLOCKING, ASYNC, TYPED, *TO_NODE.values()),
     columns=(
         Column("one_per_s", "one at a time/s"),
         Column("window_per_s", "64 on their way/s"),

@@ -1,7 +1,8 @@
 //! How many messages two processes exchange, measured.
 //!
 //! `ipc_rate END MODE BYTES SECONDS [raw|typed]` prints one line of JSON. END is what the child is: `rust` (both ends on a
-//! runtime of one thread), `blocking` (both ends without one) or `node`. MODE is `rtt` (one message at a time there and
+//! runtime of one thread), `blocking` (both ends without one), `node` or `node-advanced` (Node.js, in V8's format instead
+//! of JSON). MODE is `rtt` (one message at a time there and
 //! back), `inflight` (64 on their way), `oneway` (all that fit; the child counts) or `broadcast` (one way to 8 children).
 //! BYTES is the length of the text in the message. `raw`, the default, is what passes messages on: nobody looks into them;
 //! with `typed` both Rust ends encode and parse each message.
@@ -17,15 +18,18 @@ use stead_process::channel::{
     AHEAD_MAX, Channel, Message, Parent, RecvError, SendError, Serialization, blocking,
 };
 use stead_process::child::Forked;
+use stead_process::node::v8;
 
 type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
 const USAGE: &str =
-    "usage: ipc_rate rust|node|blocking rtt|inflight|oneway|broadcast BYTES SECONDS [raw|typed]";
+    "usage: ipc_rate rust|node|node-advanced|blocking rtt|inflight|oneway|broadcast BYTES SECONDS [raw|typed]";
 /// Fewer than [`AHEAD_MAX`], so each end may send and receive in turn.
 const IN_FLIGHT: usize = 64;
 const _: () = assert!(IN_FLIGHT < AHEAD_MAX);
 const CHILDREN: usize = 8;
+/// The child that is written to in V8's format.
+const ADVANCED: &str = "node-advanced";
 /// Messages between two looks at the clock.
 const ROUND: usize = 50;
 /// Messages taken out at once.
@@ -98,7 +102,11 @@ impl Job {
     fn new((end, mode): (&str, &str), bytes: usize, seconds: f64, typed: bool) -> Self {
         let text = "x".repeat(bytes);
         let echo = u8::from(matches!(mode, "rtt" | "inflight"));
-        let line = format!("{{\"echo\":{echo},\"data\":\"{text}\"}}").into_bytes();
+        let mut line = format!("{{\"echo\":{echo},\"data\":\"{text}\"}}").into_bytes();
+        if end == ADVANCED {
+            line.clear();
+            v8::encode(&json!({ "echo": echo, "data": text }), &mut line);
+        }
         let time = Duration::from_secs_f64(seconds);
         Self { end: end.to_owned(), mode: mode.to_owned(), typed, text, line, time }
     }
@@ -117,7 +125,7 @@ impl Job {
     }
 
     fn command(&self) -> Outcome<Command> {
-        if self.end == "node" {
+        if self.end == "node" || self.end == ADVANCED {
             let mut command = Command::new("node");
             command.args(["-e", NODE]);
             return Ok(command);
@@ -127,11 +135,19 @@ impl Job {
         Ok(command)
     }
 
+    fn fork(&self) -> Outcome<Forked> {
+        let advanced = self.end == ADVANCED;
+        let serialization = if advanced { Serialization::Advanced } else { Serialization::Json };
+        Ok(self.command()?.fork_with(serialization)?)
+    }
+
     fn check(&self, message: &Message) -> Outcome {
-        if self.typed && message.parse_borrowed::<Load<'_>>()?.data.len() != self.text.len() {
-            return Err("another message came back".into());
-        }
-        Ok(())
+        let length = match message.serialization() {
+            _ if !self.typed => return Ok(()),
+            Serialization::Json => message.parse_borrowed::<Load<'_>>()?.data.len(),
+            Serialization::Advanced => message.value()?["data"].as_str().map_or(0, str::len),
+        };
+        if length == self.text.len() { Ok(()) } else { Err("another message came back".into()) }
     }
 }
 
@@ -218,7 +234,7 @@ fn feed_blocking(job: &Job, channel: &mut blocking::Channel) -> Outcome {
 }
 
 async fn there_and_back(job: &Job) -> Outcome<f64> {
-    let Forked { child: _child, mut channel } = job.command()?.fork()?;
+    let Forked { child: _child, mut channel } = job.fork()?;
     let mut messages = Vec::new();
     for _ in 0..job.window() {
         feed(job, &channel).await?;
@@ -274,7 +290,7 @@ fn there_and_back_blocking(job: &Job) -> Outcome<f64> {
 async fn one_way(job: &Job) -> Outcome<f64> {
     let mut children = Vec::new();
     for _ in 0..job.children() {
-        let mut forked = job.command()?.fork()?;
+        let mut forked = job.fork()?;
         forked.channel.send(&json!({ "count": 1 })).await?;
         said(forked.channel.recv().await)?;
         children.push(forked);

@@ -152,8 +152,8 @@ impl Reader<'_> {
         let length = self.length()?;
         let bytes = self.take(length)?;
         Ok(match tag {
-            b'"' => bytes.iter().map(|&byte| char::from(byte)).collect(),
-            b'S' => String::from_utf8_lossy(bytes).into_owned(),
+            b'"' if !bytes.is_ascii() => bytes.iter().map(|&byte| char::from(byte)).collect(),
+            b'"' | b'S' => String::from_utf8_lossy(bytes).into_owned(),
             _ => {
                 let units = bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
                 char::decode_utf16(units).map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
