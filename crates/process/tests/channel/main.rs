@@ -21,9 +21,22 @@ async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
 }
 
 fn node(script: &str) -> Command {
-    let mut command = Command::new(std::env::var("STEAD_TEST_NODE").unwrap_or_else(|_| "node".to_owned()));
+    node_of(&std::env::var("STEAD_TEST_NODE").unwrap_or_else(|_| "node".to_owned()), script)
+}
+
+/// With a certain Node.js.
+fn node_of(program: &str, script: &str) -> Command {
+    let mut command = Command::new(program);
     command.args(["-e", script]).kill_on_drop(true);
     command
+}
+
+/// The Node.js of this machine and those that `./check` has put among the fixtures.
+fn nodes() -> impl Iterator<Item = String> {
+    let modules = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/node-versions/node_modules");
+    let packages = std::fs::read_dir(modules).into_iter().flatten().flatten();
+    let programs = packages.map(|package| package.path().join("bin/node")).filter(|node| node.exists());
+    ["node".to_owned()].into_iter().chain(programs.map(|node| node.display().to_string()))
 }
 
 /// The Rust child: `async` or `blocking`.
