@@ -37,6 +37,8 @@ struct Minder {
 #[derive(Default)]
 struct Charges {
     children: HashMap<u64, Arc<State>>,
+    /// Those that epoll had no room for.
+    unwatched: Vec<Arc<State>>,
     deadlines: BTreeMap<Deadline, (Weak<State>, Due)>,
     last: u64,
 }
@@ -80,9 +82,11 @@ pub(super) fn adopt(child: Arc<State>) {
     charges.last += 1;
     let id = charges.last;
     let data = epoll::EventData::new_u64(id);
-    // ENOMEM, ENOSPC: then it is looked at when the next thing happens.
-    let _ = epoll::add(&minder.epoll, &child.pidfd, data, epoll::EventFlags::IN);
-    charges.children.insert(id, child);
+    match epoll::add(&minder.epoll, &child.pidfd, data, epoll::EventFlags::IN) {
+        Ok(()) => drop(charges.children.insert(id, child)),
+        // ENOMEM, ENOSPC: then it is looked at when the next thing happens.
+        Err(_) => charges.unwatched.push(child),
+    }
 }
 
 /// Notes what is due, and when.
@@ -114,6 +118,7 @@ fn mind() {
                 id => minder.handle_end(id),
             }
         }
+        minder.handle_unwatched();
     }
 }
 
@@ -130,11 +135,17 @@ impl Minder {
     fn handle_end(&self, id: u64) {
         let child = self.lock().children.get(&id).cloned();
         if let Some(child) = child.filter(|child| child.try_exit().is_some()) {
-            // Before its descriptor is closed; a copy of that elsewhere would keep it watched.
+            // Before its descriptor is closed; a copy of that elsewhere would keep it watched. It is watched, so this does not fail.
             let _ = epoll::delete(&self.epoll, &child.pidfd);
             let removed = self.lock().children.remove(&id);
             drop(removed);
         }
+    }
+
+    fn handle_unwatched(&self) {
+        let mut unwatched = std::mem::take(&mut self.lock().unwatched);
+        unwatched.retain(|child| child.try_exit().is_none());
+        self.lock().unwatched.append(&mut unwatched);
     }
 
     fn handle_timer(&self) {

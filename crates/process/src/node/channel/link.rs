@@ -377,6 +377,7 @@ impl Link {
             writer.close();
             self.shut();
         } else if !writer.blocked {
+            // As in `confirm`.
             let _ = self.write(&mut writer);
         }
         self.pump_if_needed(&mut writer);
