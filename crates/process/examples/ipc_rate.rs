@@ -22,8 +22,7 @@ use stead_process::node::v8;
 
 type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
-const USAGE: &str =
-    "usage: ipc_rate rust|node|node-advanced|blocking rtt|inflight|oneway|broadcast BYTES SECONDS [raw|typed]";
+const USAGE: &str = "usage: ipc_rate rust|node|node-advanced|blocking rtt|inflight|oneway|broadcast BYTES SECONDS [raw|typed]";
 /// Fewer than [`AHEAD_MAX`], so each end may send and receive in turn.
 const IN_FLIGHT: usize = 64;
 const _: () = assert!(IN_FLIGHT < AHEAD_MAX);

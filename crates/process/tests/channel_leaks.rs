@@ -1,5 +1,5 @@
-//! After many messages and sockets both ends of a channel have as many descriptors and as much memory as before. Alone in
-//! its process, because it counts what the process has.
+//! After a million messages, and thousands of sockets, both ends of a channel have as many descriptors and as much memory as
+//! before. Alone in its process, because it counts what the process has.
 
 #![expect(clippy::unwrap_used, reason = "what must not fail, fails the test here")]
 
@@ -8,14 +8,22 @@ use std::path::PathBuf;
 
 use serde_json::json;
 use stead_process::Command;
-use stead_process::channel::SendError;
+use stead_process::channel::{Channel, SendError, Serialization, blocking};
 use stead_process::child::Forked;
+use stead_process::socket;
 
 const MESSAGES: usize = 30_000;
 const SOCKETS: usize = 2_000;
+/// Through each form of a channel, both ends in this process.
+const MANY: usize = 1_000_000;
+/// When they are through, what is kept for later is there.
+const FIRST: usize = 20_000;
+/// Taken out at once.
+const BATCH: usize = 256;
+const LINE: &[u8] = br#"{"data":"xxxxxxxxxxxxxxxxxxxx"}"#;
 /// Nothing here takes a tenth of it.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
-/// What an allocator may keep for itself, in kB.
+/// What an allocator may keep for itself, in kB. Of a million messages four bytes of each would be more.
 const MEMORY_SLACK: u64 = 4096;
 
 fn echo() -> Forked {
@@ -84,8 +92,64 @@ async fn talk_to_nobody() {
     forked.child.wait().await.unwrap();
 }
 
+async fn pass(here: &Channel, there: &mut Channel, count: usize) {
+    let sending = async {
+        for _ in 0..count {
+            here.sender.feed_raw(LINE).await.unwrap();
+        }
+        here.sender.flush().unwrap();
+    };
+    let receiving = async {
+        let (mut messages, mut came) = (Vec::new(), 0);
+        while came < count {
+            came += there.receiver.recv_many(&mut messages, BATCH).await;
+            assert!(messages.drain(..).all(|message| message.unwrap().bytes() == LINE));
+        }
+        assert_eq!(came, count);
+    };
+    tokio::join!(sending, receiving);
+}
+
+fn pass_blocking(here: &mut blocking::Channel, there: &mut blocking::Channel, count: usize) {
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..count {
+                here.feed_raw(LINE).unwrap();
+            }
+            here.flush().unwrap();
+        });
+        let (mut messages, mut came) = (Vec::new(), 0);
+        while came < count {
+            came += there.recv_many(&mut messages, BATCH);
+            assert!(messages.drain(..).all(|message| message.unwrap().bytes() == LINE));
+        }
+        assert_eq!(came, count);
+    });
+}
+
+async fn check_many(form: &str, mut pass: impl AsyncFnMut(usize)) {
+    pass(FIRST).await;
+    let (descriptors, before) = (open_descriptors(), memory("self"));
+    pass(MANY).await;
+    let after = memory("self");
+    assert_eq!(open_descriptors(), descriptors, "{form}");
+    assert!(after < before + MEMORY_SLACK, "{form}: {after} kB, {before} before");
+}
+
+async fn check_many_of_each_form() {
+    let (here, there) = socket::pair().unwrap();
+    let [here, mut there] = [here, there].map(|end| Channel::open(end, Serialization::Json).unwrap());
+    check_many("async", async |count| pass(&here, &mut there, count).await).await;
+
+    let (here, there) = socket::pair().unwrap();
+    let open = |end| blocking::Channel::open(end, Serialization::Json).unwrap();
+    let [mut here, mut there] = [here, there].map(open);
+    check_many("blocking", async |count| pass_blocking(&mut here, &mut there, count)).await;
+}
+
 #[tokio::test]
 async fn descriptors_and_memory_are_flat() {
+    check_many_of_each_form().await;
     // The first begins what lasts as long as this process.
     talk_to_nobody().await;
     tokio::task::yield_now().await;
