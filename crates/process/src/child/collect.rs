@@ -45,6 +45,8 @@ struct Source {
     stream: Option<Stream>,
     collected: Vec<u8>,
     max: usize,
+    /// There was more than that.
+    too_much: bool,
 }
 
 enum Stream {
@@ -76,8 +78,14 @@ impl Collector {
             child.kill_on_drop();
             let stdout = child.stdout.take().map(|stream| (Which::Stdout, Stream::Stdout(stream)));
             let stderr = child.stderr.take().map(|stream| (Which::Stderr, Stream::Stderr(stream)));
-            let source =
-                |(of, stream)| Source { child: index, of, stream: Some(stream), collected: Vec::new(), max };
+            let source = |(of, stream)| Source {
+                child: index,
+                of,
+                stream: Some(stream),
+                collected: Vec::new(),
+                max,
+                too_much: false,
+            };
             sources.extend(stdout.into_iter().chain(stderr).map(source));
         }
         let input = stdin.zip(input).map(|(stdin, bytes)| Input { stdin, bytes, written: 0 });
@@ -207,6 +215,10 @@ impl Collector {
         };
         let mut all: Vec<Collected> = self.children.iter().map(collected).collect();
         for source in self.sources {
+            if source.too_much {
+                // It may have ended before that was seen.
+                all[source.child].cause.get_or_insert(Cause::MaxBuffer);
+            }
             match source.of {
                 Which::Stdout => all[source.child].stdout = source.collected,
                 Which::Stderr => all[source.child].stderr = source.collected,
@@ -229,9 +241,10 @@ impl Source {
         let room = self.max - self.collected.len();
         self.collected.extend_from_slice(&bytes[..bytes.len().min(room)]);
         if bytes.len() > room {
+            self.too_much = true;
             children[self.child].state().end(Cause::MaxBuffer);
         }
-        if bytes.is_empty() || bytes.len() > room {
+        if bytes.is_empty() || self.too_much {
             self.stream = None;
         }
     }

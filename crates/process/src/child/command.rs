@@ -287,7 +287,8 @@ impl Command {
         self
     }
 
-    /// Ends the child when the token is cancelled. A child is not even started with one that is cancelled already.
+    /// Ends the child when the token is cancelled. A child is not even started with one that is cancelled already
+    /// (`ECANCELED`).
     pub fn cancel_token(&mut self, token: &CancelToken) -> &mut Self {
         self.cancel = Some(token.clone());
         self

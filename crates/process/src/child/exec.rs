@@ -44,7 +44,7 @@ impl Output {
 pub enum ExecError {
     /// It was not started.
     #[error(transparent)]
-    Spawn(#[from] SpawnError),
+    Spawn(SpawnError),
     /// It ended with another exit code than 0, or by a signal. Only where that is asked for ([`exec`], [`exec_file`]).
     #[error("`{program}` failed ({})", output.exit)]
     Failed {
@@ -53,7 +53,8 @@ pub enum ExecError {
         /// All of its output.
         output: Box<Output>,
     },
-    /// We have ended it: by time-out, by cancellation, or because it wrote too much.
+    /// We have ended it: by time-out, by cancellation, or because it wrote too much. It may also have been cancelled before it
+    /// began, and then has left nothing, or have written too much at once and ended by itself.
     #[error("`{program}` was ended: {cause}")]
     Ended {
         /// The program.
@@ -81,6 +82,18 @@ impl ExecError {
         match self {
             Self::Failed { output, .. } | Self::Ended { output, .. } => Some(output),
             Self::Spawn(_) | Self::Io { .. } => None,
+        }
+    }
+}
+
+/// One that was cancelled before it began is the same to whoever cancelled it as one that was cancelled a moment later.
+impl From<SpawnError> for ExecError {
+    fn from(error: SpawnError) -> Self {
+        match error {
+            SpawnError::Other { program, source, .. } if source.raw_os_error() == Some(libc::ECANCELED) => {
+                Self::Ended { program, cause: Cause::Cancelled, output: Box::default() }
+            }
+            error => Self::Spawn(error),
         }
     }
 }

@@ -25,7 +25,8 @@ pub struct Exit {
 /// What a child, and those of its own children that it had waited for, took from the machine.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResourceUse {
-    /// The largest resident set of any of them, in bytes.
+    /// The largest resident set of any of them, in bytes. For a child of a large program at least what *that* had when it
+    /// started the child: Linux counts in what the process was before it became the program.
     pub memory_bytes_max: u64,
     /// Processor time in the program.
     pub user: Duration,

@@ -54,8 +54,8 @@ pub enum FrameError {
         /// The limit, in bytes.
         limit: usize,
     },
-    /// Not a line of JSON.
-    #[error("message is not JSON")]
+    /// Not a line of JSON, or not one of the type that was asked for.
+    #[error("message is {}", if .0.is_data() { "not of the type asked for" } else { "not JSON" })]
     Json(#[source] serde_json::Error),
     /// Not a value in V8's format.
     #[error("message is not in V8's format")]

@@ -141,3 +141,21 @@ impl Message {
         self.handle.take().map(Handle::from)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_tells_what_is_wrong_from_what_was_not_expected() {
+        let check = |frame: &[u8], words: &str| {
+            let error = Message::of_frame(frame, Serialization::Json).parse::<u32>().unwrap_err();
+            assert_eq!(error.to_string(), words);
+        };
+        check(b"\"text\"", "message is not of the type asked for");
+        check(b"-1", "message is not of the type asked for");
+        check(b"[1", "message is not JSON");
+        check(b"{broken", "message is not JSON");
+        check(b"", "message is not JSON");
+    }
+}

@@ -59,6 +59,12 @@ fn whoever_writes_too_much_is_ended_and_the_beginning_is_kept() {
     check(shell("printf 0123456789", |c| c.max_buffer(10)), |result| {
         assert_eq!(result.unwrap().stdout, b"0123456789");
     });
+    // It has ended by itself when its output is read.
+    check(shell("printf 0123456789", |c| c.max_buffer(9)), |result| {
+        let error = result.unwrap_err();
+        assert!(matches!(error, ExecError::Ended { cause: Cause::MaxBuffer, .. }), "{error}");
+        assert_eq!(error.output().unwrap().stdout, b"012345678");
+    });
 }
 
 #[test]
@@ -92,6 +98,8 @@ fn a_cancelled_token_ends_it_or_keeps_it_from_starting() {
     token.cancel();
     assert!(running.join().unwrap().is_err());
     let error = Command::new("true").cancel_token(&token).output_blocking().unwrap_err();
+    assert_eq!(error.to_string(), "`true` was ended: it was cancelled");
+    let error = Command::new("true").cancel_token(&token).spawn().unwrap_err();
     assert_eq!(error.to_string(), "program `true` could not be started (while preparing it)");
 }
 
