@@ -50,7 +50,24 @@ pub enum ForkEvent {
 }
 
 /// All that happens to a child with a channel, from its start on: none is lost however late one looks, and messages wait
-/// in the channel, so that at last the child does. A [`Stream`] as well.
+/// in the channel, so that at last the child does. A [`Stream`] as well:
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use futures_util::TryStreamExt;
+/// use stead_process::child::{Command, ForkEvent};
+///
+/// let script = "process.send('one'); process.send('two')";
+/// let mut child = Command::new("node").args(["-e", script]).fork()?;
+/// let messages = child.events().try_filter_map(async |event| {
+///     Ok(if let ForkEvent::Message(message) = event { Some(message) } else { None })
+/// });
+/// let messages: Vec<_> = messages.try_collect().await?;
+/// assert_eq!(messages[1].value()?, "two");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct ForkEvents<'a> {
     events: Option<Events>,
