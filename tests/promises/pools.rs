@@ -356,21 +356,21 @@ fn a_program_that_gives_tasks_gets_each_answer_once_although_the_daemon_is_kille
 
 #[test]
 fn whoever_waits_for_a_task_by_its_id_hears_its_end_although_the_daemon_is_killed() {
-    const INPUT: &str = "{\"n\": 4, \"wait\": 300}";
+    const LONG: &str = "{\"n\": 4, \"wait\": 60000}";
     let _turn = alone();
     let pool = |name: &str, more: &str| compute(more).replace("pool.sum", &format!("pool.{name}"));
     let stead = start(&(pool("sum", "size = 1\ndurable = true") + &pool("loose", "size = 2")));
     std::thread::scope(|scope| {
         let run = |arguments: &'static [&'static str]| {
             let stead = &stead;
-            scope.spawn(move || stead.verb(&[&["pool", "run"], arguments, &[INPUT]].concat()))
+            scope.spawn(move || stead.verb(&[&["pool", "run"], arguments].concat()))
         };
-        let kept = run(&["sum", "--id", "mine"]);
-        let lost = [run(&["loose", "--id", "mine"]), run(&["loose"])];
+        let kept = run(&["sum", "--id", "mine", "{\"n\": 4, \"wait\": 700}"]);
+        let lost = [run(&["loose", "--id", "mine", LONG]), run(&["loose", LONG])];
         let running = |pool: &str| {
-            ask(&stead, &format!("GET /v1/pools/{pool}"), "", &Value::Null).json()["running"] == json!(1)
+            ask(&stead, &format!("GET /v1/pools/{pool}"), "", &Value::Null).json()["running"].as_u64()
         };
-        soon("all run", || see(&stead, "mine")["state"] == "running" && running("loose"));
+        soon("all run", || running("loose") == Some(2) && see(&stead, "mine").get("state").is_some());
         kill(stead.status().daemon_pid());
         let kept = kept.join().expect("it is printed");
         assert_eq!((kept.code, kept.stdout.as_str()), (Some(0), "10"), "{kept:?}");
