@@ -93,7 +93,7 @@ fn each_task_has_one_result_although_workers_are_killed_all_the_time() {
     let _turn = alone();
     let text = compute("size = 4\n")
         + &format!(
-            "[app.giver]\ncommand = \"node {}\"\nenv = {{ POOL = \"sum\", COUNT = 60000 }}\n",
+            "[app.giver]\ncommand = \"node {}\"\nenv = {{ POOL = \"sum\", COUNT = 100000, WINDOW = 1000 }}\n",
             node("pool-giver.js")
         );
     let stead = plan(&text).launch();
@@ -113,7 +113,7 @@ fn each_task_has_one_result_although_workers_are_killed_all_the_time() {
         pause_between(Duration::from_millis(100));
     }
     let told = told().expect("each task is answered");
-    assert!(told.replace('\\', "").starts_with("{\"right\":60000,\"wrong\":0,\"twice\":0}"), "{told}");
+    assert!(told.replace('\\', "").starts_with("{\"right\":100000,\"wrong\":0,\"twice\":0}"), "{told}");
     assert!(kills > 3, "only {kills} were killed");
 }
 
