@@ -369,7 +369,7 @@ impl Link {
     /// Answers at once. A child that asks and asks and never reads the answers has lost its channel.
     fn answer(self: &Arc<Self>, message: &Value) {
         let mut writer = self.writer();
-        let taken = writer.outgoing.push(Order::Free, &mut None, |out| {
+        let taken = writer.outgoing.push(Order::Answer, &mut None, |out| {
             encode(message, self.serialization, out);
             Ok(())
         });

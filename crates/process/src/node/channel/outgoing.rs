@@ -15,6 +15,8 @@ use rustix::io::Errno;
 
 use super::SendError;
 
+/// Bytes of answers that may wait beyond what the program may fill: thousands of confirmations, of which one is asked for at a time.
+const ANSWERS_BYTES_MAX: usize = 256 * 1024;
 /// Plain messages that wait are put together up to this size, to be written in one call.
 const JOINED_BYTES: usize = 64 * 1024;
 /// The room of a written message is kept for the next, unless it was a large one.
@@ -49,6 +51,8 @@ pub(crate) struct Handle {
 pub(crate) enum Order {
     /// Anywhere.
     Free,
+    /// Anywhere, and not refused because the program has filled the queue: who waits for it reads nothing else meanwhile.
+    Answer,
     /// Behind the program's own earlier messages and descriptors.
     Program,
     /// Behind every descriptor sent before.
@@ -139,15 +143,17 @@ impl Outgoing {
         if self.closed {
             return Err(SendError::Closed);
         }
-        if self.waiting_bytes >= self.bytes_max || (handle.is_some() && self.handles >= HANDLES_MAX) {
+        let more = if order == Order::Answer { ANSWERS_BYTES_MAX } else { 0 };
+        if self.waiting_bytes >= self.bytes_max + more || (handle.is_some() && self.handles >= HANDLES_MAX) {
             return Err(SendError::Full);
         }
         let after = match order {
-            Order::Free => 0,
+            Order::Free | Order::Answer => 0,
             Order::Program => self.handle_last_program,
             Order::Last => self.handle_last,
         };
-        let held = !self.held.is_empty() && order != Order::Free || self.is_on_the_way(after);
+        let is_free = matches!(order, Order::Free | Order::Answer);
+        let held = !self.held.is_empty() && !is_free || self.is_on_the_way(after);
         let joins = |frame: &&mut Frame| frame.handle.is_none() && frame.bytes.len() < JOINED_BYTES;
         if let Some(last) = self.queue.back_mut().filter(|last| !held && handle.is_none() && joins(last)) {
             let before = last.bytes.len();
@@ -532,6 +538,10 @@ mod tests {
         let mut outgoing = empty();
         push(&mut outgoing, Frame::new(vec![b'a'; QUEUE_BYTES_MAX + 1], None), Order::Free).unwrap();
         assert!(matches!(push(&mut outgoing, frame(b'b'), Order::Free), Err(SendError::Full)));
+        while push(&mut outgoing, frame(b'c'), Order::Answer).is_ok() {
+            assert!(outgoing.waiting_bytes <= QUEUE_BYTES_MAX + ANSWERS_BYTES_MAX);
+        }
+        assert!(outgoing.waiting_bytes >= QUEUE_BYTES_MAX + ANSWERS_BYTES_MAX, "there is room for answers");
         let mut outgoing = empty();
         for _ in 0..HANDLES_MAX {
             push(&mut outgoing, frame(b'A'), Order::Free).unwrap();

@@ -338,11 +338,12 @@ impl State {
             durable,
         };
         let submitted = self.engine.submit(Instant::now(), task).inspect_err(|_| self.refused += 1)?;
-        let Submitted::New(task) = submitted else { return Ok(submitted.id()) };
-        if let Some(key) = request.key {
+        let task = submitted.id();
+        if let (Some(key), Submitted::New(_)) = (request.key, submitted) {
             self.keys.insert(task, key);
         }
-        if let (Some(book), true) = (&mut self.book, durable)
+        // One that was given before may have been given without that.
+        if let Some(book) = self.book.as_mut().filter(|book| durable && !book.has(task))
             && let Some(saved) = self.engine.saved_one(task)
         {
             book.accept(saved);
