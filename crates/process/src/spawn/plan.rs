@@ -3,7 +3,7 @@
 //! In the new process nothing may be allocated, so all strings, pointers and lists are made here, and requests that make no
 //! sense are refused here.
 
-use std::ffi::{CString, OsStr, OsString, c_char};
+use std::ffi::{CString, OsString, c_char};
 use std::io::{self, Write};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
@@ -66,8 +66,9 @@ pub(super) struct ListenPid {
 /// A list of C strings that ends with a null pointer.
 pub(super) struct Strings {
     pub(super) pointers: Vec<*const c_char>,
-    // Keeps alive what the pointers point to.
-    _texts: Vec<CString>,
+    // What the pointers point to: one piece of memory, because a start with many variables would spend most of its time in
+    // asking for memory.
+    _texts: Vec<u8>,
 }
 
 impl Plan {
@@ -83,7 +84,7 @@ impl Plan {
             let cgroup = spec.cgroup.as_ref().map(|path| path.join("cgroup.procs"));
             let cgroup = cgroup.map(|path| c_string(path.as_os_str().as_bytes()));
             let paths = (directory.transpose()?, cgroup.transpose()?);
-            Ok((Strings::new(arguments.map(OsStr::as_bytes), 0)?, environment(spec)?, paths))
+            Ok((Strings::new(arguments.map(|text| [text.as_bytes()]), 0)?, environment(spec)?, paths))
         };
         let (arguments, environment, (directory, cgroup)) =
             texts().map_err(|error| SpawnFailure::preparing(&error))?;
@@ -149,11 +150,23 @@ impl ListenPid {
 }
 
 impl Strings {
-    /// `spare` null pointers are kept free before the one that ends the list.
-    fn new<'a>(texts: impl Iterator<Item = &'a [u8]>, spare: usize) -> io::Result<Self> {
-        let texts = texts.map(c_string).collect::<io::Result<Vec<_>>>()?;
+    /// Each text is given in parts. `spare` null pointers are kept free before the one that ends the list.
+    fn new<'a, const PARTS: usize>(
+        all: impl Iterator<Item = [&'a [u8]; PARTS]>,
+        spare: usize,
+    ) -> io::Result<Self> {
+        let (mut texts, mut starts) = (Vec::new(), Vec::new());
+        for parts in all {
+            starts.push(texts.len());
+            parts.iter().for_each(|part| texts.extend_from_slice(part));
+            texts.push(0);
+        }
+        // One in the middle of a text would cut it off.
+        if memchr::memchr_iter(0, &texts).count() != starts.len() {
+            return Err(io::Error::from_raw_os_error(libc::EINVAL));
+        }
         let ends = std::iter::repeat_n(ptr::null(), spare + 1);
-        let pointers = texts.iter().map(|text| text.as_ptr()).chain(ends).collect();
+        let pointers = starts.iter().map(|&start| texts[start..].as_ptr().cast()).chain(ends).collect();
         Ok(Self { pointers, _texts: texts })
     }
 }
@@ -204,9 +217,8 @@ fn candidates(spec: &SpawnSpec) -> io::Result<Vec<CString>> {
 
 fn environment(spec: &SpawnSpec) -> io::Result<Strings> {
     let kept = spec.environment.iter().filter(|(key, _)| !(spec.listen_pid && key == "LISTEN_PID"));
-    let texts: Vec<Vec<u8>> =
-        kept.map(|(key, value)| [key.as_bytes(), b"=", value.as_bytes()].concat()).collect();
-    Strings::new(texts.iter().map(Vec::as_slice), usize::from(spec.listen_pid))
+    let variables = kept.map(|(key, value)| [key.as_bytes(), b"=", value.as_bytes()]);
+    Strings::new(variables, usize::from(spec.listen_pid))
 }
 
 fn limits(
@@ -244,6 +256,24 @@ mod tests {
         check("./node", Some("/a"), &["./node"]);
         check("bin/node", Some("/a"), &["bin/node"]);
         check("", Some("/a"), &[]);
+    }
+
+    #[test]
+    fn texts_stand_behind_each_other_and_none_is_cut_off() {
+        let check = |all: &[[&str; 2]], expected: Option<&[&str]>| {
+            let parts = all.iter().map(|parts| parts.map(str::as_bytes));
+            let strings = Strings::new(parts, 1).ok();
+            let texts = strings.as_ref().map(|strings| {
+                let texts = std::str::from_utf8(&strings._texts).unwrap();
+                let texts: Vec<&str> = texts.split_terminator('\0').collect();
+                assert_eq!(strings.pointers.len(), texts.len() + 2);
+                texts
+            });
+            assert_eq!(texts.as_deref(), expected);
+        };
+        check(&[], Some(&[]));
+        check(&[["a", "b"], ["", ""], ["c", ""]], Some(&["ab", "", "c"]));
+        check(&[["a", "b"], ["c\0d", ""]], None);
     }
 
     #[test]
