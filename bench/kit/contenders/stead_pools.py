@@ -8,8 +8,9 @@ from ..processes import Failure, is_alive
 from .command import read_figures
 from .pools import POOLS, Pool, limit
 
-# Tasks for `stead map`, which is given a file: as many as last about as long as the others are measured.
+# Tasks for `stead map`, which is given a file: as many as last about as long as the others are measured, and warmed up before.
 CPU_TASKS_PER_SECOND = 800
+WARM_SECONDS = 0.5
 
 
 class SteadMap(Pool):
@@ -22,15 +23,17 @@ class SteadMap(Pool):
 
     @classmethod
     def drive(cls, row, seconds, loops):
-        noops, cpu_tasks = round(cls.noops_per_second * seconds), round(CPU_TASKS_PER_SECOND * row.setting.workers * seconds)
         return {
-            "noop_per_s": cls.rate(row, "noop", noops, 0),
-            "cpu_per_s": cls.rate(row, "cpu", cpu_tasks, loops),
+            "noop_per_s": cls.rate(row, "noop", (cls.noops_per_second, seconds), 0),
+            "cpu_per_s": cls.rate(row, "cpu", (CPU_TASKS_PER_SECOND * row.setting.workers, seconds), loops),
         }
 
     @classmethod
-    def rate(cls, row, name, count, loops):
-        """From the first results to the last, so that the start of the workers is not in it, as with the others."""
+    def rate(cls, row, name, about, loops):
+        """From the end of the warming up to the last result: neither the start of the workers is in it nor their end, as with the others."""
+        per_second, seconds = about
+        warm, count = round(per_second * WARM_SECONDS), round(per_second * (WARM_SECONDS + seconds))
+        result_bytes = len(f'{{"done":{loops}}}\n')
         tasks, results = (row.processes.folder / f"{name}.{what}" for what in ("tasks", "results"))
         tasks.write_text(f'{{"loops":{loops}}}\n' * count)
         command = shlex.join(
@@ -39,10 +42,10 @@ class SteadMap(Pool):
         shell = ["sh", "-c", f"exec {command} < {tasks} > {results}"]
         child = row.processes.start(shell, {"STEAD_HOME": row.processes.folder / "home"})
         deadline = time.monotonic() + limit(1)
-        begun = _until(lambda: results.exists() and results.stat().st_size > 0, child, deadline, row.processes)
-        first = _lines(results)
+        begun = _until(lambda: _bytes(results) >= warm * result_bytes, child, deadline, row.processes)
+        first = _bytes(results) // result_bytes
+        elapsed = _until(lambda: _bytes(results) >= count * result_bytes, child, deadline, row.processes) - begun
         _until(lambda: child.poll() is not None, child, deadline, row.processes)
-        elapsed = time.monotonic() - begun
         if child.returncode != 0 or _lines(results) != count:
             raise Failure(f"`stead map` ended with {child.returncode} and {_lines(results):,} results of {count:,}")
         return (count - first) / elapsed
@@ -61,6 +64,11 @@ class SteadMapSdk(SteadMapEnvelope):
 
     label = "**Stead** `map`, workers with its package"
     worker = "worker_sdk.js"
+    noops_per_second = 500_000
+
+
+def _bytes(path):
+    return path.stat().st_size if path.exists() else 0
 
 
 def _lines(path):

@@ -63,7 +63,7 @@ SCENARIO = Scenario(
     title="Pools of workers",
     about=(
         "As many workers as cores. Tasks that do nothing and tasks of a millisecond of CPU, 64 on their way (BullMQ and durable: up "
-        "to a thousand; Celery: 200; `map`: a file of them, from the first results to the last); and the median time of one that does "
+        "to a thousand; Celery: 200; `map`: a file of them); all after half a second to get warm; and the median time of one that does "
         "nothing while there is no other. *Of the cores* is how many tasks of a millisecond came back, against as many processes with "
         "the same loop and nobody to give them tasks, measured right before and after. "
         "Stead's pools are under a daemon, and so is the Node.js program that gives them their tasks, by `process.send`; workers are "
