@@ -194,6 +194,25 @@ fn poison_is_set_aside_after_two_deaths_and_failures_are_kept_with_their_input()
     }
 }
 
+/// The package takes many tasks in one message and answers so; what it dies of is one of them.
+#[test]
+fn tasks_that_go_together_are_told_from_the_one_that_kills() {
+    let _turn = beside();
+    let batch = Batch::of(&format!("{}\"poison\"\n{}", numbers(200), numbers(200)));
+    let worker = format!(
+        "require({:?}).worker((input) => input === 'poison' ? process.exit(7) : input);",
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../../sdk/node"),
+    );
+    fs::write(batch.path("worker.js"), worker).expect("there is room");
+    let ended = batch.run(&["-n", "2", "--failures", "failed", "--", "node", "worker.js"]);
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    assert!(ended.stdout == numbers(200).repeat(2), "each has one result, in order");
+    let failures = batch.failures("failed");
+    let told: Vec<_> = failures.iter().map(|failure| (&failure["line"], &failure["error"]["code"])).collect();
+    assert_eq!(told, [(&201.into(), &"poison".into())]);
+    batch.is_over();
+}
+
 #[test]
 fn task_that_takes_too_long_fails_whether_its_worker_listens_or_not() {
     let _turn = beside();
@@ -238,8 +257,13 @@ fn what_cannot_work_is_said_and_told_by_the_exit_code() {
     fs::write(batch.path("broken.js"), "throw new Error('no database');").expect("there is room");
     let broken = batch.run(&["-n", "2", "--", "node", "broken.js"]);
     assert_eq!(broken.code, Some(3), "{broken:?}");
-    assert!(broken.stderr.contains("ended before they read a task"), "{broken:?}");
+    assert!(broken.stderr.contains("ended before they had answered anything"), "{broken:?}");
     assert!(broken.stderr.contains("Error: no database"), "{broken:?}");
+    // A module that waits as it is loaded has its channel read, and its task with it.
+    let late = "await new Promise((resolve) => setTimeout(resolve, 50)); throw new Error('no cache');";
+    fs::write(batch.path("late.mjs"), late).expect("there is room");
+    let late = batch.run(&["-n", "2", "--", "node", "late.mjs"]);
+    assert!(late.code == Some(3) && late.stderr.contains("Error: no cache"), "{late:?}");
     let once = batch.run(&["--", "true"]);
     assert!(once.code == Some(3) && once.stderr.contains("needs `{}`"), "{once:?}");
     for (words, hint) in [
@@ -254,6 +278,23 @@ fn what_cannot_work_is_said_and_told_by_the_exit_code() {
     assert!(empty.code == Some(0) && empty.stderr.contains("no tasks"), "{empty:?}");
     let quiet = batch.run(&["--quiet", "--", "node", &node("double.js")]);
     assert_eq!((quiet.code, quiet.stdout.as_str(), quiet.stderr.as_str()), (Some(0), "2\n4\n6\n", ""));
+}
+
+/// As the system does it when memory runs out.
+#[test]
+fn workers_that_are_killed_again_and_again_end_it_or_have_their_task_set_aside() {
+    let _turn = beside();
+    let batch = Batch::of("1\nbig\n3\n");
+    let worker = "while read -r task; do [ $task != big ] || kill -9 $$; echo $task; done";
+    let ended = batch.run(&["--lines", "-n", "2", "--failures", "failed", "--shell", "--", worker]);
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), "1\n3\n"), "{ended:?}");
+    let failures = batch.failures("failed");
+    assert_eq!((&failures[0]["error"]["code"], &failures[0]["attempts"]), (&"poison".into(), &12.into()));
+    let hopeless = batch.run(&["-n", "2", "--shell", "--", "kill -9 $$"]);
+    assert_eq!(hopeless.code, Some(3), "{hopeless:?}");
+    for said in ["100 workers in a row", "killed by SIGKILL", "memory"] {
+        assert!(hopeless.stderr.contains(said), "{hopeless:?}");
+    }
 }
 
 #[test]

@@ -25,8 +25,11 @@ pub struct PoolConfig {
     pub backoff_max: Duration,
     /// A task that this many workers died of is poison. Zero counts as one.
     pub deaths_max: u32,
-    /// A suspected task is given only to a worker that has answered, speaks the protocol or has lived for so long: a program that
-    /// crashes as it starts blames a task once at most.
+    /// A task that this many workers had begun when somebody killed them is suspected with the next, as if that had died of it.
+    pub kills_max: u32,
+    /// A suspected task is given only to a worker that has answered, speaks the protocol or has lived for so long. After the death of
+    /// one that had done nothing of this, so is every other task, until one is answered: a program that crashes as it starts blames
+    /// few tasks, and each once at most.
     pub settled_after: Duration,
     /// A worker is given, beyond what it works on, about as many tasks as it does in this time, within what it can take.
     pub ahead: Duration,
@@ -63,6 +66,7 @@ pub(crate) mod tests {
             backoff_first: Duration::from_millis(100),
             backoff_max: Duration::from_secs(5),
             deaths_max: 2,
+            kills_max: 3,
             settled_after: Duration::ZERO,
             ahead: Duration::from_millis(5),
             kept_max: 100,

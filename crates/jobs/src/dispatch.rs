@@ -76,7 +76,9 @@ impl Pool {
         match worker.reserved {
             Some(_) => worker.takes_tasks() && worker.hand.is_empty(),
             None => {
-                (!self.shared.is_empty() || !worker.line.is_empty()) && worker.has_room(self.config.ahead)
+                (!self.shared.is_empty() || !worker.line.is_empty())
+                    && worker.has_room(self.config.ahead)
+                    && (!self.wary || self.has_settled(worker))
             }
         }
     }
@@ -107,8 +109,9 @@ impl Pool {
         }
         let waiting: Vec<_> = self.suspects.iter().collect();
         for place in waiting {
-            let settled = |worker: &Worker| worker.settles_at(self.config.settled_after) <= self.now;
-            let free = |worker: &Worker| worker.takes_tasks() && worker.reserved.is_none() && settled(worker);
+            let free = |worker: &Worker| {
+                worker.takes_tasks() && worker.reserved.is_none() && self.has_settled(worker)
+            };
             let found = match self.tasks[&place.1].given.key {
                 Some(key) => self.owner(key).filter(|at| free(&self.workers[*at])),
                 None => self.least_loaded(|_, worker| free(worker)),
@@ -120,10 +123,15 @@ impl Pool {
         }
     }
 
-    /// When a worker settles for which a suspect waits.
+    pub(crate) fn has_settled(&self, worker: &Worker) -> bool {
+        worker.settles_at(self.config.settled_after) <= self.now
+    }
+
+    /// When a worker settles for which a task waits.
     pub(crate) fn next_settles(&self) -> Option<Instant> {
+        let waits = !self.suspects.is_empty() || (self.wary && self.in_lines > 0);
         let moments = self.workers.iter().map(|worker| worker.settles_at(self.config.settled_after));
-        moments.filter(|moment| *moment > self.now && !self.suspects.is_empty()).min()
+        moments.filter(|moment| *moment > self.now && waits).min()
     }
 
     fn owner(&self, key: Key) -> Option<usize> {

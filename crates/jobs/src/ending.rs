@@ -20,6 +20,7 @@ impl Pool {
     pub(crate) fn answered(&mut self, worker: WorkerId, id: TaskId, answer: Answer) {
         // What a worker says of a task that it does not have (any more) changes nothing.
         let Some(given) = self.let_go(worker, id) else { return };
+        self.wary = false;
         match (given.ending, answer) {
             (Some(Ending::Cancel), _) => self.finish(id, Outcome::Cancelled),
             // What came in time, or in the grace after it, is as good as any result.
@@ -34,7 +35,9 @@ impl Pool {
         self.workers[at].draining = true;
         self.leave_lines(at);
         let gone = self.workers.remove(at);
-        let suspected = death == Death::Own && !gone.killed;
+        let death = if gone.killed { Death::Outside } else { death };
+        self.wary |= death == Death::Own && !self.has_settled(&gone);
+        let all = gone.ready.gathers;
         for id in gone.hand {
             let State::Given(given) = self.task(id).state else { unreachable!("a task in a hand is given") };
             self.counts.given -= 1;
@@ -42,9 +45,25 @@ impl Pool {
             match given {
                 Given { ending: Some(Ending::Cancel), .. } => self.finish(id, Outcome::Cancelled),
                 Given { ending: Some(Ending::Timeout), .. } => self.fail(id, Fault::Timeout, true),
-                Given { begun: true, ending: None, .. } if suspected => self.blame(id),
+                Given { begun, ending: None, .. } if (begun || all) && self.is_suspected(id, death) => {
+                    self.blame(id);
+                }
                 Given { ending: None, .. } => self.enqueue(id),
             }
+        }
+    }
+
+    /// Whether a task may be the reason for this death of the worker that worked on it.
+    fn is_suspected(&mut self, id: TaskId, death: Death) -> bool {
+        let kills_max = self.config.kills_max;
+        match death {
+            Death::Own => true,
+            Death::Killed => {
+                let task = self.task(id);
+                task.kills = task.kills.saturating_add(1);
+                task.kills > kills_max
+            }
+            Death::Outside => false,
         }
     }
 
@@ -204,5 +223,131 @@ impl Pool {
             self.enqueue(next);
         }
         self.keep(id, outcome, set_aside);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::config::{PoolConfig, tests::config};
+    use crate::event::{Input, NewTask, Ready};
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// One worker after another of a pool with one place.
+    struct Lives {
+        now: Instant,
+        pool: Pool,
+        worker: WorkerId,
+    }
+
+    impl Lives {
+        fn new(config: PoolConfig, tasks: usize) -> Self {
+            let now = Instant::now();
+            let mut pool = Pool::new(now, config, 1);
+            for _ in 0..tasks {
+                pool.submit(now, NewTask::new("in".into())).expect("there is room");
+            }
+            Self { now, pool, worker: 0 }
+        }
+
+        /// A plain worker comes; which task it is given, if any.
+        fn comes(&mut self) -> Option<TaskId> {
+            self.worker += 1;
+            let ready = Ready {
+                worker: self.worker,
+                slot: 0,
+                concurrency: 1,
+                prefetch_max: 0,
+                abortable: false,
+                gathers: false,
+            };
+            self.pool.handle(self.now, Input::Ready(ready));
+            self.given()
+        }
+
+        fn given(&mut self) -> Option<TaskId> {
+            std::iter::from_fn(|| self.pool.poll_action()).find_map(|action| match action {
+                Action::Give { task, .. } => Some(task),
+                _ => None,
+            })
+        }
+
+        /// It lives so long without an answer; what it is given then.
+        fn waits(&mut self, time: Duration) -> Option<TaskId> {
+            self.now += time;
+            self.pool.handle(self.now, Input::Timeout);
+            self.given()
+        }
+
+        /// It dies; the task that is poison then.
+        fn dies(&mut self, death: Death) -> Option<TaskId> {
+            self.pool.handle(self.now, Input::Gone { worker: self.worker, death });
+            std::iter::from_fn(|| self.pool.poll_action()).find_map(|action| match action {
+                Action::Finish(Finish { task, outcome: Outcome::Poison, .. }) => Some(task),
+                _ => None,
+            })
+        }
+    }
+
+    #[test]
+    fn program_that_crashes_as_it_starts_blames_one_task_once() {
+        let mut lives = Lives::new(PoolConfig { settled_after: SECOND, ..config() }, 3);
+        assert_eq!(lives.comes(), Some(1));
+        assert_eq!(lives.dies(Death::Own), None);
+        for _ in 0..10 {
+            assert_eq!(lives.comes(), None, "one that has not settled is given nothing");
+            assert_eq!(lives.dies(Death::Own), None);
+        }
+        assert_eq!(lives.comes(), None);
+        assert_eq!(lives.waits(SECOND), Some(1), "one that has settled is given the suspect");
+        assert_eq!(lives.dies(Death::Own), Some(1), "which is to blame then");
+        assert_eq!(lives.pool.counts().waiting, 2);
+    }
+
+    #[test]
+    fn worker_that_keeps_answers_back_may_have_died_of_any_task_that_it_had() {
+        let mut lives = Lives::new(config(), 3);
+        let ready =
+            Ready { worker: 1, slot: 0, concurrency: 1, prefetch_max: 9, abortable: true, gathers: true };
+        lives.pool.handle(lives.now, Input::Ready(ready));
+        lives.worker = 1;
+        assert_eq!(lives.given(), Some(1));
+        lives.now += SECOND / 500;
+        lives.pool.handle(lives.now, Input::Done { worker: 1, task: 1, result: "out".into() });
+        assert_eq!((lives.given(), lives.given()), (Some(2), Some(3)), "one is ahead");
+        lives.dies(Death::Own);
+        let deaths = [2, 3].map(|task| lives.pool.view(task).map(|view| view.deaths));
+        assert_eq!(deaths, [Some(1); 2]);
+    }
+
+    #[test]
+    fn one_answer_shows_that_the_program_works() {
+        let mut lives = Lives::new(PoolConfig { settled_after: SECOND, ..config() }, 3);
+        lives.comes();
+        lives.dies(Death::Own);
+        lives.comes();
+        assert_eq!(lives.waits(SECOND), Some(1));
+        lives.pool.handle(lives.now, Input::Done { worker: lives.worker, task: 1, result: "out".into() });
+        assert_eq!(lives.given(), Some(2));
+        lives.dies(Death::Killed);
+        assert_eq!(lives.comes(), Some(2), "at once");
+    }
+
+    #[test]
+    fn task_whose_workers_are_killed_again_and_again_is_poison_at_last() {
+        let mut lives = Lives::new(config(), 1);
+        let kills = (1..100).find(|_| {
+            assert_eq!(lives.comes(), Some(1));
+            lives.dies(Death::Killed).is_some()
+        });
+        assert_eq!(kills, Some(5), "three without blame, and two as if it had killed them");
+        let mut stopped = Lives::new(config(), 1);
+        for _ in 0..100 {
+            assert_eq!(stopped.comes(), Some(1));
+            assert_eq!(stopped.dies(Death::Outside), None, "nobody is blamed for being stopped");
+        }
     }
 }

@@ -88,6 +88,8 @@ pub struct Ready {
     pub prefetch_max: u32,
     /// It can be told to stop a task without being killed.
     pub abortable: bool,
+    /// It may keep an answer back until there are more: whatever it has may be what it died of, and not only what it seems to work on.
+    pub gathers: bool,
 }
 
 /// Whose doing the end of a worker was.
@@ -95,7 +97,10 @@ pub struct Ready {
 pub enum Death {
     /// It crashed or left by itself: the tasks that it had begun are suspected.
     Own,
-    /// Somebody killed it, or it was stopped, or it had not taken any task yet: no task's fault.
+    /// Somebody killed it, and did not say why. The kernel does so when memory runs out: tasks that this happens to again and again
+    /// are suspected at last.
+    Killed,
+    /// It was stopped, or had not taken any task yet: no task's fault.
     Outside,
 }
 

@@ -13,11 +13,11 @@
 //! # use stead_jobs::{Action, Input, NewTask, Outcome, Pool, PoolConfig, Ready};
 //! # let config = PoolConfig { workers_min: 1, workers_max: 1, queue_max: 10, queue_bytes_max: 1 << 20, timeout: None,
 //! #     abort_grace: Duration::from_secs(5), retries: 0, backoff_first: Duration::from_millis(100), backoff_max: Duration::from_secs(5),
-//! #     deaths_max: 2, settled_after: Duration::ZERO, ahead: Duration::from_millis(5), kept_max: 0, kept_bytes_max: 0, kept_for: Duration::ZERO, dead_max: 10,
+//! #     deaths_max: 2, kills_max: 10, settled_after: Duration::ZERO, ahead: Duration::from_millis(5), kept_max: 0, kept_bytes_max: 0, kept_for: Duration::ZERO, dead_max: 10,
 //! #     set_aside_failed: false, scale_up_after: Duration::ZERO, scale_down_after: Duration::from_secs(30) };
 //! let now = Instant::now();
 //! let mut pool = Pool::new(now, config, 1);
-//! pool.handle(now, Input::Ready(Ready { worker: 7, slot: 0, concurrency: 1, prefetch_max: 0, abortable: false }));
+//! pool.handle(now, Input::Ready(Ready { worker: 7, slot: 0, concurrency: 1, prefetch_max: 0, abortable: false, gathers: false }));
 //! let task = pool.submit(now, NewTask::new("21".into())).expect("the queue has room").id();
 //! assert_eq!(pool.poll_action(), Some(Action::Give { worker: 7, task, attempt: 1 }));
 //! pool.handle(now, Input::Done { worker: 7, task, result: "42".into() });

@@ -46,6 +46,8 @@ pub struct Pool {
     pub(crate) homeless: Line,
     /// Tasks that a worker died of and for which none is reserved yet.
     pub(crate) suspects: Line,
+    /// A worker has died before it had shown that it works, and none has answered since.
+    pub(crate) wary: bool,
     /// How many tasks stand in lines or have a worker reserved: those that could begin if there were more workers.
     pub(crate) in_lines: usize,
     pub(crate) deadlines: BTreeSet<(Instant, TaskId)>,
@@ -70,6 +72,7 @@ impl Pool {
             shared: Line::default(),
             homeless: Line::default(),
             suspects: Line::default(),
+            wary: false,
             in_lines: 0,
             deadlines: BTreeSet::new(),
             kept: Kept::default(),
@@ -106,6 +109,7 @@ impl Pool {
             attempts: 0,
             failures: 0,
             deaths: 0,
+            kills: 0,
             deadline: None,
         });
         self.observe();

@@ -68,6 +68,7 @@ impl Pool {
             attempts,
             failures,
             deaths,
+            kills: 0,
             deadline: None,
         };
         let Some(outcome) = outcome else { return self.admit(task) };

@@ -19,6 +19,8 @@ pub(crate) struct Task {
     pub(crate) failures: u32,
     /// How many workers died of it.
     pub(crate) deaths: u32,
+    /// How many workers that worked on it were killed by somebody, in this life of the pool.
+    pub(crate) kills: u32,
     /// When the machine looks at it again; the state says what for.
     pub(crate) deadline: Option<Instant>,
 }

@@ -6,8 +6,11 @@
 // this worker speaks the protocol; it is passed over, because it comes again in an envelope.
 
 const { Channel } = require('./channel');
-const { SteadError, told } = require('./error');
+const { SteadError, sendable, told } = require('./error');
 const { Lines } = require('./lines');
+
+/** Answers to a batch are kept back for so long at most, in milliseconds: as long as a task may take for which this is worth it. */
+const KEPT_MAX = 1;
 
 /** What a worker is told about its task. */
 class Task {
@@ -54,6 +57,9 @@ class PoolWorker {
   #waiting = [];
   /** Those that wait are being started. */
   #isStarting = false;
+  /** What is said in this turn of the event loop goes out together, because what was asked came so. @type {object[] | null} */
+  #kept = null;
+  #keptSince = 0;
 
   constructor(task, concurrency) {
     this.#task = task;
@@ -64,12 +70,32 @@ class PoolWorker {
   begin(transport) {
     this.#transport = transport;
     transport.ref();
-    transport.post({ stead: { worker: true, concurrency: this.#concurrency } });
+    transport.post({ stead: { worker: true, concurrency: this.#concurrency, batches: true } });
   }
 
   receive(stead, data) {
     if (stead.run !== undefined) this.#take(stead, data);
     else if (stead.abort !== undefined) this.#abort(stead.abort);
+    else if (stead.batch !== undefined) this.#takeAll(stead.batch);
+  }
+
+  #takeAll(batch) {
+    if (this.#kept === null) {
+      this.#kept = [];
+      this.#keptSince = performance.now();
+      setImmediate(() => {
+        this.#release();
+        this.#kept = null;
+      });
+    }
+    for (const { stead, data } of batch) this.receive(stead, data);
+  }
+
+  #release() {
+    const batch = this.#kept;
+    this.#kept = [];
+    if (batch.length > 0) this.#post({ batch });
+    this.#keptSince = performance.now();
   }
 
   /** There will be no more tasks, and nobody waits for the results of these. */
@@ -79,6 +105,15 @@ class PoolWorker {
   }
 
   tell(stead, data) {
+    if (this.#kept === null) return this.#post(stead, data);
+    // As it is now: the program may change the object before it is sent.
+    const copy = typeof data === 'object' || typeof data === 'bigint' ? copied(data) : data;
+    this.#kept.push({ stead, data: copy });
+    if (performance.now() - this.#keptSince > KEPT_MAX) this.#release();
+    return undefined;
+  }
+
+  #post(stead, data) {
     try {
       this.#transport.post({ stead, data });
     } catch (error) {
@@ -88,6 +123,7 @@ class PoolWorker {
   }
 
   write(stead, data) {
+    if (this.#kept !== null) this.#release();
     return new Promise((resolve, reject) => {
       this.#transport.post({ stead, data }, (error) => (error ? reject(error) : resolve()));
     });
@@ -156,6 +192,9 @@ class PoolWorker {
     }
   }
 }
+
+/** What would arrive of it. */
+const copied = (data) => sendable(() => JSON.parse(JSON.stringify(data) ?? 'null'));
 
 let isWorker = false;
 

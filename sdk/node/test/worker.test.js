@@ -10,7 +10,7 @@ test('a worker says what it is, does tasks and tells of failures', async (t) => 
       return { input, attempt, key, timeout };
     });
   });
-  assert.deepEqual(await child.envelope(), [{ worker: true, concurrency: 1 }, undefined]);
+  assert.deepEqual(await child.envelope(), [{ worker: true, concurrency: 1, batches: true }, undefined]);
   child.send({ run: 'a', attempt: 2, key: 'k', timeout: 9 }, 1);
   assert.deepEqual(await child.envelope(), [{ done: 'a' }, { input: 1, attempt: 2, key: 'k', timeout: 9 }]);
   child.send({ run: 'b', attempt: 1 }, 'bad');
@@ -39,6 +39,42 @@ test('no more tasks run at once than was said, and they begin in their order', a
   child.send({ from: 'outside', topic: 'end 1' });
   assert.deepEqual(await child.envelope(), [{ done: 't1' }, 1]);
   assert.deepEqual(await child.next(), { begins: 3 });
+});
+
+test('what was asked together is answered together, as it was when each task ended', async (t) => {
+  const child = run(t, (stead) => {
+    const answer = {};
+    stead.worker(async (input) => {
+      if (input === 'bad') return { never: 1n };
+      answer.input = input;
+      return input === 'none' ? undefined : answer;
+    });
+  });
+  await child.envelope();
+  const batch = [1, 'bad', 'none', 2].map((data, at) => ({ stead: { run: `${at}` }, data }));
+  child.send({ batch });
+  const answers = [];
+  let messages = 0;
+  for (; answers.length < batch.length; messages++) {
+    const [{ batch }] = await child.envelope();
+    answers.push(...batch);
+  }
+  assert.ok(messages <= batch.length);
+  const said = answers.map(({ stead, data }) => [stead.done ?? `${stead.failed} ${stead.error.code}`, data]);
+  assert.deepEqual(said, [['0', { input: 1 }], ['1 bad_message', undefined], ['2', undefined], ['3', { input: 2 }]]);
+  // One by one again.
+  child.send({ run: 'a' }, 3);
+  assert.deepEqual(await child.envelope(), [{ done: 'a' }, { input: 3 }]);
+});
+
+test('a slow task does not keep the answers of those before it for long', async (t) => {
+  const child = run(t, (stead) => {
+    const { setTimeout } = require('node:timers/promises');
+    stead.worker((input) => (input === 'slow' ? setTimeout(600_000) : input));
+  });
+  await child.envelope();
+  child.send({ batch: [{ stead: { run: 'a' }, data: 1 }, { stead: { run: 'b' }, data: 'slow' }] });
+  assert.deepEqual(await child.envelope(), [{ batch: [{ stead: { done: 'a' }, data: 1 }] }, undefined]);
 });
 
 test('a task tells of progress, sends parts and is aborted', async (t) => {
@@ -76,7 +112,7 @@ test('without a channel tasks are lines, and what is printed does not disturb th
   };
   const child = runWithoutChannel(t, program);
   child.process.stdin.end('"passed over"\nno JSON\n{"stead":{"run":"a"},"data":"é"}\n{"stead":{"run":"b"},"data":1}');
-  const lines = ['{"stead":{"worker":true,"concurrency":1}}', '{"stead":{"done":"a"},"data":"é!"}', '{"stead":{"done":"b"},"data":"1!"}'];
+  const lines = ['{"stead":{"worker":true,"concurrency":1,"batches":true}}', '{"stead":{"done":"a"},"data":"é!"}', '{"stead":{"done":"b"},"data":"1!"}'];
   assert.deepEqual((await child.said).split('\n'), [...lines, '']);
   assert.equal(await child.complained, 'working on é\nworking on 1\n');
 });

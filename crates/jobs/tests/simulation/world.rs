@@ -87,6 +87,8 @@ impl World {
             backoff_first: ms(below(50)),
             backoff_max: ms(200),
             deaths_max: 2,
+            // Somebody kills without a reason here.
+            kills_max: u32::MAX,
             settled_after: Duration::from_millis(50),
             ahead: ms(below(20)),
             kept_max: usize::try_from(below(30)).expect("small"),
@@ -199,7 +201,8 @@ impl World {
     fn kill_from_outside(&mut self) {
         if let Some(worker) = self.processes.keys().next().copied() {
             self.total.kills += 1;
-            self.die(worker, Death::Outside);
+            let death = if self.below(2) == 0 { Death::Killed } else { Death::Outside };
+            self.die(worker, death);
         }
     }
 
@@ -234,6 +237,7 @@ impl World {
             concurrency: 1 + u32::try_from(self.below(3)).expect("small"),
             prefetch_max: u32::try_from(self.below(4)).expect("small"),
             abortable: self.below(2) == 0,
+            gathers: self.below(4) == 0,
         };
         self.next_worker += 1;
         let process = Process { ready, hand: VecDeque::new(), aborted: BTreeSet::new(), draining: false };

@@ -396,7 +396,7 @@ impl AppTask {
         // To a request it matters whether it may be to blame. It is not if Stead ended the worker for another reason.
         let blameless = kind.outside || (process.asked_to_end && !process.wedged);
         self.ports.remove(worker, Death { outside: blameless });
-        self.died(worker, blameless);
+        self.died(worker, kind.outside, blameless);
         if !self.shown.was_ready
             && let Some(error) = self.refusal.take()
         {

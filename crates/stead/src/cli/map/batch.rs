@@ -7,7 +7,7 @@ use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use stead_jobs::{Action, Finish, Input, NewTask, Outcome, Phase, Pool, TaskId};
+use stead_jobs::{Action, Fault, Finish, Input, NewTask, Outcome, Phase, Pool, TaskId};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::Receiver;
 
@@ -208,9 +208,10 @@ impl Batch<'_> {
     }
 
     fn feed(&mut self) -> Result<(), Report> {
+        let now = Instant::now();
         while self.wants_lines() {
             let Some(line) = self.lines.take() else { break };
-            self.submit(line)?;
+            self.submit(now, line)?;
         }
         match &self.book {
             Some(book) if self.lines.has_ended() && !self.state.stopping => {
@@ -220,7 +221,7 @@ impl Batch<'_> {
         }
     }
 
-    fn submit(&mut self, line: Line) -> Result<(), Report> {
+    fn submit(&mut self, now: Instant, line: Line) -> Result<(), Report> {
         let task = self.state.next_task;
         self.state.next_task += 1;
         let format = self.format(&line.text);
@@ -232,7 +233,7 @@ impl Batch<'_> {
             return self.close(End { task, line: line.number, input: line.text, result: Err(failure) });
         }
         self.pool.begin_after(task);
-        let submitted = self.pool.submit(Instant::now(), NewTask::new(line.text));
+        let submitted = self.pool.submit(now, NewTask::new(line.text));
         let id = submitted.expect("the queue of a batch has no limit of its own").id();
         assert_eq!(id, task + 1, "tasks are numbered as lines are");
         self.state.line_numbers.insert(id, line.number);
@@ -274,9 +275,8 @@ impl Batch<'_> {
         match event {
             Heard::Said { worker, mut lines } => {
                 while let Some(line) = cut_line(&mut lines) {
-                    let said = self.crew.workers().and_then(|workers| workers.said(worker, &line));
-                    if let Some(input) = said {
-                        self.pool.handle(now, input);
+                    if let Some(workers) = self.crew.workers() {
+                        workers.said(worker, &line, |input| self.pool.handle(now, input));
                     }
                 }
             }
@@ -290,7 +290,7 @@ impl Batch<'_> {
                 }
             }
             Heard::Gone { worker, end } => {
-                let gone = self.crew.gone(now, worker, end)?;
+                let gone = self.crew.gone(now, worker, &end)?;
                 self.pool.handle(now, gone);
                 self.cancel_waiting();
             }
@@ -305,9 +305,8 @@ impl Batch<'_> {
                 self.state.unread = true;
             }
             Heard::Wrote(Err(error)) => {
-                return Err(
-                    Report::new(ExitCode::Failure, "failed to write results").cause(error.to_string())
-                );
+                let report = Report::new(ExitCode::Failure, "failed to write results");
+                return Err(self.unfinished(report.cause(error.to_string())));
             }
             Heard::Synced(Ok(number)) => self.noted(number)?,
             Heard::Synced(Err(error)) => return Err(Report::of(ExitCode::Failure, &error)),
@@ -318,7 +317,9 @@ impl Batch<'_> {
     fn finished(&mut self, finish: Finish) -> Result<(), Report> {
         let line = self.state.line_numbers.remove(&finish.task).expect("each task was a line");
         let task = finish.task - 1;
-        self.crew.answered();
+        if matches!(finish.outcome, Outcome::Done(_) | Outcome::Failed(Fault::Told(_))) {
+            self.crew.answered();
+        }
         if let Some(failure) = Failure::of(&finish.outcome, finish.attempts) {
             return self.close(End { task, line, input: finish.input, result: Err(failure) });
         }
@@ -474,12 +475,17 @@ impl Batch<'_> {
         }
         if self.state.stopping {
             let report = Report::new(ExitCode::Failure, "interrupted before all tasks were done");
-            return Err(match self.book {
-                Some(_) => report.hint("the same command goes on where this one stopped"),
-                None => report.hint("with `--resume FILE` another run could go on here"),
-            });
+            return Err(self.unfinished(report));
         }
         Ok(if tally.failed > 0 { ExitCode::Failure } else { ExitCode::Ok })
+    }
+
+    /// Why it has ended too early, and how to go on.
+    fn unfinished(&self, report: Report) -> Report {
+        report.hint(match self.book {
+            Some(_) => "the same command goes on where this one stopped",
+            None => "with `--resume FILE` another run could go on here",
+        })
     }
 
     async fn leave(&mut self) {
@@ -543,5 +549,15 @@ async fn either(one: &mut Signal, other: &mut Signal) {
 }
 
 fn unreadable(error: &std::io::Error) -> Report {
-    Report::new(ExitCode::Failure, "failed to read tasks from standard input").cause(error.to_string())
+    let report = Report::new(ExitCode::Failure, "failed to read tasks from standard input");
+    let report = report.cause(error.to_string());
+    match error.kind() {
+        std::io::ErrorKind::InvalidData => {
+            report.hint("each line is a task; give workers the name of a file in the place of what is in it")
+        }
+        std::io::ErrorKind::IsADirectory => {
+            report.hint("give a file, or `ls` of the directory: each line is a task")
+        }
+        _ => report,
+    }
 }

@@ -11,11 +11,19 @@ use super::protocol::Given;
 use super::workers::{End, Workers};
 use crate::cli::Report;
 use crate::cli::exit_code::ExitCode;
+use crate::config::PoolSettings;
 
-/// So many workers in a row may die before they read a single task, before it is given up; one of each place at least.
+/// So many workers in a row may die early: before they read a task, or before they had settled and answered one. Then it is given up;
+/// after one of each place at least.
 const EARLY_DEATHS_MAX: u32 = 5;
 
-/// A worker that died so is replaced after this, doubled with each that follows.
+/// So many workers in a row may die, of whatever, without a single answer from anybody. It ends what would never end: somebody kills
+/// each worker as it starts, as the kernel does when memory is short, or each task kills its workers.
+const DEATHS_MAX: u32 = 100;
+
+const KILL: i32 = Signal::KILL.number();
+
+/// A worker that died early is replaced after this, doubled with each that follows.
 const RESTART_DELAY: Duration = Duration::from_millis(100);
 
 /// No delay is longer.
@@ -26,7 +34,9 @@ const RESTART_DELAY_MAX: Duration = Duration::from_secs(5);
 pub(super) struct Crew {
     kind: Kind,
     places: u32,
-    /// Deaths in a row that came too early.
+    /// Deaths in a row since the last answer, but for those of workers that we killed or that had answered something.
+    deaths: u32,
+    /// How many of them came too early.
     early_deaths: u32,
     /// No worker is started before.
     restart_at: Option<Instant>,
@@ -44,7 +54,7 @@ pub(super) enum Kind {
 
 impl Crew {
     pub(super) fn new(kind: Kind, places: u32) -> Crew {
-        Crew { kind, places, early_deaths: 0, restart_at: None, told: 0 }
+        Crew { kind, places, deaths: 0, early_deaths: 0, restart_at: None, told: 0 }
     }
 
     /// The workers, if there are some that last.
@@ -152,28 +162,43 @@ impl Crew {
 
     /// Something was answered: the program works.
     pub(super) fn answered(&mut self) {
-        self.early_deaths = 0;
+        (self.deaths, self.early_deaths) = (0, 0);
     }
 
     /// A worker is dead. What that means for the pool; a failure if there is no hope.
-    pub(super) fn gone(&mut self, now: Instant, worker: WorkerId, end: End) -> Result<Input, Report> {
-        let gone = self.workers().and_then(|workers| workers.gone(worker));
+    pub(super) fn gone(&mut self, now: Instant, worker: WorkerId, end: &End) -> Result<Input, Report> {
         let by_signal = |signal: Signal| end.exit.signal == Some(signal.number());
         let signalled = [Signal::KILL, Signal::TERM, Signal::INT].into_iter().any(by_signal);
-        let outside = signalled && !end.exit.out_of_memory;
-        // It died before it could do anything: that is the program's fault and not the task's.
-        let early = end.unread && gone.as_ref().is_some_and(|gone| !gone.spoke);
-        if early && !outside {
-            self.early_deaths += 1;
-            if self.early_deaths >= EARLY_DEATHS_MAX.max(self.places) {
-                let last = gone.map(|gone| gone.last_lines).unwrap_or_default();
-                return Err(hopeless(self.early_deaths, &end, &last));
+        let killed = signalled && !end.exit.out_of_memory;
+        let gone = self.workers().and_then(|workers| workers.gone(worker));
+        let death = match &gone {
+            // It has not taken its task. One with envelopes has several, of which it may have taken some.
+            Some(gone) if end.unread && !gone.envelopes => Death::Outside,
+            Some(_) | None if killed => Death::Killed,
+            Some(_) | None => Death::Own,
+        };
+        if let Some(gone) = gone.filter(|gone| !gone.spoke && !gone.was_killed) {
+            let settled = now.saturating_duration_since(gone.since) >= PoolSettings::SETTLED_AFTER;
+            self.count_death(now, !killed && (end.unread || !settled));
+            if self.is_hopeless() {
+                return Err(hopeless(self.deaths, end, &gone.last_lines));
             }
+        }
+        Ok(Input::Gone { worker, death })
+    }
+
+    fn count_death(&mut self, now: Instant, early: bool) {
+        self.deaths += 1;
+        if early {
+            self.early_deaths += 1;
             let delay = RESTART_DELAY.saturating_mul(1 << self.early_deaths.min(16)) / 2;
             self.restart_at = Some(now + delay.min(RESTART_DELAY_MAX));
         }
-        let death = if outside || early { Death::Outside } else { Death::Own };
-        Ok(Input::Gone { worker, death })
+    }
+
+    fn is_hopeless(&self) -> bool {
+        let too_many = |deaths: u32, most: u32| deaths >= most.max(self.places);
+        too_many(self.early_deaths, EARLY_DEATHS_MAX) || too_many(self.deaths, DEATHS_MAX)
     }
 }
 
@@ -192,14 +217,19 @@ fn not_started(error: &dyn std::error::Error) -> Report {
 }
 
 fn hopeless(deaths: u32, end: &End, last_lines: &[String]) -> Report {
-    let message = format!("{deaths} workers in a row ended before they read a task");
+    let message = format!("{deaths} workers in a row ended before they had answered anything");
     let report = Report::new(ExitCode::Program, message).cause(format!("the last one: {}", end.exit));
     let report = match last_lines {
         [] => report,
         lines => report.details(lines.iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")),
     };
-    report.hint(match end.exit.success() {
-        true => "a worker reads tasks until its input ends; a program that does one task and ends needs `{}` in its command",
-        false => "start the program by hand to see why it ends",
+    report.hint(match (end.exit.success(), end.exit.signal) {
+        (true, _) => {
+            "a worker reads tasks until its input ends; a program that does one task and ends needs `{}` in its command"
+        }
+        (false, Some(KILL)) => {
+            "something kills them, as the system does when memory runs out: see `dmesg`, and try fewer workers (`-n`)"
+        }
+        (false, _) => "start the program by hand to see why it ends",
     })
 }

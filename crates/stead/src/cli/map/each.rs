@@ -89,7 +89,14 @@ impl Each {
 
     /// A place for a process is a worker to the pool: it never dies, and takes one task at a time.
     pub(super) fn place(slot: u32) -> Ready {
-        Ready { worker: u64::from(slot) + 1, slot, concurrency: 1, prefetch_max: 0, abortable: true }
+        Ready {
+            worker: u64::from(slot) + 1,
+            slot,
+            concurrency: 1,
+            prefetch_max: 0,
+            abortable: true,
+            gathers: false,
+        }
     }
 
     pub(super) fn give(&mut self, worker: WorkerId, task: TaskId, input: &[u8]) -> Result<(), SpawnError> {

@@ -99,5 +99,10 @@ impl Failures {
 }
 
 fn cannot(code: ExitCode, path: &Path, error: &io::Error) -> Report {
-    Report::new(code, format!("failed to write failures to `{}`", path.display())).cause(error.to_string())
+    let report = Report::new(code, format!("failed to write failures to `{}`", path.display()));
+    let report = report.cause(error.to_string());
+    match code {
+        ExitCode::Usage => report.hint("name a file in a folder that you may write to"),
+        _ => report,
+    }
 }

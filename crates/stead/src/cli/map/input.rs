@@ -122,7 +122,7 @@ fn read_chunks(mut source: impl Read, mut give: impl FnMut(Bytes) -> bool) -> io
             return Ok(());
         }
         if buffer.len() > LINE_BYTES_MAX {
-            let message = format!("a line is longer than {} MiB", LINE_BYTES_MAX >> 20);
+            let message = format!("a line is longer than {} MiB, which is the most", LINE_BYTES_MAX >> 20);
             return Err(io::Error::new(io::ErrorKind::InvalidData, message));
         }
     }

@@ -46,7 +46,7 @@ use self::resume::{Earlier, OutputEnd, Stored};
 use self::workers::{End, Program, Workers};
 use super::output::Output;
 use super::{ExitCode, Report};
-use crate::config::{InstanceCount, parse_duration, resolve_command};
+use crate::config::{InstanceCount, PoolSettings, parse_duration, resolve_command};
 
 /// A task of which so many workers died is set aside, as in a pool.
 const DEATHS_MAX: u32 = 2;
@@ -209,7 +209,12 @@ fn crew(arguments: &MapArguments, tell: &Sender<Heard>) -> Result<Crew, Report> 
         let each = Each::new(template, environment.into_iter().collect(), tell.clone());
         return Ok(Crew::new(Kind::Each(each), places));
     }
-    let mut program = Program { arguments: Vec::new(), environment: Vec::new(), channel: false };
+    let mut program = Program {
+        arguments: Vec::new(),
+        environment: Vec::new(),
+        channel: false,
+        batches: arguments.timeout.is_none(),
+    };
     if arguments.shell {
         program.arguments = vec!["/bin/sh".into(), "-c".into(), arguments.command.join(" ".as_ref())];
     } else {
@@ -256,8 +261,8 @@ fn config(arguments: &MapArguments) -> PoolConfig {
         backoff_first: BACKOFF_FIRST,
         backoff_max: BACKOFF_MAX,
         deaths_max: DEATHS_MAX,
-        // It ends by itself when its workers die one after another.
-        settled_after: Duration::ZERO,
+        kills_max: PoolSettings::KILLS_MAX,
+        settled_after: PoolSettings::SETTLED_AFTER,
         ahead: AHEAD,
         kept_max: 0,
         kept_bytes_max: 0,

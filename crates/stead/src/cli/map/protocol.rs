@@ -1,15 +1,24 @@
 //! What is said to a worker and what it says: lines, plain or in envelopes.
 //!
 //! A plain worker is given the input and answers with the result, one task at a time. One that has said
-//! `{"stead": {"worker": true}}` gets each input in an envelope with a token, and answers with the same token, in any order.
+//! `{"stead": {"worker": true}}` gets each input in an envelope with a token, and answers with the same token, in any order. One that has
+//! added `"batches": true` gets those that go to it at the same time in one message, and may answer so.
+
+use std::io::Write;
 
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use stead_jobs::TaskId;
 
+use crate::config::PoolSettings;
+
 /// What a worker that says nothing about an error is quoted with.
 const UNSAID: &str = "the worker gave no reason";
+
+/// Around several envelopes in one message.
+const BATCH_BEGIN: &[u8; 19] = b"{\"stead\":{\"batch\":[";
+const BATCH_END: &[u8] = b"]}}\n";
 
 /// What the lines of the input are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,9 +67,8 @@ pub(super) struct Given {
 /// A task in an envelope, as a line.
 pub(super) fn envelope(given: &Given, format: Format, to: &mut Vec<u8>) {
     let Given { task, attempt, input } = given;
-    to.extend_from_slice(
-        format!("{{\"stead\":{{\"run\":\"{task}\",\"attempt\":{attempt}}},\"data\":").as_bytes(),
-    );
+    write!(to, "{{\"stead\":{{\"run\":\"{task}\",\"attempt\":{attempt}}},\"data\":")
+        .expect("memory can be written to");
     as_json(input, format, to);
     to.extend_from_slice(b"}\n");
 }
@@ -74,7 +82,7 @@ pub(super) fn abort(task: TaskId, to: &mut Vec<u8>) {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Said {
     /// It takes envelopes from now on.
-    Worker { concurrency: u32 },
+    Worker { concurrency: u32, batches: bool },
     /// A task in an envelope is done.
     Done { task: TaskId, result: Bytes },
     /// It has failed; the error is a JSON object.
@@ -96,20 +104,40 @@ struct Message<'a> {
 #[derive(Deserialize)]
 struct Envelope<'a> {
     worker: Option<bool>,
-    concurrency: Option<u32>,
+    /// Any number: one that is too large, or has a fraction, is no reason to take the whole message for a result.
+    concurrency: Option<f64>,
     done: Option<&'a str>,
     failed: Option<&'a str>,
     retry: Option<bool>,
     #[serde(borrow)]
     error: Option<&'a RawValue>,
+    batches: Option<bool>,
+    #[serde(borrow)]
+    batch: Option<Vec<Message<'a>>>,
 }
 
-/// Reads a line without its end. What is given back lies in the line.
-pub(super) fn read(line: &Bytes) -> Said {
-    if !line.starts_with(b"{") {
-        return Said::Plain(line.clone());
+/// Lines of envelopes become one message with all of them.
+pub(super) fn gather(lines: &mut Vec<u8>) {
+    // A value of JSON on a line of its own has no other line end in it.
+    lines.iter_mut().filter(|byte| **byte == b'\n').for_each(|byte| *byte = b',');
+    lines.pop();
+    lines.splice(..0, *BATCH_BEGIN);
+    lines.extend_from_slice(BATCH_END);
+}
+
+/// Reads a line without its end, and tells what it says, in order. What is told lies in the line.
+pub(super) fn read(line: &Bytes, mut tell: impl FnMut(Said)) {
+    let message = line.starts_with(b"{").then(|| serde_json::from_slice::<Message<'_>>(line));
+    match message {
+        Some(Ok(Message { stead: Envelope { batch: Some(batch), .. }, .. })) => {
+            batch.into_iter().for_each(|message| tell(said(message, line)));
+        }
+        Some(Ok(message)) => tell(said(message, line)),
+        Some(Err(_)) | None => tell(Said::Plain(line.clone())),
     }
-    let Ok(message) = serde_json::from_slice::<Message<'_>>(line) else { return Said::Plain(line.clone()) };
+}
+
+fn said(message: Message<'_>, line: &Bytes) -> Said {
     let envelope = message.stead;
     let number = |token: &str| token.parse::<TaskId>().ok();
     let part = |raw: Option<&RawValue>, otherwise: &'static str| match raw {
@@ -124,7 +152,11 @@ pub(super) fn read(line: &Bytes) -> Said {
         return Said::Failed { task, error, retry: envelope.retry.unwrap_or(true) };
     }
     match envelope.worker {
-        Some(true) => Said::Worker { concurrency: envelope.concurrency.unwrap_or(1).max(1) },
+        Some(true) => {
+            let most = f64::from(PoolSettings::CONCURRENCY_MAX);
+            let concurrency = envelope.concurrency.map_or(1, |number| number.clamp(1.0, most) as u32);
+            Said::Worker { concurrency, batches: envelope.batches.unwrap_or(false) }
+        }
         Some(false) | None => Said::Else,
     }
 }
@@ -158,7 +190,14 @@ mod tests {
 
     #[track_caller]
     fn check(line: &'static str, expected: &Said) {
-        assert_eq!(read(&Bytes::from_static(line.as_bytes())), *expected, "{line}");
+        check_all(line, std::slice::from_ref(expected));
+    }
+
+    #[track_caller]
+    fn check_all(line: &'static str, expected: &[Said]) {
+        let mut found = Vec::new();
+        read(&Bytes::from_static(line.as_bytes()), |said| found.push(said));
+        assert_eq!(found, expected, "{line}");
     }
 
     #[test]
@@ -167,8 +206,15 @@ mod tests {
         check("{\"a\":1}", &Said::Plain("{\"a\":1}".into()));
         check("{\"stead\":1}", &Said::Plain("{\"stead\":1}".into()));
         check("not { JSON", &Said::Plain("not { JSON".into()));
-        check("{\"stead\":{\"worker\":true}}", &Said::Worker { concurrency: 1 });
-        check("{\"stead\":{\"worker\":true,\"concurrency\":8}}", &Said::Worker { concurrency: 8 });
+        check("{\"stead\":{\"worker\":true}}", &Said::Worker { concurrency: 1, batches: false });
+        check(
+            "{\"stead\":{\"worker\":true,\"concurrency\":8,\"batches\":true}}",
+            &Said::Worker { concurrency: 8, batches: true },
+        );
+        check(
+            "{\"stead\":{\"worker\":true,\"concurrency\":1e99}}",
+            &Said::Worker { concurrency: 1024, batches: false },
+        );
         check(
             "{\"stead\":{\"done\":\"7\"},\"data\":[1, 2]}",
             &Said::Done { task: 7, result: "[1, 2]".into() },
@@ -179,6 +225,22 @@ mod tests {
             &Said::Failed { task: 7, error: "{\"message\":\"no\"}".into(), retry: false },
         );
         check("{\"stead\":{\"progress\":\"7\"},\"data\":0.5}", &Said::Else);
+    }
+
+    #[test]
+    fn several_envelopes_come_and_go_in_one_message() {
+        check_all(
+            "{\"stead\":{\"batch\":[{\"stead\":{\"done\":\"7\"},\"data\":1},{\"stead\":{\"failed\":\"8\"}}]}}",
+            &[
+                Said::Done { task: 7, result: "1".into() },
+                Said::Failed { task: 8, error: "{}".into(), retry: true },
+            ],
+        );
+        check_all("{\"stead\":{\"batch\":[]}}", &[]);
+        check("{\"stead\":{\"batch\":[1]}}", &Said::Plain("{\"stead\":{\"batch\":[1]}}".into()));
+        let mut lines = b"{\"a\":\"\\n\"}\n{}\n".to_vec();
+        gather(&mut lines);
+        assert_eq!(lines, b"{\"stead\":{\"batch\":[{\"a\":\"\\n\"},{}]}}\n");
     }
 
     #[test]

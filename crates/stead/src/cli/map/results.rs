@@ -3,7 +3,7 @@
 //! In order, a result waits until all before it are there, so that line n of the output belongs to task n; otherwise it goes out at once.
 //! A reader that is slow makes results wait here; whoever gives tasks looks at how much waits, and stops.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Write};
 use std::sync::mpsc;
@@ -22,15 +22,16 @@ pub(super) enum Piece {
 /// Results on their way out.
 #[derive(Debug)]
 pub(super) struct Results {
-    /// By number of the task, those that wait for earlier ones; nothing if order does not matter.
-    waiting: Option<BTreeMap<u64, Piece>>,
+    /// From the next task on, those that wait for earlier ones, with gaps where those are; nothing if order does not matter.
+    waiting: Option<VecDeque<Option<Piece>>>,
     next: u64,
+    waiting_count: usize,
     waiting_bytes: usize,
 }
 
 impl Results {
     pub(super) fn new(ordered: bool) -> Results {
-        Results { waiting: ordered.then(BTreeMap::new), next: 0, waiting_bytes: 0 }
+        Results { waiting: ordered.then(VecDeque::new), next: 0, waiting_count: 0, waiting_bytes: 0 }
     }
 
     /// All before this task are in the output already.
@@ -41,18 +42,17 @@ impl Results {
     /// A task has ended with this; whatever may go out now is given to `write`, in order.
     pub(super) fn end(&mut self, task: u64, piece: Piece, mut write: impl FnMut(&Piece)) {
         let Some(waiting) = &mut self.waiting else { return write(&piece) };
-        if task > self.next {
-            self.waiting_bytes += size(&piece);
-            waiting.insert(task, piece);
-            return;
-        }
         // One that ended before the process was started again is out already.
-        if task < self.next {
-            return;
+        let Some(place) = task.checked_sub(self.next).map(|place| place as usize) else { return };
+        if place >= waiting.len() {
+            waiting.resize_with(place + 1, || None);
         }
-        write(&piece);
-        self.next += 1;
-        while let Some(piece) = waiting.remove(&self.next) {
+        self.waiting_count += 1;
+        self.waiting_bytes += size(&piece);
+        waiting[place] = Some(piece);
+        while let Some(piece) = waiting.front_mut().and_then(Option::take) {
+            waiting.pop_front();
+            self.waiting_count -= 1;
             self.waiting_bytes -= size(&piece);
             write(&piece);
             self.next += 1;
@@ -65,7 +65,7 @@ impl Results {
 
     /// How many wait for others, and their bytes.
     pub(super) fn waiting(&self) -> (usize, usize) {
-        (self.waiting.as_ref().map_or(0, BTreeMap::len), self.waiting_bytes)
+        (self.waiting_count, self.waiting_bytes)
     }
 }
 

@@ -260,7 +260,7 @@ fn cannot_open(path: &Path, error: &JournalError) -> Report {
         JournalError::Damaged { .. } => {
             report.hint(format!("begin anew without `{}`: something has changed the file", path.display()))
         }
-        JournalError::Io { .. } => report,
+        JournalError::Io { .. } => report.hint("name a file in a folder that you may write to"),
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use stead_jobs::{Input, Ready, TaskId, WorkerId};
@@ -44,6 +44,9 @@ pub(super) struct Program {
     pub(super) environment: Vec<(std::ffi::OsString, std::ffi::OsString)>,
     /// It is given a message channel.
     pub(super) channel: bool,
+    /// It may be sent several tasks in one message. Not where tasks have a time: the first of them would be charged with that of all,
+    /// as it may be answered together with the last.
+    pub(super) batches: bool,
 }
 
 /// All that run.
@@ -59,14 +62,19 @@ pub(super) struct Workers {
 #[derive(Debug)]
 struct Worker {
     slot: u32,
+    since: Instant,
     handle: Handle,
     orders: UnboundedSender<Vec<u8>>,
     /// Lines on their way to it.
     out: Vec<u8>,
     envelopes: bool,
+    /// Several may be in one message.
+    batches: bool,
     /// What it was given in plain.
     plain: Option<Given>,
     spoke: bool,
+    /// By us.
+    was_killed: bool,
     last_lines: VecDeque<String>,
 }
 
@@ -84,8 +92,13 @@ pub(super) enum StartError {
 /// A worker that is no more.
 #[derive(Debug)]
 pub(super) struct Gone {
+    pub(super) since: Instant,
+    /// It took envelopes.
+    pub(super) envelopes: bool,
     /// It had said something.
     pub(super) spoke: bool,
+    /// We killed it.
+    pub(super) was_killed: bool,
     /// The last that it printed.
     pub(super) last_lines: Vec<String>,
 }
@@ -132,16 +145,19 @@ impl Workers {
         tokio::spawn(Minder { worker, child, heard: self.heard.clone() }.mind(link, receiver));
         let fresh = Worker {
             slot,
+            since: Instant::now(),
             handle,
             orders,
             out: Vec::new(),
             envelopes: false,
+            batches: false,
             plain: None,
             spoke: false,
+            was_killed: false,
             last_lines: VecDeque::new(),
         };
         self.running.insert(worker, fresh);
-        Ok(Ready { worker, slot, concurrency: 1, prefetch_max: 0, abortable: false })
+        Ok(Ready { worker, slot, concurrency: 1, prefetch_max: 0, abortable: false, gathers: false })
     }
 
     fn command(&self, slot: u32) -> Command {
@@ -182,8 +198,9 @@ impl Workers {
         }
     }
 
-    pub(super) fn kill(&self, worker: WorkerId) {
-        if let Some(worker) = self.running.get(&worker) {
+    pub(super) fn kill(&mut self, worker: WorkerId) {
+        if let Some(worker) = self.running.get_mut(&worker) {
+            worker.was_killed = true;
             worker.kill();
         }
     }
@@ -195,6 +212,9 @@ impl Workers {
     /// Sends what was given.
     pub(super) fn flush(&mut self) {
         for worker in self.running.values_mut().filter(|worker| !worker.out.is_empty()) {
+            if worker.batches {
+                protocol::gather(&mut worker.out);
+            }
             // One that is dead does not read; that it is will be heard.
             let _ = worker.orders.send(std::mem::take(&mut worker.out));
         }
@@ -218,40 +238,14 @@ impl Workers {
     }
 
     /// What a line means for the pool.
-    pub(super) fn said(&mut self, id: WorkerId, line: &Bytes) -> Option<Input> {
-        let format = self.format;
-        let worker = self.running.get_mut(&id)?;
-        match protocol::read(line) {
-            Said::Worker { concurrency } => {
-                (worker.envelopes, worker.spoke) = (true, true);
-                // What it was given before it said so is in no envelope, so it will not answer to that.
-                if let Some(given) = worker.plain.take() {
-                    protocol::envelope(&given, format, &mut worker.out);
-                }
-                let slot = worker.slot;
-                Some(Input::Ready(Ready {
-                    worker: id,
-                    slot,
-                    concurrency,
-                    prefetch_max: PREFETCH_MAX.max(concurrency),
-                    abortable: true,
-                }))
+    pub(super) fn said(&mut self, id: WorkerId, line: &Bytes, mut tell: impl FnMut(Input)) {
+        let (format, batches) = (self.format, self.program.batches);
+        let Some(worker) = self.running.get_mut(&id) else { return };
+        protocol::read(line, |said| {
+            if let Some(input) = worker.said(id, said, (format, batches)) {
+                tell(input);
             }
-            Said::Done { task, result } => {
-                worker.spoke = true;
-                Some(Input::Done { worker: id, task, result })
-            }
-            Said::Failed { task, error, retry } => {
-                worker.spoke = true;
-                Some(Input::Failed { worker: id, task, error, retry })
-            }
-            Said::Plain(result) if !worker.envelopes => {
-                worker.spoke = true;
-                let Given { task, .. } = worker.plain.take()?;
-                Some(Input::Done { worker: id, task, result })
-            }
-            Said::Plain(_) | Said::Else => None,
-        }
+        });
     }
 
     /// A line that a worker printed.
@@ -265,12 +259,47 @@ impl Workers {
     }
 
     pub(super) fn gone(&mut self, worker: WorkerId) -> Option<Gone> {
-        let Worker { spoke, last_lines, .. } = self.running.remove(&worker)?;
-        Some(Gone { spoke, last_lines: last_lines.into() })
+        let Worker { since, envelopes, spoke, was_killed, last_lines, .. } = self.running.remove(&worker)?;
+        Some(Gone { since, envelopes, spoke, was_killed, last_lines: last_lines.into() })
     }
 }
 
 impl Worker {
+    /// What it says means for the pool.
+    fn said(&mut self, id: WorkerId, said: Said, (format, may_gather): (Format, bool)) -> Option<Input> {
+        match said {
+            Said::Worker { concurrency, batches } => {
+                (self.envelopes, self.spoke, self.batches) = (true, true, batches && may_gather);
+                // What it was given before it said so is in no envelope, so it will not answer to that.
+                if let Some(given) = self.plain.take() {
+                    protocol::envelope(&given, format, &mut self.out);
+                }
+                Some(Input::Ready(Ready {
+                    worker: id,
+                    slot: self.slot,
+                    concurrency,
+                    prefetch_max: PREFETCH_MAX,
+                    abortable: true,
+                    gathers: self.batches,
+                }))
+            }
+            Said::Done { task, result } => {
+                self.spoke = true;
+                Some(Input::Done { worker: id, task, result })
+            }
+            Said::Failed { task, error, retry } => {
+                self.spoke = true;
+                Some(Input::Failed { worker: id, task, error, retry })
+            }
+            Said::Plain(result) if !self.envelopes => {
+                self.spoke = true;
+                let Given { task, .. } = self.plain.take()?;
+                Some(Input::Done { worker: id, task, result })
+            }
+            Said::Plain(_) | Said::Else => None,
+        }
+    }
+
     fn kill(&self) {
         // One that cannot be killed because it runs as another user ends with its input.
         let _ = self.handle.signal_tree(Signal::KILL);

@@ -45,6 +45,13 @@ pub struct PoolSettings {
 }
 
 impl PoolSettings {
+    /// A program that crashes as it starts does it within this time, nearly always.
+    pub const SETTLED_AFTER: Duration = Duration::from_secs(1);
+    /// Tasks that a worker has at once by its own word: more would only wait in it, where no other worker can take them.
+    pub const CONCURRENCY_MAX: u32 = 1024;
+    /// By chance, no task loses so many workers to somebody who kills them. One that takes all memory does.
+    pub const KILLS_MAX: u32 = 10;
+
     /// It has as many workers as the queue needs.
     pub fn adapts(&self) -> bool {
         self.size.0 < self.size.1

@@ -513,7 +513,8 @@ fn for_engine(settings: &PoolSettings) -> PoolConfig {
         backoff_first: settings.retry_after,
         backoff_max: settings.retry_after_max,
         deaths_max: settings.poison_deaths_max,
-        settled_after: SETTLED_AFTER,
+        kills_max: PoolSettings::KILLS_MAX,
+        settled_after: PoolSettings::SETTLED_AFTER,
         ahead: AHEAD,
         kept_max: settings.results_max as usize,
         kept_bytes_max: bytes(settings.results_bytes_max),
@@ -524,9 +525,6 @@ fn for_engine(settings: &PoolSettings) -> PoolConfig {
         scale_down_after: settings.shrink_after,
     }
 }
-
-/// A program that crashes as it starts does it within this time, nearly always.
-const SETTLED_AFTER: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// A worker is given about as many tasks ahead as it does in this time, so that it need not wait for the next one.
 const AHEAD: std::time::Duration = std::time::Duration::from_millis(5);

@@ -20,6 +20,7 @@ use super::hand::Speaks;
 use super::speech::{self, Envelope, Head, Token, TokenOrFlag};
 use super::waiting::{Sender, Waiter, Who};
 use super::{Register, desk};
+use crate::config::PoolSettings;
 
 /// Hears one worker.
 pub(in crate::daemon) struct Ear {
@@ -215,7 +216,10 @@ impl State {
     /// It speaks the protocol. What it was given plainly it has not understood: it is given that once more.
     fn learn(&mut self, worker: WorkerId, concurrency: u32) {
         let Some(hand) = self.hands.get_mut(&worker) else { return };
-        let before = std::mem::replace(&mut hand.speaks, Speaks::Protocol(concurrency.max(1)));
+        let before = std::mem::replace(
+            &mut hand.speaks,
+            Speaks::Protocol(concurrency.clamp(1, PoolSettings::CONCURRENCY_MAX)),
+        );
         if let Speaks::Plain(Some(task)) = before {
             let attempt = self.engine.view(task).map_or(1, |view| view.attempts);
             self.give(worker, task, attempt);

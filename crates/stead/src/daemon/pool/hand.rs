@@ -52,7 +52,7 @@ impl Hand {
             Speaks::Plain(_) => (1, 0, false),
             Speaks::Protocol(says) => (most.unwrap_or(says), PREFETCH_MAX, true),
         };
-        Ready { worker, slot: self.slot, concurrency, prefetch_max, abortable }
+        Ready { worker, slot: self.slot, concurrency, prefetch_max, abortable, gathers: false }
     }
 
     /// Whose doing its death was, once it is dead and all that it said has been heard.

@@ -144,9 +144,18 @@ impl AppTask {
         }
     }
 
-    pub(in crate::daemon) fn died(&mut self, worker: WorkerId, blameless: bool) {
+    pub(in crate::daemon) fn died(&mut self, worker: WorkerId, by_others: bool, blameless: bool) {
         let Some(pool) = self.pool.clone() else { return };
-        pool.dead(worker, if blameless { Death::Outside } else { Death::Own });
+        pool.dead(
+            worker,
+            if by_others {
+                Death::Killed
+            } else if blameless {
+                Death::Outside
+            } else {
+                Death::Own
+            },
+        );
         tokio::spawn(async move {
             tokio::time::sleep(SILENCE_FOLLOWS).await;
             pool.silent(worker, false);
