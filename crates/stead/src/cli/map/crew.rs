@@ -19,7 +19,7 @@ const EARLY_DEATHS_MAX: u32 = 5;
 
 /// So many workers in a row may die, of whatever, without a single answer from anybody. It ends what would never end: somebody kills
 /// each worker as it starts, as the kernel does when memory is short, or each task kills its workers.
-const DEATHS_MAX: u32 = 100;
+const SILENT_DEATHS_MAX: u32 = 100;
 
 const KILL: i32 = Signal::KILL.number();
 
@@ -198,7 +198,7 @@ impl Crew {
 
     fn is_hopeless(&self) -> bool {
         let too_many = |deaths: u32, most: u32| deaths >= most.max(self.places);
-        too_many(self.early_deaths, EARLY_DEATHS_MAX) || too_many(self.deaths, DEATHS_MAX)
+        too_many(self.early_deaths, EARLY_DEATHS_MAX) || too_many(self.deaths, SILENT_DEATHS_MAX)
     }
 }
 
