@@ -143,3 +143,11 @@ class SteadPoolDurable(SteadPool):
     label = "**Stead** pool, durable"
     settings = "durable = true"
     at_once = 1000
+
+
+class SteadPoolDurableSdk(SteadPoolDurable):
+    """The same with its package at both ends, as BullMQ has its own."""
+
+    label = "**Stead** pool, durable, its package at both ends"
+    worker = "worker_sdk.js"
+    driver = "sdk"

@@ -9,6 +9,7 @@ PART_OF_IDEAL = 0.95
 TIMES_BULLMQ = 5
 # They differ in the workers.
 MAPS = (stead_pools.SteadMap, stead_pools.SteadMapEnvelope, stead_pools.SteadMapSdk)
+DURABLE = (stead_pools.SteadPoolDurable, stead_pools.SteadPoolDurableSdk)
 
 
 def measure(row):
@@ -24,8 +25,10 @@ def goals(figures):
         value = figure(figures, "", contender.label, metric)
         return None if value is None else value * times + more
 
-    rates = [of(one, "noop_per_s") for one in MAPS]
-    best_map = max((rate for rate in rates if rate is not None), default=None)
+    def best(rates):
+        return max((rate for rate in rates if rate is not None), default=None)
+
+    best_map = best(of(one, "noop_per_s") for one in MAPS)
     return [
         at_least(
             "`stead map`, the best of its rows: at least as many no-op tasks/s as Node's own fork pool",
@@ -50,8 +53,8 @@ def goals(figures):
         ),
         at_least(f"pool, tasks of 1 ms: {PART_OF_IDEAL:.0%} of the cores", of(stead_pools.SteadPool, "share"), PART_OF_IDEAL),
         at_least(
-            f"durable tasks/s: at least {TIMES_BULLMQ} times BullMQ's",
-            of(stead_pools.SteadPoolDurable, "noop_per_s"),
+            f"durable tasks/s, the best of its rows: at least {TIMES_BULLMQ} times BullMQ's",
+            best(of(one, "noop_per_s") for one in DURABLE),
             of(pools.BullMqDurable, "noop_per_s", TIMES_BULLMQ),
             "/s",
         ),
@@ -67,7 +70,8 @@ SCENARIO = Scenario(
         "nothing while there is no other. *Of the cores* is how many tasks of a millisecond came back, against as many processes with "
         "the same loop and nobody to give them tasks, measured right before and after. "
         "Stead's pools are under a daemon, and so is the Node.js program that gives them their tasks, by `process.send`; workers are "
-        "the unmodified ones of Node's own fork pool where nothing else is said. Celery's workers and tasks are Python."
+        "the unmodified ones of Node's own fork pool where nothing else is said. A durable task is on disk before it is accepted, and its end "
+        "before anybody is told, as with BullMQ where Redis writes always. Celery's workers and tasks are Python."
     ),
     contenders=(
         pools.ForkPool,
@@ -80,7 +84,7 @@ SCENARIO = Scenario(
         stead_pools.SteadPool,
         stead_pools.SteadPoolSdk,
         stead_pools.SteadPoolHttp,
-        stead_pools.SteadPoolDurable,
+        *DURABLE,
     ),
     columns=(
         Column("noop_per_s", "no-op tasks/s"),
