@@ -2,17 +2,27 @@
 //!
 //! Nobody waits for the disk who does not want to: records are numbered as they come, and the thread tells up to which number all is
 //! safe. What waits is bounded by its givers, who acknowledge nothing before it is safe; `pending_bytes` tells how much it is.
+//!
+//! To wait for the disk costs this process as much as dozens of records. So the thread lets records gather for a moment while nobody waits
+//! for them, or many do; one for which somebody waits alone is written at once.
 
 use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
 
 use super::batch::Batch;
 use super::file::{Journal, JournalError};
 
 /// No batch grows beyond this, whatever comes while the disk is busy.
 const BATCH_BYTES: usize = 4 << 20;
+
+/// So long records gather.
+const GATHER: Duration = Duration::from_micros(500);
+
+/// After a batch of more records the next one gathers too, although somebody waits.
+const ALONE_MAX: u64 = 8;
 
 /// What the thread tells: all records up to this number are on the disk; or nothing more ever will be.
 pub type Synced = Result<u64, JournalError>;
@@ -39,8 +49,23 @@ struct Queue {
     /// Length of the file.
     length: u64,
     closed: bool,
-    /// The thread waits for something to do. To wake it is a system call, also if it is awake.
-    idle: bool,
+    thread: Activity,
+    /// Records of the last batch.
+    together: u64,
+    /// Somebody waits for what is there.
+    urgent: bool,
+}
+
+/// What the thread does. To wake it is a system call, also if it is awake.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Activity {
+    /// Writes, or is about to.
+    #[default]
+    Works,
+    /// Waits for something to do.
+    Idles,
+    /// Has something to do, and waits for more of it.
+    Gathers,
 }
 
 #[derive(Debug)]
@@ -54,7 +79,8 @@ enum Step {
 #[derive(Debug, Default)]
 struct Pending {
     batch: Batch,
-    /// Number of the last of them.
+    /// How many they are, and the number of the last.
+    count: u64,
     last: u64,
     /// Length of all of them.
     bytes: usize,
@@ -74,13 +100,13 @@ impl Writer {
         Ok(Self { shared, thread: Some(thread) })
     }
 
-    /// Adds a record. Tells its number: it is safe once `synced` was called with that or more.
+    /// Adds a record for which somebody waits. Tells its number: it is safe once `synced` was called with that or more.
     pub fn append(&self, record: &[u8]) -> u64 {
-        self.append_with(|bytes| bytes.extend_from_slice(record))
+        self.append_with(true, |bytes| bytes.extend_from_slice(record))
     }
 
-    /// The same with a record that is written by `write`.
-    pub fn append_with(&self, write: impl FnOnce(&mut Vec<u8>)) -> u64 {
+    /// The same with a record that is written by `write`; nobody may wait for it yet.
+    pub fn append_with(&self, is_waited_for: bool, write: impl FnOnce(&mut Vec<u8>)) -> u64 {
         let mut queue = self.shared.lock();
         queue.appended += 1;
         let number = queue.appended;
@@ -89,11 +115,19 @@ impl Writer {
         }
         if let Some(Step::Write(open)) = queue.steps.back_mut() {
             let length = open.batch.add(write);
-            (open.last, open.bytes) = (number, open.bytes + length);
+            (open.last, open.count, open.bytes) = (number, open.count + 1, open.bytes + length);
             queue.pending_bytes += length;
         }
+        queue.urgent |= is_waited_for;
         self.shared.wake(queue);
         number
+    }
+
+    /// Somebody waits for what was appended.
+    pub fn hurry(&self) {
+        let mut queue = self.shared.lock();
+        queue.urgent |= !queue.steps.is_empty();
+        self.shared.wake(queue);
     }
 
     /// Puts these records in the place of all that was appended until now.
@@ -128,6 +162,14 @@ impl Drop for Writer {
     }
 }
 
+impl Queue {
+    /// Whether what is there is to wait for more.
+    fn gathers(&self) -> bool {
+        let is_urgent = self.urgent && self.together <= ALONE_MAX;
+        self.steps.len() < 2 && !is_urgent && !self.closed
+    }
+}
+
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().expect("nobody panics while holding the queue")
@@ -153,17 +195,31 @@ impl Shared {
 
     /// Waits for something to do. Nothing once all is done and no more can come.
     fn next(&self) -> Option<Step> {
-        let idle = |queue: &mut Queue| {
-            queue.idle = queue.steps.is_empty() && !queue.closed;
-            queue.idle
-        };
-        let mut queue =
-            self.came.wait_while(self.lock(), idle).expect("nobody panics while holding the queue");
-        queue.steps.pop_front()
+        let mut queue = self.lock();
+        queue.thread = Activity::Idles;
+        let idles = |queue: &mut Queue| queue.steps.is_empty() && !queue.closed;
+        queue = self.came.wait_while(queue, idles).expect("nobody panics while holding the queue");
+        queue.thread = Activity::Gathers;
+        let gathers = |queue: &mut Queue| queue.gathers();
+        let gathered = self.came.wait_timeout_while(queue, GATHER, gathers);
+        (queue, _) = gathered.expect("nobody panics while holding the queue");
+        (queue.thread, queue.urgent) = (Activity::Works, false);
+        let step = queue.steps.pop_front();
+        if let Some(Step::Write(pending)) = &step {
+            queue.together = pending.count;
+        }
+        step
     }
 
     fn wake(&self, mut queue: MutexGuard<'_, Queue>) {
-        if std::mem::take(&mut queue.idle) {
+        let wakes = match queue.thread {
+            Activity::Works => false,
+            Activity::Idles => true,
+            Activity::Gathers => !queue.gathers(),
+        };
+        if wakes {
+            // Once is enough.
+            queue.thread = Activity::Works;
             drop(queue);
             self.came.notify_one();
         }

@@ -99,6 +99,7 @@ impl Book {
 
     /// Tells when all that was written down until now is safe.
     pub(super) fn when_safe(&self) -> Safe {
+        self.writer.hurry();
         self.safety.when(self.appended)
     }
 
@@ -136,7 +137,8 @@ impl Book {
     }
 
     fn write(&mut self, record: &Record) {
-        self.appended = self.writer.append_with(|bytes| record.encode_to(bytes));
+        let is_end = matches!(record, Record::Finished { .. });
+        self.appended = self.writer.append_with(is_end, |bytes| record.encode_to(bytes));
     }
 
     fn hold(&mut self, finish: Finish) {
