@@ -199,3 +199,99 @@ fn cannot_keep(say: &Say, error: &dyn std::error::Error) {
 fn tell_damage(say: &Say, damage: &Damage) {
     say(&format!("{damage}; a task that was accepted there is lost, and one that ended there is done again"));
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use stead_jobs::{NewTask, Outcome, PoolConfig};
+
+    use super::*;
+
+    const QUEUE_MAX: usize = 2;
+
+    fn pool() -> stead_jobs::Pool {
+        let second = Duration::from_secs(1);
+        let config = PoolConfig {
+            workers_min: 1,
+            workers_max: 1,
+            queue_max: QUEUE_MAX,
+            queue_bytes_max: 1 << 20,
+            timeout: None,
+            abort_grace: second,
+            retries: 0,
+            backoff_first: second,
+            backoff_max: second,
+            deaths_max: 2,
+            settled_after: second,
+            ahead: second,
+            kept_max: 3,
+            kept_bytes_max: 1 << 20,
+            kept_for: second * 60,
+            dead_max: 10,
+            set_aside_failed: false,
+            scale_up_after: second,
+            scale_down_after: second,
+        };
+        stead_jobs::Pool::new(Instant::now(), config, 1)
+    }
+
+    fn open(path: &Path) -> (Book, stead_jobs::Pool) {
+        let mut pool = pool();
+        let say: Say = Arc::new(|text| panic!("{text}"));
+        let book = Book::open(path, &mut pool, &say).expect("it is whole");
+        while pool.poll_action().is_some() {}
+        (book, pool)
+    }
+
+    /// A journal of many tasks that have ended, and of more that wait than the queue takes.
+    fn long_journal(path: &Path, waiting: u64) {
+        let mut journal = Journal::open(path, KIND, |_| ()).expect("a new one");
+        let input = Bytes::from(vec![b'1'; 1 << 20]);
+        let ended = COMPACT_BYTES_MIN / input.len() as u64 + 1;
+        for id in 1..=ended + waiting {
+            let task = NewTask { durable: true, ..NewTask::new(input.clone()) };
+            let (attempts, failures, deaths) = (0, 0, 0);
+            let saved = Saved { id, task, attempts, failures, deaths, outcome: None, set_aside: false };
+            let waits = id > ended;
+            let task = if waits {
+                NewTask { durable: true, ..NewTask::new("1".into()) }
+            } else {
+                saved.task.clone()
+            };
+            journal.append(&Record::Task(Box::new(Saved { task, ..saved })).encode());
+            if !waits {
+                let outcome = Outcome::Done("1".into());
+                journal.append(&Record::Finished { task: id, outcome, set_aside: false }.encode());
+            }
+            journal.commit().expect("there is room");
+        }
+    }
+
+    #[test]
+    fn a_journal_that_was_long_at_the_start_becomes_short_and_keeps_all_that_waits() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("journal");
+        let waiting = QUEUE_MAX as u64 * 5;
+        long_journal(&path, waiting);
+        let (mut book, pool) = open(&path);
+        let last = pool.last();
+        book.tidy(last, pool.saved_all());
+        drop(book);
+        assert!(std::fs::metadata(&path).expect("it is there").len() < COMPACT_BYTES_MIN / 100);
+        let (_, pool) = open(&path);
+        assert_eq!((pool.counts().waiting as u64, pool.last()), (waiting, last));
+    }
+
+    #[test]
+    fn the_number_of_a_forgotten_task_is_not_given_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("journal");
+        long_journal(&path, 0);
+        let (mut book, pool) = open(&path);
+        book.tidy(pool.last(), std::iter::empty());
+        drop(book);
+        assert_eq!(open(&path).1.last(), pool.last());
+    }
+}

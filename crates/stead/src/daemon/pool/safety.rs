@@ -98,3 +98,47 @@ impl Safety {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use bytes::Bytes;
+    use stead_jobs::Outcome;
+
+    use super::*;
+
+    fn end(task: u64) -> Finish {
+        let (outcome, input) = (Outcome::Cancelled, Bytes::new());
+        Finish { task, name: None, outcome, attempts: 1, set_aside: false, durable: true, input }
+    }
+
+    fn told(safety: &Safety) -> Vec<u64> {
+        safety.take_ends().into_iter().map(|finish| finish.task).collect()
+    }
+
+    #[test]
+    fn nothing_is_told_or_acknowledged_before_it_is_on_disk() {
+        let safety = Safety::default();
+        let (mut first, mut second) = (safety.when(1), safety.when(4));
+        (2..=4).for_each(|number| safety.hold(number, end(number)));
+        assert!(told(&safety).is_empty() && first.try_recv().is_err());
+        assert!(safety.hear(Ok(3)).is_none());
+        assert_eq!((told(&safety), first.try_recv(), second.try_recv().is_ok()), (vec![2, 3], Ok(()), false));
+        assert!(safety.hear(Ok(4)).is_none());
+        assert_eq!((told(&safety), second.try_recv()), (vec![4], Ok(())));
+        assert_eq!(safety.when(4).try_recv(), Ok(()), "it is there already");
+    }
+
+    #[test]
+    fn a_broken_disk_acknowledges_nothing_and_keeps_no_end_back() {
+        let safety = Safety::default();
+        let mut request = safety.when(1);
+        safety.hold(2, end(2));
+        assert!(safety.hear(Err(JournalError::InUse { path: PathBuf::new() })).is_some());
+        assert!(request.try_recv().is_err() && safety.when(3).try_recv().is_err());
+        assert_eq!(told(&safety), [2]);
+        safety.hold(3, end(3));
+        assert_eq!(told(&safety), [3]);
+    }
+}
