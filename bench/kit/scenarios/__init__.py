@@ -4,6 +4,7 @@ from . import (
     batches,
     cpu,
     crashes,
+    delivered,
     flat,
     handshakes,
     hello,
@@ -44,4 +45,5 @@ SCENARIOS = (
     batches.SCENARIO,
     handshakes.SCENARIO,
     tails.SCENARIO,
+    delivered.SCENARIO,
 )
