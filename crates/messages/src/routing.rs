@@ -105,15 +105,27 @@ impl Switchboard {
                 Ok(all)
             }
             Target::First(members) => {
-                let mut outcomes =
-                    members.into_iter().map(|member| self.send_one(member, &envelope, turn.carrier));
-                outcomes.find(|outcome| *outcome != Outcome::default()).ok_or_else(deaf)
+                let mut full = None;
+                for member in members {
+                    match self.deliver(member, (Kind::Message, &envelope), turn.carrier) {
+                        Delivery::Done => return Ok(self.count(member, Delivery::Done, turn.carrier)),
+                        Delivery::Full => full = full.or(Some(member)),
+                        Delivery::Absent => (),
+                    }
+                }
+                // Dropped is only what nobody has room for.
+                full.map(|member| self.count(member, Delivery::Full, turn.carrier)).ok_or_else(deaf)
             }
         }
     }
 
     fn send_one(&mut self, member: Member, envelope: &Value, carrier: &mut impl Carrier) -> Outcome {
         let delivery = self.deliver(member, (Kind::Message, envelope), carrier);
+        self.count(member, delivery, carrier)
+    }
+
+    /// Counts what became of a message to a worker, and tells when it begins to be dropped and when that ends.
+    fn count(&mut self, member: Member, delivery: Delivery, carrier: &mut impl Carrier) -> Outcome {
         let Some(app) = self.apps.get_mut(&member.app) else { return Outcome::default() };
         let Some(station) = app.stations.get_mut(&member.worker) else { return Outcome::default() };
         let name = format_args!("{}.{}", app.name, station.slot);

@@ -87,6 +87,18 @@ fn too_large_a_message_is_refused() {
 }
 
 #[test]
+fn what_is_for_any_goes_to_one_that_has_room() {
+    let mut bench = Bench::of(&[("shop", 3)]);
+    bench.stall(0, 1);
+    for _ in 0..5 {
+        bench.says(0, 0, to("any", "news"));
+    }
+    let heard = |bench: &Bench, worker| bench.post.heard[&Member { app: 0, worker }].len();
+    assert_eq!((heard(&bench, 1), heard(&bench, 2)), (3, 2));
+    assert!(bench.post.said.is_empty(), "{:?}", bench.post.said);
+}
+
+#[test]
 fn a_worker_that_does_not_read_loses_messages_and_nobody_else_does() {
     let mut bench = Bench::of(&[("shop", 3)]);
     bench.stall(0, 1);
