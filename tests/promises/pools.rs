@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::support::background::Background;
 use crate::support::http::Answer;
 use crate::support::processes::{children, kill};
 use crate::support::status::Status;
@@ -469,4 +470,21 @@ fn a_pool_of_a_broken_program_does_not_start_and_replaces_no_worker() {
     let failed = stead.verb(&["restart", "sum"]);
     assert_eq!(failed.code, Some(3), "{failed:?}");
     assert!(failed.stderr.contains("no worker is ready"), "{failed:?}");
+}
+
+#[test]
+fn starting_a_pool_of_a_broken_program_says_what_it_printed_and_what_to_do() {
+    let _turn = beside();
+    let user = Background::new();
+    user.write("boom.sh", "echo 'no such thing' >&2; exit 7\n");
+    let quickly = "backoff_first = \"10ms\"\nbackoff_max = \"10ms\"\n";
+    user.write("stead.toml", &format!("[pool.boom]\ncommand = \"sh boom.sh\"\nsize = 1\n{quickly}"));
+    let failed = user.verb(&["start"]);
+    assert_eq!(failed.code, Some(3), "{failed:?}");
+    for part in ["error: pool `boom` did not start", "  | no such thing", "exit code 7", "`stead logs boom`"]
+    {
+        assert!(failed.stderr.contains(part), "{part}: {failed:?}");
+    }
+    let zero = user.verb(&["scale", "boom", "0"]);
+    assert!(zero.code == Some(2) && zero.stderr.contains("`stead stop [APP]` ends all workers"), "{zero:?}");
 }

@@ -60,15 +60,20 @@ fn check(arguments: &CheckArguments, output: &mut Output) -> Result<ExitCode, Re
     let settings = settings_of(&words)?;
     settings.apps.iter().for_each(|app| output.data(&format!("{}\n", line(app))));
     settings.notes.iter().for_each(|note| output.note(note));
-    let apps = settings.apps.len();
-    output.words(&format!("{} is valid: {apps} app{}", file.display(), plural(apps)));
+    output.words(&format!("{} is valid: {}", file.display(), counted(&settings.apps)));
     Ok(ExitCode::Ok)
+}
+
+/// `2 apps, 1 pool`; of what there is none it says nothing.
+fn counted(apps: &[AppSettings]) -> String {
+    let pools = apps.iter().filter(|app| app.pool.is_some()).count();
+    let counts = [("app", apps.len() - pools), ("pool", pools)].into_iter().filter(|(_, count)| *count > 0);
+    counts.map(|(word, count)| format!("{count} {word}{}", plural(count))).collect::<Vec<_>>().join(", ")
 }
 
 /// What would be started of an app.
 fn line(app: &AppSettings) -> String {
-    let workers = app.instances as usize;
-    let mut line = format!("{}: {}, {workers} worker{}", app.name, app.program.display, plural(workers));
+    let mut line = format!("{}: {}, {}", app.name, app.program.display, workers(app));
     for address in app.listen.iter().chain(&app.datagrams) {
         line.push_str(&format!(", on {address}"));
     }
@@ -77,6 +82,13 @@ fn line(app: &AppSettings) -> String {
         line.push_str(", when it is asked for");
     }
     line
+}
+
+/// `3 workers`, or of a pool that has as many as the queue needs `1 to 3 workers`.
+fn workers(app: &AppSettings) -> String {
+    let (least, most) = app.pool.as_ref().map_or((app.instances, app.instances), |pool| pool.size);
+    let from = if least < most { format!("{least} to ") } else { String::new() };
+    format!("{from}{most} worker{}", plural(most as usize))
 }
 
 fn plural(count: usize) -> &'static str {

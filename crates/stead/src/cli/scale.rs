@@ -38,7 +38,7 @@ impl FromStr for Change {
         match (text.strip_prefix('+'), text.strip_prefix('-')) {
             (Some(digits), _) => number(digits).map(Change::More),
             (_, Some(digits)) => number(digits).map(Change::Fewer),
-            _ if text == "0" => Err("an app has at least 1 worker".to_owned()),
+            _ if text == "0" => Err("0 workers are too few: at least 1 runs".to_owned()),
             _ => text.parse().map(Change::To),
         }
     }
@@ -71,7 +71,8 @@ pub(super) async fn scale(
         _ => unreachable!("clap takes one or two words"),
     };
     let change: Change = count.parse().map_err(|message: String| {
-        Report::new(ExitCode::Usage, message).hint("`stead scale [APP] N`: a number, `max`, `+N` or `-N`")
+        let hint = "`stead scale [APP] N`: a number from 1, `max`, `+N` or `-N`; `stead stop [APP]` ends all workers";
+        Report::new(ExitCode::Usage, message).hint(hint)
     })?;
     let fleet = Fleet::running(&arguments.target, directory, output).await?;
     let aims = match named {
@@ -119,7 +120,7 @@ mod tests {
         check("-9", Ok(1));
         check("+9999", Ok(1024));
         check("max", Ok(crate::config::cores()));
-        check("0", Err("an app has at least 1 worker"));
+        check("0", Err("0 workers are too few: at least 1 runs"));
         check("+x", Err("`+x` is not a number of workers"));
         check("few", Err("`few` is neither a number nor `max`"));
     }

@@ -51,7 +51,8 @@ impl Around<'_> {
             check_name(name.clone()).map_err(|message| ConfigError::Option { message, hint: None })?;
         }
         let words = table.command.as_deref().unwrap_or(&arguments.command);
-        let what = || name.as_ref().map_or_else(|| command(words), |name| format!("app `{name}`"));
+        let kind = if table.pool.is_some() { "pool" } else { "app" };
+        let what = || name.as_ref().map_or_else(|| command(words), |name| format!("{kind} `{name}`"));
         let identity = identity(&table.care, self.caller)
             .map_err(|reason| ConfigError::Identity { what: what(), reason })?;
         let mut environment = self.environment(&table, &identity);

@@ -31,6 +31,14 @@ impl InstanceCount {
         }
     }
 
+    /// By how many it is fewer, if that is more than there are of these cores.
+    pub fn beyond(self, cores: u32) -> Option<u32> {
+        match self {
+            InstanceCount::Fewer(fewer) => (fewer > cores).then_some(fewer),
+            InstanceCount::Exactly(_) | InstanceCount::Max => None,
+        }
+    }
+
     /// The number of workers on this machine.
     pub fn here(self) -> u32 {
         self.on(cores())

@@ -89,6 +89,7 @@ pub fn load_from(
     let mut apps = Vec::new();
     for (name, table) in layered.apps {
         let asks_clients = table.tls.asks_clients();
+        notes.extend(table.pool.as_ref().and_then(|pool| pool.note(name.as_deref().unwrap_or_default())));
         let app = around.settings(name, table)?;
         read_proxy::check(&app)?;
         notes.extend(read_tls::check(&app, asks_clients)?);

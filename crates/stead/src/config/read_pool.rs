@@ -2,7 +2,7 @@
 
 use super::document::{Entry, Member, Problem, Value};
 use super::form::{Form, Shape, boolean, count, duration, some_bytes, table, wait};
-use super::instances::InstanceCount;
+use super::instances::{INSTANCES_MAX, InstanceCount, cores};
 use super::layers::{Defaults, Layers};
 use super::read_app::{AppTable, instances, read_app};
 use super::reader::{Key, Reader, unknown_key};
@@ -87,6 +87,15 @@ impl PoolTable {
     pub(super) fn settings(&self) -> PoolSettings {
         let (least, most) = (self.size.0.here(), self.size.1.here());
         PoolSettings { size: (least.min(most), most), ..self.rest.clone() }
+    }
+
+    /// What is surprising about the size that was written, on this machine.
+    pub(super) fn note(&self, name: &str) -> Option<String> {
+        let fewer = self.size.1.beyond(cores())?;
+        Some(format!(
+            "pool `{name}` has one worker: -{fewer} is as many fewer than the {} cores here",
+            cores()
+        ))
     }
 }
 
@@ -183,7 +192,7 @@ fn size() -> Form<(InstanceCount, InstanceCount)> {
     let shape = Shape::Any(vec![instances().into_shape(), bounds]);
     Form::new(shape, |entry: &Entry| match &entry.value {
         Value::Table(_) => bounds_of(entry),
-        _ => instances().read(entry).map(|count| (count, count)),
+        _ => workers("size", entry).map(|count| (count, count)),
     })
 }
 
@@ -191,12 +200,8 @@ fn bounds_of(entry: &Entry) -> Result<(InstanceCount, InstanceCount), Problem> {
     let (mut least, mut most) = (InstanceCount::Exactly(1), InstanceCount::Max);
     for member in table(entry)? {
         match member.key.as_str() {
-            "min" if is_zero(&member.entry.value) => {
-                let problem = Problem::new(&member.entry.place, "a pool has at least one worker");
-                return Err(problem.hint(Some("write min = 1; a worker without tasks only waits".to_owned())));
-            }
-            "min" => least = instances().read(&member.entry)?,
-            "max" => most = instances().read(&member.entry)?,
+            "min" => least = workers("min", &member.entry)?,
+            "max" => most = workers("max", &member.entry)?,
             key => return Err(unknown_key(key, &member.key_place, "`size`", &["min", "max"])),
         }
     }
@@ -208,13 +213,19 @@ fn bounds_of(entry: &Entry) -> Result<(InstanceCount, InstanceCount), Problem> {
     }
 }
 
-/// What means as many as there are cores, where a number of workers is asked for; nobody means that by the least of them.
-fn is_zero(value: &Value) -> bool {
-    match value {
+/// As `instances` of an app, except that 0 is no word for all cores: who writes it for a pool means none.
+fn workers(key: &str, entry: &Entry) -> Result<InstanceCount, Problem> {
+    let is_zero = match &entry.value {
         Value::Integer(number) => *number == 0,
-        Value::String(text) => text.trim() == "0",
+        Value::String(text) => text.parse() == Ok(0),
         _ => false,
+    };
+    if is_zero {
+        let problem = Problem::new(&entry.place, format!("`{key}` is 0, and a pool has at least one worker"));
+        let allowed = format!("1 to {INSTANCES_MAX}, \"max\" (one for each core), or -N (N fewer than max)");
+        return Err(problem.hint(Some(format!("write {allowed}; a worker without tasks only waits"))));
     }
+    instances().read(entry)
 }
 
 /// A number, or "auto".

@@ -157,6 +157,11 @@ pub struct AppSettings {
 }
 
 impl AppSettings {
+    /// The word for it: `app` or `pool`.
+    pub fn kind(&self) -> &'static str {
+        if self.pool.is_some() { "pool" } else { "app" }
+    }
+
     /// How clients speak at an address.
     pub fn scheme_of(&self, listen: &Listen) -> Scheme {
         listen.scheme.unwrap_or_else(|| self.scheme())

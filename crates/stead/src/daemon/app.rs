@@ -462,7 +462,7 @@ impl AppTask {
 
     /// The app never got ready and will not.
     pub(super) fn give_up(&mut self, reason: &str, refusal: Option<ListenError>) {
-        self.shared.app_failed(&self.settings.name, reason, refusal);
+        self.shared.app_failed(&self.settings, reason, refusal);
         self.input(Input::StopNow);
     }
 

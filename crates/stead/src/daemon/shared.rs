@@ -153,7 +153,8 @@ impl Shared {
     }
 
     /// An app never got ready and will not.
-    pub(super) fn app_failed(&self, name: &str, reason: &str, refusal: Option<ListenError>) {
+    pub(super) fn app_failed(&self, app: &AppSettings, reason: &str, refusal: Option<ListenError>) {
+        let name = &app.name;
         let hint = match self.background {
             true => format!("`stead logs {name}` shows what it printed"),
             false => "see what it printed above".to_owned(),
@@ -161,7 +162,7 @@ impl Shared {
         let report = match refusal {
             Some(error) => refused(&error),
             None => {
-                let message = format!("app `{name}` did not start");
+                let message = format!("{} `{name}` did not start", app.kind());
                 Report::new(ExitCode::Program, message).cause(reason).hint(hint)
             }
         };
