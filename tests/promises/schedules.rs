@@ -151,6 +151,64 @@ fn a_message_goes_to_one_of_the_workers() {
 }
 
 #[test]
+fn a_message_waits_for_a_worker_that_listens_in_any_language() {
+    let _turn = beside();
+    let user = Background::new();
+    let listener = "\
+import http.client, os, socket, sys, time
+while not os.path.exists('gate'): time.sleep(0.02)
+class Stead(http.client.HTTPConnection):
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(os.environ['STEAD_SOCKET'])
+stead = Stead('stead')
+stead.request('GET', '/v1/messages', headers={'Stead-Worker': os.environ['STEAD_WORKER']})
+for line in stead.getresponse():
+    if line.startswith(b'data: '): print('heard', line[6:].decode().strip(), flush=True)
+";
+    user.write("hears.py", listener);
+    let app = "[app.shop]\ncommand = \"python3 hears.py\"\ninstances = 2\nassume_ready_after = \"100ms\"\n";
+    user.write("stead.toml", &(app.to_owned() + &schedule("news", "cron = \"@yearly\"\nmessage = 1")));
+    user.done(&["start"]);
+    user.done(&["schedule", "run", "shop", "news"]);
+    let listed = || user.done(&["schedule", "list"]).stdout;
+    soon("it is told that nobody listens", || {
+        listed().contains("news of shop waits: no ready worker listens")
+    });
+    std::fs::write(user.path().join("gate"), "").expect("there is room");
+    let count = || user.logs("shop").matches("heard").count();
+    soon("one has heard it", || count() == 1);
+    assert!(listed().contains("succeeded"), "{}", listed());
+    assert!(user.logs("shop").contains("\"from\":\"schedule\",\"topic\":\"news\""), "{}", user.logs("shop"));
+    assert_eq!(count(), 1, "and only one");
+}
+
+#[test]
+fn a_task_of_a_schedule_is_done_by_its_pool_and_waits_for_it() {
+    let _turn = beside();
+    let user = Background::new();
+    user.write("server.js", "setInterval(() => {}, 1e6)");
+    user.write("sum.js", "process.on('message', (task) => { console.log('has', task); process.send(task) })");
+    let apps = "[app.shop]\ncommand = \"node server.js\"\nassume_ready_after = \"100ms\"\n\
+                [pool.sum]\ncommand = \"node sum.js\"\nsize = 1\n\
+                [pool.sum.schedule.own]\ncron = \"@yearly\"\ntask = { own = true }\n";
+    let other = "cron = \"@yearly\"\ncatch_up = \"one\"\npool = \"sum\"\ntask = \"from the shop\"";
+    user.write("stead.toml", &(apps.to_owned() + &schedule("other", other)));
+    user.done(&["start"]);
+    user.done(&["schedule", "run", "sum", "own"]);
+    soon("it is done", || user.logs("sum").contains("schedule `own` is done"));
+    assert!(user.logs("sum").contains("has { own: true }"), "{}", user.logs("sum"));
+    user.done(&["stop", "sum"]);
+    user.done(&["schedule", "run", "shop", "other"]);
+    let listed = || user.done(&["schedule", "list", "shop"]).stdout;
+    soon("it is told that the pool is stopped", || listed().contains("waits: pool `sum` is stopped"));
+    user.done(&["start", "sum"]);
+    soon("it is done", || user.logs("shop").contains("schedule `other` is done"));
+    assert_eq!(user.logs("sum").matches("has from the shop").count(), 1, "once");
+    assert!(listed().contains("succeeded") && !listed().contains("waits"), "{}", listed());
+}
+
+#[test]
 fn a_changed_file_counts_from_the_next_reload_on() {
     let _turn = beside();
     let user = user(&schedule("old", "cron = \"* * * * * *\"\ncommand = \"echo old >> runs\""));

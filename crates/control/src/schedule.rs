@@ -14,9 +14,15 @@ pub struct ScheduleStatus {
     /// The zone in which that is meant; absent for the machine's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<String>,
-    /// The command, or the message in JSON.
+    /// A run begins up to so many seconds after its time; absent where it begins at once.
+    #[serde(default, with = "time::seconds_option", skip_serializing_if = "Option::is_none")]
+    pub jitter: Option<Duration>,
+    /// The command, or in JSON the message or the task.
     pub work: String,
-    /// When it is due next, in seconds since 1970; absent while the app is stopped.
+    /// For which pool the task is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<String>,
+    /// When it runs next, in seconds since 1970; absent while the app is stopped.
     #[serde(default, with = "time::moment_option", skip_serializing_if = "Option::is_none")]
     pub next: Option<SystemTime>,
     /// The last run; absent before the first.
@@ -38,7 +44,7 @@ pub struct ScheduleRun {
     pub took: Option<Duration>,
     /// What became of it.
     pub outcome: ScheduleOutcome,
-    /// Why it failed.
+    /// Why it failed, or does not go on yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
@@ -49,7 +55,7 @@ pub struct ScheduleRun {
 pub enum ScheduleOutcome {
     /// It has not ended.
     Running,
-    /// The command ended with 0; the message was given to a worker.
+    /// The command ended with 0; the message was given to a worker; the task is done.
     Succeeded,
     /// It did not.
     Failed,

@@ -6,6 +6,7 @@ use super::document::{Entry, Member, Place, Problem, Value, parse};
 use super::form::{Form, Shape, choice, count, list, string};
 use super::instances::cores;
 use super::read_app::{AppTable, NAME, check_name, read_app};
+use super::read_schedule::check_pools;
 use super::reader::{Key, Reader, unknown_key};
 use super::settings::{Group, GroupStrategy};
 use super::suggest::nearest;
@@ -108,7 +109,9 @@ impl Layers {
             "pool" => self.pool(name, members)?,
             _ => {
                 self.refuse_keys_of_pools(name, members)?;
-                self.app(&format!("`[app.{name}]`"), members)?
+                let app = self.app(&format!("`[app.{name}]`"), members)?;
+                check_pools(&app.schedules, members)?;
+                app
             }
         };
         if app.command.is_none() {

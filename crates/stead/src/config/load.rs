@@ -8,7 +8,7 @@ use super::layers::{Defaults, Layered, Layers};
 use super::read_proxy;
 use super::read_tls;
 use super::search::nearest_file;
-use super::settings::Settings;
+use super::settings::{AppSettings, ScheduleSettings, ScheduledWork, Settings};
 use super::suggest::nearest;
 use super::users::Caller;
 use super::{datagrams, sharing, static_files};
@@ -80,6 +80,7 @@ pub fn load_from(
         Some(found) => found.members().and_then(|members| layers.file(members, found.end())),
         None => layers.command_line(),
     };
+    let pools: Vec<String> = layered.as_ref().map(pools_of).unwrap_or_default();
     let layered = select(arguments, layered.map_err(|problem| explain(problem, file))?)?;
     let base = file.and_then(|file| directory.join(&file.path).parent().map(Path::to_owned));
     let base = base.as_deref().unwrap_or(directory);
@@ -92,6 +93,7 @@ pub fn load_from(
         notes.extend(table.pool.as_ref().and_then(|pool| pool.note(name.as_deref().unwrap_or_default())));
         let app = around.settings(name, table)?;
         read_proxy::check(&app)?;
+        notes.extend(unknown_pools(&app, &pools));
         notes.extend(read_tls::check(&app, asks_clients)?);
         apps.push(app);
     }
@@ -100,6 +102,26 @@ pub fn load_from(
     datagrams::check(&apps)?;
     let file = file.map(|file| directory.join(&file.path));
     Ok(Settings { apps, groups: layered.groups, file, notes, json: arguments.json, lanes: layered.lanes })
+}
+
+fn pools_of(layered: &Layered) -> Vec<String> {
+    let pools = layered.apps.iter().filter(|(_, table)| table.pool.is_some());
+    pools.filter_map(|(name, _)| name.clone()).collect()
+}
+
+/// Notes on schedules whose tasks are for pools that are not in this file: they may be in another one, or misspelt.
+fn unknown_pools(app: &AppSettings, known: &[String]) -> Vec<String> {
+    let note = |schedule: &ScheduleSettings| {
+        let ScheduledWork::Task { pool: Some(pool), .. } = &schedule.work else { return None };
+        if known.contains(pool) {
+            return None;
+        }
+        let near = nearest(pool, known.iter().map(String::as_str));
+        let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+        let (app, name) = (&app.name, &schedule.name);
+        Some(format!("schedule `{name}` of `{app}` is for pool `{pool}`, which is not in this file{near}"))
+    };
+    app.schedules.iter().filter_map(note).collect()
 }
 
 /// Threads of the data path of an instance that no configuration speaks for.

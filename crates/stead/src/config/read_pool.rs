@@ -129,8 +129,8 @@ impl Layers {
                 "schedule `{}` has a `message`, and the workers of a pool take tasks instead",
                 schedule.name
             );
-            let hint = format!("give a task: command = \"stead pool run {name} JSON\"");
-            return Err(Problem::new(&member.key_place, message).hint(Some(hint)));
+            let hint = "write `task` in the place of `message`";
+            return Err(Problem::new(&member.key_place, message).hint(Some(hint.to_owned())));
         }
         Ok(app)
     }

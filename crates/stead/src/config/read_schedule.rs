@@ -3,7 +3,7 @@
 use super::choices::Choice;
 use super::cron::{parse_cron, parse_zone};
 use super::document::{Entry, Member, Problem};
-use super::form::{Form, Shape, choice, string, table, wait};
+use super::form::{Form, Shape, choice, duration, string, table, wait};
 use super::layers::Defaults;
 use super::read_app::check_name;
 use super::read_care::shell_line;
@@ -17,8 +17,11 @@ use std::time::Duration;
 pub(super) struct ScheduleTable {
     cron: Option<String>,
     time_zone: Option<String>,
+    jitter: Duration,
     command: Option<String>,
     message: Option<Value>,
+    task: Option<Value>,
+    pool: Option<String>,
     overlap: Overlap,
     catch_up: CatchUp,
     timeout: Duration,
@@ -40,20 +43,38 @@ fn schedule(member: &Member) -> Result<ScheduleSettings, Problem> {
     let Some(cron) = table.cron else {
         return wrong(format!("schedule `{name}` has no `cron`"), "for example: cron = \"0 3 * * *\"");
     };
-    let work = match (table.command, table.message) {
-        (Some(command), None) => ScheduledWork::Command(command),
-        (None, Some(message)) => ScheduledWork::Message(message),
-        (Some(_), Some(_)) => {
-            let hint = "write two schedules with the same `cron`";
-            return wrong(format!("schedule `{name}` has a `command` and a `message`"), hint);
-        }
-        (None, None) => {
-            let hint = "write a `command`, or a `message` for one of the workers";
+    if table.pool.is_some() && table.task.is_none() {
+        let hint = "write what a worker of the pool gets, any value: task = { file = \"a.png\" }";
+        return wrong(format!("schedule `{name}` has a `pool` and no `task`"), hint);
+    }
+    let work = match (table.command, table.message, table.task) {
+        (Some(command), None, None) => ScheduledWork::Command(command),
+        (None, Some(message), None) => ScheduledWork::Message(message),
+        (None, None, Some(input)) => ScheduledWork::Task { pool: table.pool, input },
+        (None, None, None) => {
+            let hint = "write a `command`, a `message` for one of the workers, or a `task` for a `pool`";
             return wrong(format!("schedule `{name}` has nothing to do"), hint);
         }
+        (command, _, task) => {
+            let first = if command.is_some() { "command" } else { "message" };
+            let second = if task.is_some() { "task" } else { "message" };
+            let hint = "write two schedules with the same `cron`";
+            return wrong(format!("schedule `{name}` has a `{first}` and a `{second}`"), hint);
+        }
     };
-    let ScheduleTable { time_zone, overlap, catch_up, timeout, .. } = table;
-    Ok(ScheduleSettings { name, cron, time_zone, work, overlap, catch_up, timeout })
+    let ScheduleTable { time_zone, jitter, overlap, catch_up, timeout, .. } = table;
+    Ok(ScheduleSettings { name, cron, time_zone, jitter, work, overlap, catch_up, timeout })
+}
+
+/// A task of an app's schedule is for a pool that it names; only a pool has one of its own.
+pub(super) fn check_pools(schedules: &[ScheduleSettings], members: &[Member]) -> Result<(), Problem> {
+    let is_lost = |own: &&ScheduleSettings| matches!(own.work, ScheduledWork::Task { pool: None, .. });
+    let tables = members.iter().find(|member| member.key == "schedule");
+    let (Some(lost), Some(tables)) = (schedules.iter().find(is_lost), tables) else { return Ok(()) };
+    let place = table(&tables.entry)?.iter().find(|member| member.key == lost.name);
+    let message = format!("schedule `{}` has a `task` and no `pool`", lost.name);
+    let hint = "write for which: pool = \"resize\", which is a table [pool.resize]";
+    Err(Problem::new(&place.unwrap_or(tables).key_place, message).hint(Some(hint.to_owned())))
 }
 
 /// Reads one table whole, and tells which keys there are.
@@ -61,8 +82,11 @@ pub(super) fn read_schedule(mut reader: Reader) -> Result<(ScheduleTable, Vec<(K
     let table = ScheduleTable {
         cron: reader.take("cron", string().check(|text| parse_cron(&text).map(|_| text)))?,
         time_zone: reader.get("time_zone", zone())?,
+        jitter: reader.get("jitter", duration())?,
         command: reader.take("command", shell_line())?,
-        message: reader.take("message", message())?,
+        message: reader.take("message", json_value())?,
+        task: reader.take("task", json_value())?,
+        pool: reader.take("pool", string().check(check_name))?,
         overlap: reader.get("overlap", choice())?,
         catch_up: reader.get("catch_up", choice())?,
         timeout: reader.get("timeout", wait())?,
@@ -78,7 +102,7 @@ fn zone() -> Form<Option<String>> {
 }
 
 /// Anything that JSON has a word for.
-fn message() -> Form<Value> {
+fn json_value() -> Form<Value> {
     Form::new(Shape::Anything, |entry: &Entry| {
         json(entry).ok_or_else(|| Problem::new(&entry.place, "JSON has no dates: write it in quotes"))
     })

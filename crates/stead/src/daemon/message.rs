@@ -46,6 +46,10 @@ pub(super) enum Message {
     Due,
     /// The time of a schedule may have come.
     ScheduleDue { schedule: String },
+    /// A task of a schedule is not taken by its pool yet, and why.
+    ScheduleWaits { schedule: String, reason: String },
+    /// Its pool has taken it.
+    ScheduleGiven { schedule: String },
     /// Somebody wants it to run now; answered with why it does not.
     RunSchedule { schedule: String, answer: oneshot::Sender<Result<(), String>> },
     /// The command of a schedule runs.

@@ -13,13 +13,16 @@ pub struct ScheduleSettings {
     pub cron: String,
     /// A zone that this machine knows; nothing: its own.
     pub time_zone: Option<String>,
+    /// A run begins up to so much after its time, at random.
+    #[serde(default)]
+    pub jitter: Duration,
     /// What is done.
     pub work: ScheduledWork,
     /// When it is due and still runs.
     pub overlap: Overlap,
     /// When it was due and nobody was there.
     pub catch_up: CatchUp,
-    /// A run that takes longer is ended; a message that no worker could take until then is given up.
+    /// A run that takes longer is ended; what no worker could take until then is given up.
     pub timeout: Duration,
 }
 
@@ -30,6 +33,13 @@ pub enum ScheduledWork {
     Command(String),
     /// A message for one ready worker.
     Message(Value),
+    /// A task for a pool.
+    Task {
+        /// Its name; nothing: the pool whose schedule it is.
+        pool: Option<String>,
+        /// What the worker gets.
+        input: Value,
+    },
 }
 
 /// What becomes of a time that comes while the run before has not ended.

@@ -4,7 +4,7 @@ use super::*;
 use std::fmt::Write;
 
 /// Each case: what it is about, the file (nothing: none), and the options.
-const CASES: [(&str, Option<&str>, &str); 71] = [
+const CASES: [(&str, Option<&str>, &str); 74] = [
     ("nothing to run", None, ""),
     ("a file that is not there", None, "-c staed.toml"),
     ("a file that is not TOML", Some("[app.shop]\ncommand = node server.js\n"), ""),
@@ -87,6 +87,23 @@ const CASES: [(&str, Option<&str>, &str); 71] = [
     (
         "a schedule without work",
         Some("[app.shop]\ncommand = \"a\"\nschedule.s = { cron = \"@daily\" }\n"),
+        "",
+    ),
+    (
+        "a schedule with too much to do",
+        Some(
+            "[app.shop]\ncommand = \"a\"\nschedule.s = { cron = \"@daily\", message = 1, task = 2, pool = \"r\" }\n",
+        ),
+        "",
+    ),
+    (
+        "a schedule with a task for nobody",
+        Some("[app.shop]\ncommand = \"a\"\nschedule.s = { cron = \"@daily\", task = 2 }\n"),
+        "",
+    ),
+    (
+        "a schedule with a pool and no task",
+        Some("[app.shop]\ncommand = \"a\"\nschedule.s = { cron = \"@daily\", pool = \"r\" }\n"),
         "",
     ),
     (

@@ -29,6 +29,18 @@ fn a_pool_has_settings_of_its_own_and_those_of_an_app() {
     assert_eq!(pool("size = 7").size, (7, 7));
     assert_eq!(pool("size = { max = 2 }").size, (1, 2));
     assert_eq!(pool("poison_deaths_max = 5").poison_deaths_max, 5);
+    pool("schedule.tick = { cron = \"* * * * *\", task = 1 }");
+}
+
+#[test]
+fn more_fewer_workers_than_there_are_cores_are_noted() {
+    let folder = folder();
+    folder.file("resize.js", "");
+    let notes = |size: &str| {
+        let text = format!("[pool.resize]\ncommand = \"node resize.js\"\nsize = {size}\n");
+        load_file(&folder, &text, "").expect("it is valid").notes.len()
+    };
+    assert_eq!([notes("-1000"), notes("{ max = -1000 }"), notes("-1"), notes("\"max\"")], [1, 1, 0, 0]);
 }
 
 #[test]

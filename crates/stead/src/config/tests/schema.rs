@@ -75,9 +75,9 @@ fn fits(pattern: &str, text: &str) -> bool {
 #[test]
 fn every_key_of_the_defaults_is_in_the_schema_with_its_default_and_reason() {
     let (schema, defaults) = (schema(), Defaults::read());
-    // Without defaults: `command` and `schedule`; `cron`, `command` and `message`; `apps`.
+    // Without defaults: `command` and `schedule`; `cron`, `command`, `message`, `pool` and `task`; `apps`.
     for (table, members, more) in
-        [("app", &defaults.app, 2), ("schedule", &defaults.schedule, 3), ("group", &defaults.group, 1)]
+        [("app", &defaults.app, 2), ("schedule", &defaults.schedule, 5), ("group", &defaults.group, 1)]
     {
         for member in members {
             let property = &schema["$defs"][table]["properties"][&member.key];
@@ -106,6 +106,7 @@ fn whatever_the_reader_accepts_the_schema_accepts() {
         "args = '--port 1 \"a b\"'",
         "schedule.nightly = { cron = '0 3 * * *', command = 'true', time_zone = 'UTC' }",
         "schedule.hourly = { cron = '@hourly', message = ['a', 1], overlap = 'queue', catch_up = 'one' }",
+        "schedule.daily = { cron = '@daily', pool = 'resize', task = { all = true }, jitter = '5m' }",
         "args = ['--port', '1']",
         "env = { PORT = 8080, NAME = 'x' }",
         "env_production = { NODE_ENV = 'production' }",

@@ -12,12 +12,14 @@
 //! | `journal.rs` | keeps what must outlive the daemon |
 //! | `messenger.rs` | what workers ask for over the API |
 //! | `compute.rs` | shared values that a command computes |
+//! | `scheduled.rs` | what schedules tell |
 
 mod compute;
 mod journal;
 mod mailbox;
 mod messenger;
 mod post;
+mod scheduled;
 mod stream;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

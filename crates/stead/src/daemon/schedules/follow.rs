@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use jiff::Timestamp;
-use serde_json::json;
 use stead_control::{Home, ScheduleOutcome, ScheduleRun, ScheduleStatus};
 use stead_process::keeper::ChildId;
 use tokio::sync::{mpsc, oneshot};
@@ -13,11 +12,11 @@ use super::super::app::AppTask;
 use super::super::errand::Errand;
 use super::super::held;
 use super::super::message::Message;
-use super::super::worker::Worker;
 use super::job::{Job, Watch};
 use super::plan::{Decision, Plan};
 use super::record::{Record, Store};
-use super::{Alarm, Run, Scheduled};
+use super::task::PoolTask;
+use super::{Alarm, Run, Scheduled, seed};
 use crate::config::{ScheduleSettings, ScheduledWork};
 
 /// The clock is looked at this often, for it may be set meanwhile.
@@ -59,7 +58,9 @@ impl AppTask {
             match &mut known.run {
                 Some(Run::Command(job)) => job.end(),
                 Some(Run::Message { .. }) => given_up.push(name.clone()),
-                None => (),
+                Some(Run::Task(given)) if given.waits => given_up.push(name.clone()),
+                // What a pool has taken is done, whoever wanted it.
+                Some(Run::Task(_)) | None => (),
             }
         }
         for name in given_up {
@@ -85,10 +86,10 @@ impl AppTask {
     pub(in super::super) fn run_schedule(&mut self, name: &str) -> Result<(), String> {
         let known = self.schedules.all.get_mut(name);
         let Some(known) = known.filter(|_| self.settings.schedules.iter().any(|own| own.name == name)) else {
-            return Err(format!("app `{}` has no schedule `{name}`", self.settings.name));
+            return Err(format!("{} has no schedule `{name}`", self.called()));
         };
         if !self.schedules.on {
-            return Err(format!("app `{}` is stopped", self.settings.name));
+            return Err(format!("{} is stopped", self.called()));
         }
         match known.plan.want(Timestamp::now()) {
             Decision::Skip { .. } => Err(format!("schedule `{name}` runs already")),
@@ -130,22 +131,29 @@ impl AppTask {
         let (due_at, began, outcome) = (due.into(), SystemTime::now(), ScheduleOutcome::Running);
         known.last = Some(ScheduleRun { due: due_at, began, took: None, outcome, reason: None });
         let (work, limit) = (known.settings.work.clone(), known.settings.timeout);
+        let zone = known.plan.zone().clone();
+        let at = match known.settings.jitter.is_zero() {
+            true => String::new(),
+            false => format!(" (due at {})", due.to_zoned(zone).strftime("%F %T %Z")),
+        };
         let Some(recorded) = self.record_schedule(name) else { return };
         let run = match work {
             ScheduledWork::Command(command) => {
-                self.say(&format!("schedule `{name}` runs"));
+                self.say(&format!("schedule `{name}`{at} runs"));
                 let errand = self.scheduled_errand(name, command, due);
                 Run::Command(Job::begin(self.watch_over(name, limit), errand, recorded))
             }
             ScheduledWork::Message(_) => Run::Message { until: Instant::now() + limit },
+            ScheduledWork::Task { pool, input } => {
+                let order = self.order(name, (pool, input), (due, limit));
+                self.say(&format!("schedule `{name}`{at}: task `{}` for pool `{}`", order.id, order.pool));
+                Run::Task(PoolTask::begin(order, recorded))
+            }
         };
         if let Some(known) = self.schedules.all.get_mut(name) {
             known.run = Some(run);
         }
         self.deliver_scheduled();
-        if let Some(Scheduled { run: Some(Run::Message { .. }), .. }) = self.schedules.all.get(name) {
-            self.say(&format!("schedule `{name}` waits for a ready worker that takes messages"));
-        }
     }
 
     pub(super) fn scheduled_errand(&self, name: &str, command: String, due: Timestamp) -> Errand {
@@ -184,14 +192,27 @@ impl AppTask {
                 continue;
             };
             let is_late = *until <= Instant::now();
-            let message = json!({ "stead": { "from": "schedule", "topic": name }, "data": data });
-            let mut ready = self.workers.values_mut().filter(|worker| worker.routed);
-            if ready.any(|worker| is_given(worker, &message)) {
-                self.schedule_ended(&name, Ok(()));
-            } else if is_late {
-                let reason = "no ready worker could take the message within its `timeout`";
-                self.schedule_ended(&name, Err(reason.to_owned()));
+            match self.shared.exchange.tell_one(self.id, (&name, data)) {
+                Ok(()) => self.schedule_ended(&name, Ok(())),
+                Err(reason) if is_late => {
+                    let reason = format!("nobody took the message within its `timeout`: {reason}");
+                    self.schedule_ended(&name, Err(reason));
+                }
+                Err(reason) => self.schedule_waits(&name, reason),
             }
+        }
+    }
+
+    /// A run cannot begin yet; said once for each reason.
+    pub(in super::super) fn schedule_waits(&mut self, name: &str, reason: String) {
+        let Some(known) = self.schedules.all.get_mut(name) else { return };
+        if let Some(Run::Task(given)) = &mut known.run {
+            given.waits = true;
+        }
+        let told = known.last.as_mut().map(|last| last.reason.replace(reason.clone()));
+        if told.flatten().is_none_or(|told| told != reason) {
+            self.changed = true;
+            self.say(&format!("schedule `{name}` waits: {reason}"));
         }
     }
 
@@ -204,16 +225,18 @@ impl AppTask {
     pub(in super::super) fn schedule_ended(&mut self, name: &str, outcome: Result<(), String>) {
         let (on, is_scheduled) = (self.schedules.on, self.is_scheduled(name));
         let Some(known) = self.schedules.all.get_mut(name) else { return };
+        // A task may end while it is given up.
+        let Some(run) = known.run.take() else { return };
         self.changed = true;
-        let is_command = matches!(known.run.take(), Some(Run::Command(_)));
+        let is_message = matches!(run, Run::Message { .. });
         let took = known.last.as_mut().map(|last| last.end(&outcome)).unwrap_or_default();
         if !on || !is_scheduled {
             known.plan.forget_queue();
         }
         let next = known.plan.ended();
         match outcome {
-            Ok(()) if is_command => self.say(&format!("schedule `{name}` is done after {took:.1?}")),
-            Ok(()) => self.say(&format!("schedule `{name}` was told to a worker")),
+            Ok(()) if is_message => self.say(&format!("schedule `{name}` was told to a worker")),
+            Ok(()) => self.say(&format!("schedule `{name}` is done after {took:.1?}")),
             Err(reason) => self.say(&format!("schedule `{name}` failed: {reason}")),
         }
         if !is_scheduled {
@@ -223,6 +246,10 @@ impl AppTask {
         if let Some(next) = next {
             self.carry_out(name, next);
         }
+    }
+
+    fn called(&self) -> String {
+        format!("{} `{}`", self.settings.kind(), self.settings.name)
     }
 
     fn is_scheduled(&self, name: &str) -> bool {
@@ -243,9 +270,18 @@ impl AppTask {
                 name: own.name.clone(),
                 cron: own.cron.clone(),
                 time_zone: own.time_zone.clone(),
+                jitter: Some(own.jitter).filter(|jitter| !jitter.is_zero()),
                 work: match &own.work {
                     ScheduledWork::Command(command) => command.clone(),
-                    ScheduledWork::Message(data) => data.to_string(),
+                    ScheduledWork::Message(data) | ScheduledWork::Task { input: data, .. } => {
+                        data.to_string()
+                    }
+                },
+                pool: match &own.work {
+                    ScheduledWork::Task { pool, .. } => {
+                        Some(pool.clone().unwrap_or_else(|| self.settings.name.clone()))
+                    }
+                    ScheduledWork::Command(_) | ScheduledWork::Message(_) => None,
                 },
                 next: next.map(SystemTime::from),
                 last: known.and_then(|known| known.last.clone()),
@@ -277,7 +313,7 @@ fn take_up(
     let Some(known) = known else {
         let path = store.path(&settings.name);
         let (until, last) = Record::load(&path, settings).unwrap_or((now, None));
-        let plan = Plan::new(settings, until)?;
+        let plan = Plan::new(settings, until, seed())?;
         plan.next().ok_or("its time never comes")?;
         // Whether it is on the disk matters to runs alone.
         drop(store.write(&settings.name, Record::new(settings, until, last.as_ref())));
@@ -287,14 +323,10 @@ fn take_up(
         return Ok(known);
     }
     let is_same_rule = known.settings.cron == settings.cron && known.settings.time_zone == settings.time_zone;
-    let mut plan = Plan::new(settings, if is_same_rule { known.plan.until() } else { now })?;
+    let until = if is_same_rule { known.plan.until() } else { now };
+    let mut plan = Plan::new(settings, until, seed())?;
     if let Some((since, queued)) = known.plan.running() {
         plan.resume(since, queued);
     }
     Ok(Scheduled { settings: settings.clone(), plan, ..known })
-}
-
-/// Whether it took the message.
-fn is_given(worker: &mut Worker, message: &serde_json::Value) -> bool {
-    worker.node().is_some_and(|link| link.open && link.channel.send(message).is_ok())
 }

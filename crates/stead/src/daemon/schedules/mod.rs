@@ -5,6 +5,7 @@
 //! | `plan.rs` | decides when: due, missed, left out, caught up |
 //! | `follow.rs` | follows the clock, performs what is decided, and tells it |
 //! | `job.rs` | one run of a command, which outlives the daemon |
+//! | `task.rs` | one run that is a task of a pool, which does it whatever becomes of the daemon |
 //! | `record.rs` | what of a schedule outlives everything |
 //! | `resume.rs` | what of it goes to the next daemon |
 
@@ -13,8 +14,10 @@ mod job;
 mod plan;
 mod record;
 mod resume;
+mod task;
 
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
 use std::time::Instant;
 
 use stead_control::{Home, ScheduleRun};
@@ -24,6 +27,7 @@ use crate::config::ScheduleSettings;
 use job::Job;
 use plan::Plan;
 use record::Store;
+use task::PoolTask;
 
 pub(super) use resume::SavedSchedule;
 
@@ -51,6 +55,13 @@ enum Run {
     Message {
         until: Instant,
     },
+    /// A task, of which a pool tells the end.
+    Task(PoolTask),
+}
+
+/// Another for each daemon, so that not all machines take the same share of a jitter.
+fn seed() -> u64 {
+    RandomState::new().hash_one(())
 }
 
 /// Looks at a schedule again; until it is dropped.

@@ -8,7 +8,11 @@
 //! | nothing runs | run |
 //! | the run before has not ended | skip it, or queue one run |
 //! | it was due long ago (nobody was there) | leave it out, or one run for all that was missed |
+//!
+//! With a `jitter` a run begins after its time, by an amount that follows from that time and a seed, and always before the next
+//! one is due. Another daemon has another seed; what is dealt with is told by `until` all the same.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use croner::Cron;
@@ -18,7 +22,7 @@ use jiff::tz::TimeZone;
 use crate::config::{CatchUp, Overlap, ScheduleSettings, parse_cron, parse_zone};
 
 /// Later than this is missed: a machine under load or a daemon that is replaced takes seconds.
-const LATE_MAX: Duration = Duration::from_secs(60);
+pub(super) const LATE_MAX: Duration = Duration::from_secs(60);
 /// A clock that was set back by more than this was wrong before.
 const SET_BACK_MAX: Duration = Duration::from_secs(3 * 3600);
 
@@ -29,6 +33,8 @@ pub(super) struct Plan {
     zone: TimeZone,
     overlap: Overlap,
     catch_up: CatchUp,
+    jitter: Duration,
+    seed: u64,
     /// All times up to here are dealt with.
     until: Timestamp,
     state: State,
@@ -57,14 +63,14 @@ pub(super) enum Decision {
 }
 
 impl Plan {
-    /// `until` is where an earlier one stopped.
+    /// `until` is where an earlier one stopped; the seed decides how much of the jitter each run gets.
     ///
     /// # Errors
     /// The settings are not valid any more: this machine has forgotten the time zone.
-    pub(super) fn new(settings: &ScheduleSettings, until: Timestamp) -> Result<Self, String> {
+    pub(super) fn new(settings: &ScheduleSettings, until: Timestamp, seed: u64) -> Result<Self, String> {
         let (cron, zone) = (parse_cron(&settings.cron)?, parse_zone(settings.time_zone.as_deref())?);
-        let (overlap, catch_up) = (settings.overlap, settings.catch_up);
-        Ok(Self { cron, zone, overlap, catch_up, until, state: State::Idle })
+        let ScheduleSettings { overlap, catch_up, jitter, .. } = *settings;
+        Ok(Self { cron, zone, overlap, catch_up, jitter, seed, until, state: State::Idle })
     }
 
     /// What was due and is not decided yet. Anything that begins is running from here on.
@@ -77,7 +83,7 @@ impl Plan {
         }
         let due = self.last_due(now)?;
         self.until = due;
-        let late = later(due, LATE_MAX) < now;
+        let late = later(due, self.jitter.saturating_add(LATE_MAX)) < now;
         match (self.state, self.overlap) {
             (State::Idle, _) if late && self.catch_up == CatchUp::None => {
                 Some(Decision::Miss { missed: due })
@@ -149,18 +155,37 @@ impl Plan {
         &self.zone
     }
 
-    /// When it is due next; nothing if its time never comes.
+    /// When it begins next; nothing if its time never comes.
     pub(super) fn next(&self) -> Option<Timestamp> {
-        let from = self.until.to_zoned(self.zone.clone());
+        self.due_after(self.until).map(|due| self.begins(due))
+    }
+
+    /// When the run of this time begins.
+    fn begins(&self, due: Timestamp) -> Timestamp {
+        let gap = self
+            .due_after(due)
+            .map_or(Duration::MAX, |next| Duration::try_from(next.duration_since(due)).unwrap_or_default());
+        let most = u64::try_from(self.jitter.min(gap).as_millis()).unwrap_or(u64::MAX);
+        let mut hasher = DefaultHasher::new();
+        (self.seed, due.as_second()).hash(&mut hasher);
+        later(due, Duration::from_millis(hasher.finish().checked_rem(most).unwrap_or(0)))
+    }
+
+    fn due_after(&self, time: Timestamp) -> Option<Timestamp> {
+        let from = time.to_zoned(self.zone.clone());
         self.cron.find_next_occurrence(&from, false).ok().map(|next| next.timestamp())
     }
 
-    /// The last time after `until` that has come.
+    /// The last time after `until` whose run is to begin by now.
     fn last_due(&self, now: Timestamp) -> Option<Timestamp> {
-        let next = self.next().filter(|next| *next <= now)?;
-        let last = self.cron.find_previous_occurrence(&now.to_zoned(self.zone.clone()), true);
-        // Where the clock is set back twice a year the last one before may be read as an earlier one.
-        Some(last.map_or(next, |last| last.timestamp().max(next)))
+        let first = self.due_after(self.until).filter(|first| self.begins(*first) <= now)?;
+        let before = |time: Timestamp, inclusive| {
+            let last = self.cron.find_previous_occurrence(&time.to_zoned(self.zone.clone()), inclusive);
+            // Where the clock is set back twice a year the last one before may be read as an earlier one.
+            last.map_or(first, |last| last.timestamp().max(first))
+        };
+        let last = before(now, true);
+        Some(if self.begins(last) <= now { last } else { before(last, false) })
     }
 }
 

@@ -8,6 +8,7 @@ fn settings(cron: &str, zone: &str, overlap: Overlap, catch_up: CatchUp) -> Sche
         name: "s".to_owned(),
         cron: cron.to_owned(),
         time_zone: Some(zone.to_owned()),
+        jitter: Duration::ZERO,
         work: ScheduledWork::Command("true".to_owned()),
         overlap,
         catch_up,
@@ -21,7 +22,7 @@ fn at(text: &str) -> Timestamp {
 
 /// From `until`, looked at again at each of these times; what was decided, if anything was.
 fn check(settings: &ScheduleSettings, until: &str, looks: &[(&str, &str)]) {
-    let mut plan = Plan::new(settings, at(until)).expect("it is valid");
+    let mut plan = Plan::new(settings, at(until), 0).expect("it is valid");
     for (now, expected) in looks {
         let decision = match *now {
             "end" => plan.ended(),
@@ -40,6 +41,38 @@ fn check(settings: &ScheduleSettings, until: &str, looks: &[(&str, &str)]) {
         };
         assert_eq!(&said, expected, "at {now}: {plan:?}");
     }
+}
+
+#[test]
+fn jitter_moves_each_run_behind_its_time_and_before_the_next() {
+    let mut rushed = settings("* * * * *", "UTC", Overlap::Skip, CatchUp::None);
+    rushed.jitter = Duration::from_secs(600);
+    for seed in 0..50 {
+        let mut plan = Plan::new(&rushed, at("2027-01-01T12:00:00Z"), seed).expect("it is valid");
+        let mut delays = Vec::new();
+        for minute in 1..30 {
+            let due = at(&format!("2027-01-01T12:{minute:02}:00Z"));
+            let begins = plan.next().expect("it comes");
+            assert_eq!(plan.look(begins - Duration::from_millis(1)), None, "seed {seed}");
+            assert_eq!(plan.look(begins), Some(Decision::Run { due }), "seed {seed}");
+            assert_eq!(plan.look(begins), None, "seed {seed}");
+            plan.ended();
+            delays.push(begins.duration_since(due).as_secs());
+        }
+        assert!(delays.iter().all(|delay| (0..60).contains(delay)), "seed {seed}: {delays:?}");
+        delays.dedup();
+        assert!(delays.len() > 10, "seed {seed}: {delays:?}");
+    }
+}
+
+#[test]
+fn what_begins_within_its_jitter_is_not_missed() {
+    let mut nightly = settings("0 3 * * *", "UTC", Overlap::Skip, CatchUp::None);
+    nightly.jitter = Duration::from_secs(3600);
+    let look = |now| Plan::new(&nightly, at("2027-01-01T12:00:00Z"), 7).expect("it is valid").look(at(now));
+    let due = at("2027-01-02T03:00:00Z");
+    assert_eq!(look("2027-01-02T04:00:59Z"), Some(Decision::Run { due }));
+    assert_eq!(look("2027-01-02T04:01:01Z"), Some(Decision::Miss { missed: due }));
 }
 
 #[test]
@@ -139,7 +172,7 @@ fn a_clock_that_is_set_back_runs_nothing_twice_unless_it_was_wrong() {
 /// All that is due between two times.
 fn due(cron: &str, from: &str, to: &str) -> Vec<String> {
     let nightly = settings(cron, "Europe/Berlin", Overlap::Skip, CatchUp::None);
-    let mut plan = Plan::new(&nightly, at(from)).expect("it is valid");
+    let mut plan = Plan::new(&nightly, at(from), 0).expect("it is valid");
     let mut all = Vec::new();
     while let Some(next) = plan.next().filter(|next| *next <= at(to)) {
         if let Some(Decision::Run { due }) = plan.look(next) {

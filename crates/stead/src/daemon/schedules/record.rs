@@ -145,6 +145,7 @@ mod tests {
             name: "s".to_owned(),
             cron: cron.to_owned(),
             time_zone: None,
+            jitter: Duration::ZERO,
             work: ScheduledWork::Command("true".to_owned()),
             overlap: Overlap::Skip,
             catch_up: CatchUp::One,

@@ -14,7 +14,8 @@ use super::super::app::AppTask;
 use super::super::held::{self, Held};
 use super::job::Job;
 use super::plan::Plan;
-use super::{Run, Scheduled};
+use super::task::{PoolTask, SavedTask};
+use super::{Run, Scheduled, seed};
 use crate::config::ScheduledWork;
 
 /// A schedule, for the next daemon.
@@ -26,6 +27,9 @@ pub(in super::super) struct SavedSchedule {
     /// Since when one runs, and what is queued behind it.
     running: Option<(i64, Option<i64>)>,
     child: Option<ChildId>,
+    /// The task that a pool was given, or that waits for it.
+    #[serde(default)]
+    task: Option<SavedTask>,
     last: Option<ScheduleRun>,
 }
 
@@ -35,8 +39,10 @@ impl AppTask {
         self.schedules.on = false;
         for known in self.schedules.all.values_mut() {
             known.alarm = None;
-            if let Some(Run::Command(job)) = &mut known.run {
-                job.let_go().await;
+            match &mut known.run {
+                Some(Run::Command(job)) => job.let_go().await,
+                Some(Run::Task(given)) => given.let_go(),
+                Some(Run::Message { .. }) | None => (),
             }
         }
     }
@@ -51,7 +57,11 @@ impl AppTask {
                     .map(|(since, queued)| (since.as_second(), queued.map(|due| due.as_second()))),
                 child: match &known.run {
                     Some(Run::Command(job)) => job.child,
-                    Some(Run::Message { .. }) | None => None,
+                    Some(Run::Message { .. } | Run::Task(_)) | None => None,
+                },
+                task: match &known.run {
+                    Some(Run::Task(given)) => Some(given.saved()),
+                    Some(Run::Command(_) | Run::Message { .. }) | None => None,
                 },
                 last: known.last.clone(),
             }
@@ -71,7 +81,7 @@ impl AppTask {
         for saved in saved {
             let Some(own) = settings.schedules.iter().find(|own| own.name == saved.name) else { continue };
             let at = |seconds: i64| Timestamp::from_second(seconds).unwrap_or_default();
-            let Ok(plan) = Plan::new(own, at(saved.until)) else { continue };
+            let Ok(plan) = Plan::new(own, at(saved.until), seed()) else { continue };
             let mut known =
                 Scheduled { settings: own.clone(), plan, last: saved.last, run: None, alarm: None };
             if let Some((since, queued)) = saved.running {
@@ -79,7 +89,7 @@ impl AppTask {
                 known.plan.resume(since, queued.map(at));
                 let pipe = held.take(&held::schedule(self.id, &saved.name));
                 let child = saved.child.and_then(|child| children.remove(&child)).zip(pipe);
-                known.run = self.resumed_run(&known, since, child);
+                known.run = self.resumed_run(&known, (since, saved.task), child);
                 if known.run.is_none() {
                     known.plan.ended();
                     known.last.iter_mut().for_each(|last| last.outcome = ScheduleOutcome::Lost);
@@ -93,13 +103,17 @@ impl AppTask {
     fn resumed_run(
         &self,
         known: &Scheduled,
-        since: Timestamp,
+        (since, task): (Timestamp, Option<SavedTask>),
         child: Option<(Inherited, OwnedFd)>,
     ) -> Option<Run> {
         let ran = SystemTime::now().duration_since(known.last.as_ref()?.began).unwrap_or_default();
         let left = known.settings.timeout.saturating_sub(ran);
         match &known.settings.work {
             ScheduledWork::Message(_) => Some(Run::Message { until: Instant::now() + left }),
+            ScheduledWork::Task { pool, input } => {
+                let order = self.order(&known.settings.name, (pool.clone(), input.clone()), (since, left));
+                Some(Run::Task(PoolTask::resume(order, task?)))
+            }
             ScheduledWork::Command(command) => {
                 let (child, pipe) = child?;
                 let name = &known.settings.name;
