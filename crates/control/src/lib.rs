@@ -13,7 +13,7 @@
 //! | `server.rs`, `sse.rs`, `metrics.rs` | the API itself |
 //! | `connections.rs`, `gate.rs`, `intake.rs` | who may hold how many connections, how long they may say nothing, and how large a request is |
 //! | `messenger.rs`, `workers.rs` | what workers may ask for, on a socket of their own too |
-//! | `pools.rs`, `pool_routes.rs`, `task_query.rs`, `pool_client.rs` | pools and their tasks |
+//! | `pools.rs`, `pool_details.rs`, `pool_routes.rs`, `task_query.rs`, `pool_client.rs` | pools and their tasks |
 //! | `client.rs` | the other end, for the command line and for tests |
 //! | `socket.rs`, `runtime.rs` | the socket file, and how running instances are found |
 //! | `home.rs` | where what must outlive an instance is kept |
@@ -28,6 +28,7 @@ mod messenger;
 mod metrics;
 mod operator;
 mod pool_client;
+mod pool_details;
 mod pool_routes;
 mod pools;
 mod progress;
@@ -56,6 +57,7 @@ pub use messenger::{
 };
 pub use operator::{Operator, Steps, StopRequest};
 pub use pool_client::TaskStream;
+pub use pool_details::{PoolDetails, RunningTask, TaskFailure};
 pub use pools::{DeadTask, PoolStatus, Pools, TaskCounts, TaskEvent, TaskRequest, TaskState, TaskStatus};
 pub use progress::{Death, Event, PoisonedRequest, Progress};
 pub use refusal::{Refusal, RefusalKind};

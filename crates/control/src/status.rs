@@ -1,6 +1,8 @@
 //! What an instance of Stead looks like at one moment: plain data, the answer of `GET /v1/status`.
 
-use crate::{ExitRecord, Leadership, Refusal, ScheduleStatus, TaskCounts, Text, WorkerStatus, time};
+use crate::{
+    ExitRecord, Leadership, PoolDetails, Refusal, ScheduleStatus, TaskCounts, Text, WorkerStatus, time,
+};
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, SystemTime};
 
@@ -119,6 +121,9 @@ pub struct AppStatus {
     /// Of a pool: what becomes of its tasks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tasks: Option<TaskCounts>,
+    /// Of a pool: how it was set up, and what it does now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<PoolDetails>,
 }
 
 fn default_namespace() -> String {

@@ -75,9 +75,9 @@ pub struct WorkerStatus {
     /// What its health check says; absent without one, and before its first answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub healthy: Option<bool>,
-    /// Requests given to this worker.
+    /// Requests given to this worker; of a pool's worker the tasks that it has done.
     pub requests: u64,
-    /// Requests it has now.
+    /// Requests, or tasks, that it has now.
     pub in_flight: u64,
     /// Requests that were given to others because this one died or did not take them.
     pub replayed: u64,

@@ -95,6 +95,7 @@ fn shop() -> AppStatus {
             p99: Some(Duration::from_millis(20)),
         },
         tasks: None,
+        pool: None,
     }
 }
 

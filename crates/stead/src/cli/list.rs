@@ -4,7 +4,7 @@ use super::fleet::{Fleet, Member, nothing_runs};
 use super::format::{age, cpu, ended, grouped, memory, rate};
 use super::output::Output;
 use super::table::{Column, draw, none, number, paint, words};
-use super::{ExitCode, Report, TargetArguments, session};
+use super::{ExitCode, Report, TargetArguments, pool_view, session};
 use clap::{Args, ValueEnum};
 use std::cmp::Ordering;
 use std::time::Duration;
@@ -162,12 +162,15 @@ pub(super) fn instance(status: &Status, columns: u16, coloured: bool) -> String 
         text.push_str("\n\nno apps; `stead start server.js` adds one\n");
         return text;
     }
-    let rows: Vec<_> = status.apps.iter().map(cells).collect();
-    let mut table = draw(&COLUMNS, &rows, columns);
-    if coloured {
-        table = paint(&table, "status", colour);
+    let rows: Vec<_> = status.apps.iter().filter(|app| app.tasks.is_none()).map(cells).collect();
+    let apps = if rows.is_empty() { String::new() } else { draw(&COLUMNS, &rows, columns) };
+    for table in [apps, pool_view::table(status.apps.iter(), columns)] {
+        if !table.is_empty() {
+            let table = if coloured { paint(&table, "status", colour) } else { table };
+            text.push_str(&format!("\n\n{table}"));
+        }
     }
-    text.push_str(&format!("\n\n{table}\n"));
+    text.push('\n');
     let failures: String =
         status.apps.iter().filter(|app| app.state == AppState::Failed).map(failed).collect();
     if !failures.is_empty() {
@@ -211,11 +214,7 @@ fn cells(app: &AppStatus) -> [String; 14] {
         app.name.clone(),
         app.namespace.clone(),
         mode(app),
-        match app.tasks {
-            Some(tasks) => format!("{} queued", grouped(tasks.queued)),
-            None if listens.is_empty() => none(),
-            None => listens.join(", "),
-        },
+        if listens.is_empty() { none() } else { listens.join(", ") },
         format!("{}/{}", app.instances.ready, app.instances.wanted),
         pids(app),
         uptime(app).map_or_else(none, age),
@@ -224,15 +223,12 @@ fn cells(app: &AppStatus) -> [String; 14] {
         if_runs(cpu(app.cpu)),
         if_runs(memory(app.memory_bytes)),
         if_runs(rate(app.requests_per_second)),
-        grouped(app.tasks.map_or(app.counters.failed, |tasks| tasks.failed)),
+        grouped(app.counters.failed),
     ]
 }
 
 /// What is really done with connections, when all ports agree; else what is configured.
 pub(super) fn mode(app: &AppStatus) -> String {
-    if app.tasks.is_some() {
-        return "pool".to_owned();
-    }
     let first = app.listens.first().map_or(app.mode, |listen| listen.mode);
     let mode = if app.listens.iter().all(|listen| listen.mode == first) { first } else { app.mode };
     mode.as_str().to_owned()
@@ -249,7 +245,7 @@ fn pids(app: &AppStatus) -> String {
 }
 
 /// Of the youngest worker that gets requests, because that is where a restart shows.
-fn uptime(app: &AppStatus) -> Option<Duration> {
+pub(super) fn uptime(app: &AppStatus) -> Option<Duration> {
     let of = |fits: &dyn Fn(&WorkerStatus) -> bool| {
         app.workers.iter().filter(|worker| fits(worker)).filter_map(|worker| worker.uptime).min()
     };
@@ -278,7 +274,7 @@ pub(super) fn colour(cell: &str) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::test_support::status;
+    use crate::cli::test_support::{resize, status};
 
     #[test]
     fn the_table_fits_the_terminal() {
@@ -293,6 +289,21 @@ mod tests {
             insta::assert_snapshot!(format!("list_{columns}"), text);
         }
         insta::assert_snapshot!("list_long_name", instance(&long, 80, false));
+    }
+
+    #[test]
+    fn pools_have_a_table_of_their_own() {
+        let mut with_pool = status();
+        with_pool.apps.push(resize());
+        let mut alone = status();
+        alone.apps = vec![resize()];
+        let texts = [(80, &with_pool), (100, &with_pool), (140, &with_pool), (80, &alone)]
+            .map(|(columns, status)| (columns, instance(status, columns, false)));
+        for (columns, text) in &texts {
+            let is_narrow = |line: &str| line.chars().count() <= usize::from(*columns);
+            assert!(text.lines().filter(|line| !line.contains("`stead")).all(is_narrow), "{columns}: {text}");
+        }
+        insta::assert_snapshot!("list_pools", texts.map(|(_, text)| text).join("\n\n"));
     }
 
     #[test]

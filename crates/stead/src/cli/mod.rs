@@ -48,6 +48,7 @@ pub mod numbers;
 pub mod output;
 mod places;
 pub mod pool;
+mod pool_view;
 mod pool_wait;
 pub mod reload;
 mod report;

@@ -1,10 +1,10 @@
 //! `stead pool`: pools of workers that take tasks, tasks given by hand, and those that were set aside.
 
 use super::fleet::{Aim, Fleet, Member};
-use super::format::{grouped, memory};
+use super::format::memory;
 use super::output::Output;
 use super::table::{Column, draw, number, words};
-use super::{ExitCode, Report, TargetArguments, pool_wait, session};
+use super::{ExitCode, Report, TargetArguments, pool_view, pool_wait, session};
 use crate::config;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -262,29 +262,8 @@ fn pretty(value: &Value) -> String {
     format!("{value:#}\n")
 }
 
-const COLUMNS: [Column; 9] = [
-    words("pool", 0),
-    words("status", 0),
-    number("ready", 1),
-    number("queued", 0),
-    number("running", 0),
-    number("done", 0),
-    number("failed", 0),
-    number("refused", 2),
-    number("dead", 0),
-];
-
 fn table(pools: &[(AppStatus, TaskCounts)], output: &Output) -> String {
-    let row = |(app, tasks): &(AppStatus, TaskCounts)| {
-        let TaskCounts { queued, running, done, failed, refused, dead } = *tasks;
-        let [queued, running, done, failed, refused, dead] =
-            [queued, running, done, failed, refused, dead].map(grouped);
-        let ready = format!("{}/{}", app.instances.ready, app.instances.wanted);
-        let state = app.state.as_str().to_owned();
-        [app.name.clone(), state, ready, queued, running, done, failed, refused, dead]
-    };
-    let rows: Vec<_> = pools.iter().map(row).collect();
-    format!("{}\n", draw(&COLUMNS, &rows, output.columns()))
+    format!("{}\n", pool_view::table(pools.iter().map(|(app, _)| app), output.columns()))
 }
 
 async fn run(

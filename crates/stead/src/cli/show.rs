@@ -5,10 +5,10 @@ use super::format::{age, cpu, exit, grouped, latency, memory, rate};
 use super::list::{colour, head, mode, state};
 use super::output::Output;
 use super::table::{Column, draw, none, number, paint, words};
-use super::{ExitCode, Report, TargetArguments, schedule, session};
+use super::{ExitCode, Report, TargetArguments, pool_view, schedule, session};
 use clap::Args;
 use std::time::{Duration, SystemTime};
-use stead_control::{AppStatus, ExitRecord, Leadership, RuntimeDirectory, TaskCounts, WorkerStatus};
+use stead_control::{AppStatus, ExitRecord, Leadership, RuntimeDirectory, WorkerStatus};
 
 /// The arguments of `stead show`.
 #[derive(Args, Clone, Debug, Default)]
@@ -39,6 +39,21 @@ const WORKER_COLUMNS: [Column; 12] = [
     number("replayed", 7),
     number("restarts", 0),
     words("last exit", 4),
+];
+
+/// Of a pool.
+const POOL_COLUMNS: [Column; 11] = [
+    words("worker", 0),
+    number("pid", 0),
+    words("state", 0),
+    words("health", 8),
+    number("uptime", 2),
+    number("cpu", 3),
+    number("mem", 4),
+    number("done", 0),
+    words("runs now", 1),
+    number("restarts", 5),
+    words("last exit", 6),
 ];
 
 /// Carries it out.
@@ -87,13 +102,22 @@ pub(super) fn draw_app(
 ) -> String {
     let mut text = section(&what(app, instance, now));
     if !app.workers.is_empty() {
-        let rows: Vec<_> = app.workers.iter().map(|worker| cells(app, worker)).collect();
-        let table = draw(&WORKER_COLUMNS, &rows, columns);
+        let table = match app.tasks {
+            Some(_) => {
+                let rows: Vec<_> = app.workers.iter().map(|worker| pool_cells(app, worker)).collect();
+                draw(&POOL_COLUMNS, &rows, columns)
+            }
+            None => {
+                let rows: Vec<_> = app.workers.iter().map(|worker| cells(app, worker)).collect();
+                draw(&WORKER_COLUMNS, &rows, columns)
+            }
+        };
         let table = if coloured { paint(&table, "state", colour) } else { table };
         text.push_str(&format!("\n{table}\n"));
     }
     text.push_str(&format!("\n{}", section(&requests(app))));
     text.push_str(&schedule::shown(&app.schedules, now));
+    text.push_str(&pool_view::errors(app, now));
     text.push_str(&exits(app, now));
     text
 }
@@ -109,14 +133,21 @@ fn what(app: &AppStatus, instance: &str, now: SystemTime) -> Lines {
         ("command", app.command.clone()),
         ("directory", app.directory.to_string()),
         ("defined by", app.file.as_ref().map_or_else(|| "the command line".to_owned(), ToString::to_string)),
-        ("listens on", if listens.is_empty() { none() } else { listens.join(", ") }),
-        ("routes", app.routes.join(", ")),
-        ("mode", mode(app)),
+    ];
+    match &app.pool {
+        Some(pool) => lines.extend(pool_view::setup(pool)),
+        None => lines.extend([
+            ("listens on", if listens.is_empty() { none() } else { listens.join(", ") }),
+            ("routes", app.routes.join(", ")),
+            ("mode", mode(app)),
+        ]),
+    }
+    lines.extend([
         ("watch", if app.watch { "yes, reloads when files change".to_owned() } else { "no".to_owned() }),
         ("cron", app.cron_restart.clone().unwrap_or_else(none)),
         ("leader", app.leader.as_ref().map(leader).unwrap_or_default()),
         ("logs", app.logs.as_ref().map_or_else(none, ToString::to_string)),
-    ];
+    ]);
     if let Some(started) = app.started {
         lines.push(("started", format!("{} ago", age(since(started, now)))));
     }
@@ -143,7 +174,7 @@ fn status(app: &AppStatus) -> String {
 fn requests(app: &AppStatus) -> Lines {
     let counters = &app.counters;
     if let Some(tasks) = &app.tasks {
-        return work(app, tasks);
+        return pool_view::work(app, tasks);
     }
     let count = |name: &str, number: u64| (number > 0).then(|| format!("{} {name}", grouped(number)));
     let join = |parts: [Option<String>; 3]| {
@@ -189,27 +220,6 @@ fn requests(app: &AppStatus) -> Lines {
     ]
 }
 
-/// What becomes of the tasks of a pool.
-fn work(app: &AppStatus, tasks: &TaskCounts) -> Lines {
-    let TaskCounts { queued, running, done, failed, refused, dead } = tasks;
-    vec![
-        ("tasks", format!("{} queued, {} running", grouped(*queued), grouped(*running))),
-        (
-            "ended",
-            format!("{} done, {} failed, {} refused", grouped(*done), grouped(*failed), grouped(*refused)),
-        ),
-        ("rate", format!("{} per second", rate(app.requests_per_second))),
-        (
-            "set aside",
-            match dead {
-                0 => none(),
-                dead => format!("{}; `stead pool dead list {}` shows them", grouped(*dead), app.name),
-            },
-        ),
-        ("restarts", grouped(app.restarts)),
-    ]
-}
-
 /// How and why its processes ended, the last one first.
 fn exits(app: &AppStatus, now: SystemTime) -> String {
     let head = if app.exits.is_empty() {
@@ -240,13 +250,28 @@ fn section(lines: &Lines) -> String {
     lines.iter().map(|(name, text)| format!("{name:width$}  {text}\n")).collect()
 }
 
+/// `shop.2`, and whether it leads.
+fn name_of(app: &AppStatus, worker: &WorkerStatus) -> String {
+    let name = format!("{}.{}", app.name, worker.slot);
+    let leads = app.leader.as_ref().and_then(|leader| leader.who.as_ref()) == Some(&name);
+    // While one takes the place of another, the leader may be either.
+    let is_alone = app.workers.iter().filter(|other| other.slot == worker.slot).count() == 1;
+    if leads && is_alone { format!("{name} (leads)") } else { name }
+}
+
+fn pool_cells(app: &AppStatus, worker: &WorkerStatus) -> [String; 11] {
+    let [name, pid, state, health, uptime, cpu, memory, done, _, _, restarts, last_exit] = cells(app, worker);
+    let now = pool_view::now(app, worker);
+    [name, pid, state, health, uptime, cpu, memory, done, now, restarts, last_exit]
+}
+
 fn cells(app: &AppStatus, worker: &WorkerStatus) -> [String; 12] {
     let state = match worker.retry_in {
         Some(wait) => format!("{}, retry in {}", worker.state.as_str(), age(wait)),
         None => worker.state.as_str().to_owned(),
     };
     [
-        format!("{}.{}", app.name, worker.slot),
+        name_of(app, worker),
         worker.pid.map_or_else(none, |pid| pid.to_string()),
         state,
         worker.healthy.map_or_else(none, |healthy| if healthy { "good" } else { "bad" }.to_owned()),
@@ -264,8 +289,15 @@ fn cells(app: &AppStatus, worker: &WorkerStatus) -> [String; 12] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::test_support::status as example;
+    use crate::cli::test_support::{resize, status as example};
     use std::time::UNIX_EPOCH;
+
+    #[test]
+    fn a_pool_is_shown_with_its_tasks() {
+        let now = UNIX_EPOCH + Duration::from_secs(1_700_011_531);
+        let text = |columns| draw_app(&resize(), &head(&example()), now, (columns, false));
+        insta::assert_snapshot!("show_pool", format!("{}\n\n{}", text(80), text(120)));
+    }
 
     #[test]
     fn an_app_is_shown_whole() {

@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, UNIX_EPOCH};
 use stead_control::{
     AppState, AppStatus, Counters, Environment, Event, ExitRecord, ExitReport, Instances, Latency,
-    Leadership, ListenStatus, Mode, Operator, PoisonedRequest, Progress, Refusal, ReloadStatus, RenewRequest,
-    RuntimeDirectory, SavedApp, Server, ShardTable, StartAnswer, StartRequest, Status, Steps, StopRequest,
-    Text, WorkerState, WorkerStatus, bind,
+    Leadership, ListenStatus, Mode, Operator, PoisonedRequest, PoolDetails, Progress, Refusal, ReloadStatus,
+    RenewRequest, RunningTask, RuntimeDirectory, SavedApp, Server, ShardTable, StartAnswer, StartRequest,
+    Status, Steps, StopRequest, TaskCounts, TaskFailure, TaskState, Text, WorkerState, WorkerStatus, bind,
 };
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -61,6 +61,7 @@ fn shop() -> AppStatus {
         watch: false,
         cron_restart: None,
         tasks: None,
+        pool: None,
         leader: None,
         schedules: Vec::new(),
         failure: None,
@@ -100,6 +101,60 @@ fn shop() -> AppStatus {
     }
 }
 
+/// A pool that has much to do.
+pub(super) fn resize() -> AppStatus {
+    let shop = shop();
+    let workers = shop.workers.iter().filter(|worker| worker.state == WorkerState::Ready);
+    let failure = |seconds, task: &str, state, message: &str| TaskFailure {
+        at: UNIX_EPOCH + Duration::from_secs(seconds),
+        task: task.to_owned(),
+        state,
+        message: message.to_owned(),
+    };
+    let running = |worker, task: &str, seconds| RunningTask {
+        worker,
+        task: task.to_owned(),
+        age: Some(Duration::from_secs(seconds)),
+    };
+    AppStatus {
+        id: 2,
+        name: "resize".to_owned(),
+        state: AppState::Running,
+        command: "node resize.js".to_owned(),
+        listens: Vec::new(),
+        routes: Vec::new(),
+        reload: None,
+        exits: Vec::new(),
+        counters: Counters::default(),
+        latency: Latency::default(),
+        workers: workers.cloned().collect(),
+        tasks: Some(TaskCounts {
+            queued: 1204,
+            running: 24,
+            done: 2_469_134,
+            failed: 12,
+            refused: 3,
+            dead: 2,
+        }),
+        pool: Some(PoolDetails {
+            size: (1, 4),
+            concurrency: None,
+            queue_max: 10_000,
+            task_timeout: Some(Duration::from_secs(30)),
+            retries: 2,
+            durable: true,
+            retried: 40,
+            oldest_waiting: Some(Duration::from_secs(95)),
+            running: vec![running(7, "order-17", 12), running(8, "48213", 0)],
+            errors: vec![
+                failure(1_700_011_000, "order-3", TaskState::Failed, "no such file: a.png"),
+                failure(1_700_011_500, "48190", TaskState::Poison, "the workers that were given it died"),
+            ],
+        }),
+        ..shop
+    }
+}
+
 fn crash() -> ExitRecord {
     ExitRecord {
         at: UNIX_EPOCH + Duration::from_secs(1_700_007_806),
@@ -125,6 +180,7 @@ fn api() -> AppStatus {
         watch: true,
         cron_restart: Some("0 4 * * *".to_owned()),
         tasks: None,
+        pool: None,
         leader: Some(Leadership { who: Some("api.0".to_owned()), term: 3 }),
         schedules: Vec::new(),
         failure: None,

@@ -74,6 +74,7 @@ impl AppTask {
             counters: counters(&pools),
             latency: latency(&pools),
             tasks: self.pool.as_ref().map(Pool::counts),
+            pool: self.pool.as_ref().map(Pool::details),
         }
     }
 
@@ -82,8 +83,12 @@ impl AppTask {
         for (id, pool) in pools {
             endpoints.extend(pool.endpoints.iter().map(|endpoint| ((*id, endpoint.id), *endpoint)));
         }
+        let tasks = self.pool.as_ref().map(Pool::loads).unwrap_or_default();
         let load = |worker: Option<WorkerId>| {
             let mut sum = EndpointSnapshot::default();
+            if let Some((done, has)) = worker.and_then(|worker| tasks.get(&worker)) {
+                (sum.requests, sum.in_flight) = (*done, u32::try_from(*has).unwrap_or(u32::MAX));
+            }
             for (id, port) in self.ports.iter() {
                 let endpoint = worker.and_then(|worker| port.endpoint_of(worker));
                 if let Some(found) = endpoint.and_then(|endpoint| endpoints.get(&(id, endpoint))) {

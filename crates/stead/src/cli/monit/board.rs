@@ -1,5 +1,6 @@
 //! What is known and what is looked at. Pure: no clock, no terminal, no socket; `driver.rs` feeds it and `view/` draws it.
 
+use super::super::pool_view::count_tasks;
 use super::lines::{Line, Lines};
 use super::trend::Trend;
 use super::wording;
@@ -261,7 +262,8 @@ impl Board {
         }
     }
 
-    fn see(&mut self, status: Status) {
+    fn see(&mut self, mut status: Status) {
+        status.apps.iter_mut().for_each(count_tasks);
         self.tell_of_return(&status);
         self.link = Link::Live;
         self.trends.retain(|name, _| status.app(name).is_some());

@@ -23,6 +23,7 @@ use super::hand::{Hand, Speaks};
 use super::mouth::{Mouth, Turn};
 use super::safety::{Safe, Safety};
 use super::speech::{self, Run};
+use super::tally::Tally;
 use super::waiting::{Sender, Waiter, Waiting};
 use crate::config::PoolSettings;
 
@@ -80,6 +81,7 @@ pub(super) struct State {
     pub(super) refused: u64,
     /// What other daemons have counted: done, failed.
     pub(super) before: (u64, u64),
+    pub(super) tally: Tally,
     /// It takes no tasks: why.
     pub(super) closed: Option<&'static str>,
     /// Another daemon goes on with it.
@@ -110,6 +112,7 @@ impl Pool {
             progress: HashMap::new(),
             refused: 0,
             before: (0, 0),
+            tally: Tally::default(),
             closed: None,
             left: false,
             app,
@@ -376,6 +379,7 @@ impl State {
             return;
         }
         while let Some(action) = self.engine.poll_action() {
+            self.tally.note(&action, &mut self.hands);
             let action = match &mut self.book {
                 Some(book) => book.note(action, |task| self.engine.saved_one(task)),
                 None => Some(action),
@@ -434,11 +438,15 @@ impl State {
         let Finish { task, name, outcome, attempts, .. } = finish;
         self.keys.remove(&task);
         let progress = self.progress.remove(&task);
-        self.waiting.tell_end(task, || {
+        let status = || {
             let id = name.as_ref().map_or_else(|| task.to_string(), ToString::to_string);
             let (state, result, error) = told(&outcome);
             TaskStatus { id, state, result, error, attempts, progress: progress.clone(), queued_at: None }
-        });
+        };
+        if !matches!(outcome, Outcome::Done(_)) {
+            self.tally.ended(&status());
+        }
+        self.waiting.tell_end(task, status);
         if self.engine.view(task).is_none() {
             self.waiting.forget(task);
         }

@@ -22,6 +22,8 @@ pub(super) struct Hand {
     pub(super) unread: bool,
     /// It is dead, and whose doing that was.
     pub(super) dead: Option<Death>,
+    /// Tasks that it has done.
+    pub(super) done: u64,
 }
 
 /// What a worker speaks.
@@ -43,6 +45,7 @@ impl Hand {
             silent: false,
             unread: false,
             dead: None,
+            done: 0,
         }
     }
 

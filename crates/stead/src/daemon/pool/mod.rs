@@ -13,6 +13,7 @@
 //! | `readiness.rs` | when a worker is ready that does not say so |
 //! | `tend.rs` | what the task of an app does for its pool |
 //! | `desk.rs` | what is asked over the API |
+//! | `tally.rs` | what is shown of it |
 //!
 //! A message passes no task of the runtime but the one that reads it: whoever hears something locks the pool, tells the engine,
 //! and sends what follows from it before waiting again. Nobody waits with the lock.
@@ -26,6 +27,7 @@ mod mouth;
 mod readiness;
 mod safety;
 mod speech;
+mod tally;
 mod tend;
 mod waiting;
 

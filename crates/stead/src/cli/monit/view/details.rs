@@ -3,6 +3,7 @@
 use super::super::board::Board;
 use super::style::Style;
 use crate::cli::format::grouped;
+use crate::cli::pool_view::numbers as numbers_of_tasks;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::symbols::bar;
@@ -87,6 +88,8 @@ fn requests(app: &AppStatus) -> String {
         ("poisoned", counters.poisoned),
         ("connections", counters.connections),
     ];
+    let tasks = app.tasks.as_ref().map(numbers_of_tasks);
+    let numbers = tasks.as_ref().map_or(numbers.as_slice(), |tasks| tasks.as_slice());
     let parts: Vec<String> =
         numbers.iter().map(|(name, number)| format!("{name} {}", grouped(*number))).collect();
     format!("  {}", parts.join("   "))

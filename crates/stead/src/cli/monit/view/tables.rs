@@ -44,6 +44,13 @@ const WORKER_COLUMNS: [Column; 11] = [
 
 const WORKER_STATE: usize = 2;
 
+/// Of a pool: what others count in requests.
+const POOL_WORKER_COLUMNS: [Column; 11] = {
+    let [name, pid, state, uptime, cpu, memory, _, _, restarts, health, last_exit] = WORKER_COLUMNS;
+    let (done, running) = (number("done", 9, 6), number("running", 9, 7));
+    [name, pid, state, uptime, cpu, memory, done, running, restarts, health, last_exit]
+};
+
 /// All apps, as many as fit around the one that is looked at.
 pub(super) fn apps(frame: &mut Frame<'_>, area: Rect, board: &Board, style: Style) {
     let fitted = fit(&APP_COLUMNS, area.width);
@@ -69,8 +76,9 @@ pub(super) fn apps(frame: &mut Frame<'_>, area: Rect, board: &Board, style: Styl
 
 /// The workers of the app that is looked at, from the first that was scrolled to.
 pub(super) fn workers(frame: &mut Frame<'_>, area: Rect, board: &Board, style: Style) {
-    let fitted = fit(&WORKER_COLUMNS, area.width);
     let Some(app) = board.app() else { return };
+    let columns = if app.tasks.is_some() { &POOL_WORKER_COLUMNS } else { &WORKER_COLUMNS };
+    let fitted = fit(columns, area.width);
     let rows = usize::from(area.height.saturating_sub(2));
     let count = app.workers.len();
     let first = board.worker.min(count.saturating_sub(rows));
