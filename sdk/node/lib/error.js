@@ -16,11 +16,11 @@ class SteadError extends Error {
 
 /**
  * The error that came in an answer. What a program far away threw is its cause, with the name and the stack it had there.
- * @param {{ code?: string, message?: string, name?: string, stack?: string }} error
+ * @param {{ code?: string, message?: string, hint?: string, name?: string, stack?: string }} error
  */
 function received(error) {
-  const { code = 'failed', message = 'failed without a reason', name, stack } = error;
-  if (name === undefined && stack === undefined) return new SteadError(code, message);
+  const { code = 'failed', message = 'failed without a reason', hint, name, stack } = error;
+  if (name === undefined && stack === undefined) return new SteadError(code, hint ? `${message}; ${hint}` : message);
   const cause = new Error(message);
   if (name !== undefined) cause.name = name;
   if (stack !== undefined) cause.stack = stack;

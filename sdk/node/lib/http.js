@@ -3,7 +3,7 @@
 
 const http = require('node:http');
 const { StringDecoder } = require('node:string_decoder');
-const { SteadError, sendable } = require('./error');
+const { received, sendable } = require('./error');
 
 /**
  * @typedef {{ socketPath: string, method: string, path: string, headers?: object, body?: unknown, signal?: AbortSignal }} Request
@@ -58,8 +58,7 @@ async function whole(response) {
 }
 
 function refusal(status, body) {
-  const { code, message } = body?.error ?? {};
-  return new SteadError(code ?? 'failed', message ?? `Stead answered with status ${status}`);
+  return received({ message: `Stead answered with status ${status}`, ...body?.error });
 }
 
 /** Puts events together from pieces of a stream. */

@@ -1,7 +1,8 @@
 'use strict';
 // Tasks for a pool of workers, which does each of them even if a worker dies with it.
 
-const { received } = require('./error');
+const { inspect } = require('node:util');
+const { SteadError, received } = require('./error');
 
 /** @typedef {{ key?: string, priority?: number, timeout?: number, retries?: number,
  *    durable?: boolean, signal?: AbortSignal, onProgress?: (data: unknown) => void, onPart?: (data: unknown, number: number) => void }} Options */
@@ -50,6 +51,9 @@ class Pool {
 
   /** @returns {string} the id of the task */
   #ask(input, options, resolve, reject) {
+    if (typeof input === 'function' || typeof input === 'symbol') {
+      throw new SteadError('bad_message', `this cannot be sent: a task's input is data, and not a ${typeof input}`);
+    }
     const id = this.#core.nextId();
     const stead = { pool: this.name, task: id };
     if (options) Object.assign(stead, words(options));
@@ -74,14 +78,24 @@ class Pool {
   }
 }
 
+/** What can be said of a task, what it is, and whether something is that. */
+const WORDS = {
+  key: ['a text', (value) => typeof value === 'string'],
+  priority: ['a whole number', (value) => Number.isInteger(value)],
+  timeout: ['a number of milliseconds above 0', (value) => Number.isFinite(value) && value > 0],
+  retries: ['a number from 0', (value) => Number.isInteger(value) && value >= 0],
+  durable: ['true or false', (value) => typeof value === 'boolean'],
+};
+
 /** The options as the words of the envelope. @param {Options} options */
-function words({ key, priority, timeout, retries, durable, onProgress, onPart }) {
+function words({ onProgress, onPart, ...options }) {
   const words = {};
-  if (key !== undefined) words.key = key;
-  if (priority !== undefined) words.priority = priority;
-  if (timeout !== undefined) words.timeout = timeout;
-  if (retries !== undefined) words.retries = retries;
-  if (durable !== undefined) words.durable = durable;
+  for (const [name, [what, holds]] of Object.entries(WORDS)) {
+    const value = options[name];
+    if (value === undefined) continue;
+    if (!holds(value)) throw new TypeError(`\`${name}\` is ${what}, and not ${inspect(value)}`);
+    words[name] = name === 'timeout' ? Math.ceil(value) : value;
+  }
   if (onProgress) words.progress = true;
   if (onPart) words.parts = true;
   return words;
@@ -147,6 +161,7 @@ class Pools {
 
   /** @param {string} name */
   named(name) {
+    if (typeof name !== 'string' || name === '') throw new TypeError(`a pool has a name, and not ${inspect(name)}`);
     let pool = this.#pools.get(name);
     if (!pool) this.#pools.set(name, (pool = new Pool(this.#core, name)));
     return pool;

@@ -6,7 +6,6 @@ what came of it, so that the blocking and the asyncio form of this package share
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 from collections.abc import Generator
@@ -15,7 +14,7 @@ from typing import Any, Callable, Optional, Union
 from urllib.parse import quote, urlencode
 
 from ._http import Answer, request_bytes
-from .errors import SteadError, received
+from .errors import SteadError, received, sendable
 
 #: How often is tried what may be repeated, and the longest pause between: half a minute in all.
 TRIES_MAX = 20
@@ -66,7 +65,7 @@ class Call:
         if self.event:
             headers["Accept"] = "text/event-stream"
         has_body = self.method in ("POST", "PUT")
-        body = json.dumps(self.body, separators=(",", ":")).encode() if has_body else None
+        body = sendable(self.body) if has_body else None
         return Exchange(
             request_bytes(self.method, self.path, headers, body), Answer(self.event, self.opened)
         )

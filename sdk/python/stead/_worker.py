@@ -11,7 +11,7 @@ import json
 from collections import deque
 from typing import Any, Callable, Optional
 
-from .errors import told
+from .errors import SteadError, sendable, told
 
 
 class Job:
@@ -84,7 +84,7 @@ class WorkerCore:
     def done(self, job: Job, result: Any) -> None:
         try:
             text = line({"done": job._token}, result)
-        except (TypeError, ValueError) as error:
+        except SteadError as error:
             self.failed(job, error)
             return
         self._end(job, text)
@@ -123,4 +123,4 @@ class WorkerCore:
 def line(words: dict[str, Any], data: Any = None) -> bytes:
     """An envelope as a line."""
     message = {"stead": words} if data is None else {"stead": words, "data": data}
-    return json.dumps(message, separators=(",", ":")).encode() + b"\n"
+    return sendable(message) + b"\n"

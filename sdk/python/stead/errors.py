@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import traceback
 from typing import Any, Optional
+
+#: So many of the last calls are told of what was raised.
+STACK_MAX = 20
 
 
 class SteadError(Exception):
@@ -19,11 +24,9 @@ def received(error: Any) -> SteadError:
     """The error in an answer."""
     if not isinstance(error, dict):
         return SteadError("failed", str(error))
-    return SteadError(
-        str(error.get("code", "failed")),
-        str(error.get("message", "failed without a reason")),
-        error,
-    )
+    message, hint = str(error.get("message", "failed without a reason")), error.get("hint")
+    text = f"{message}; {hint}" if hint else message
+    return SteadError(str(error.get("code", "failed")), text, error)
 
 
 def told(error: BaseException) -> dict[str, Any]:
@@ -35,4 +38,17 @@ def told(error: BaseException) -> dict[str, Any]:
     code = getattr(error, "code", None)
     if isinstance(code, str):
         said["code"] = code
+    if error.__traceback__ is not None:
+        lines = traceback.format_exception(
+            type(error), error, error.__traceback__, limit=-STACK_MAX
+        )
+        said["stack"] = "".join(lines)
     return said
+
+
+def sendable(value: Any) -> bytes:
+    """A value as JSON on one line."""
+    try:
+        return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise SteadError("bad_message", f"this cannot be sent: {error}") from error

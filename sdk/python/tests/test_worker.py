@@ -56,8 +56,10 @@ class Worker(unittest.TestCase):
             self.assertEqual(
                 said[:4], [{"stead": {"worker": True, "concurrency": 1}}, *told, done]
             )
-            error = {"message": "no input", "name": "ValueError"}
-            self.assertEqual(said[-1], {"stead": {"failed": "b", "error": error}})
+            self.assertEqual(said[-1]["stead"]["failed"], "b")
+            error = said[-1]["stead"]["error"]
+            self.assertIn("in task\nValueError: no input", error.pop("stack"))
+            self.assertEqual(error, {"message": "no input", "name": "ValueError"})
             self.assertEqual(printed, "working\nworking\nover\n")
 
     def test_all_that_came_is_done_before_the_end(self):
@@ -70,8 +72,9 @@ class Worker(unittest.TestCase):
 
     def test_a_result_that_is_no_json_is_a_failure(self):
         for program in BOTH:
-            said, _ = run(program, "def task(input, job): return {1, 2}", line("a", 1))
-            self.assertEqual(said[1]["stead"]["error"]["name"], "TypeError")
+            for result in ("{1, 2}", "float('nan')"):
+                said, _ = run(program, f"def task(input, job): return {result}", line("a", 1))
+                self.assertEqual(said[1]["stead"]["error"]["code"], "bad_message")
 
     def test_a_running_task_is_cancelled(self):
         blocking = "def task(input, job):\n    while not job.cancelled: pass\n    raise KeyError\n"
