@@ -9,12 +9,13 @@ const stead = require('../../sdk/node'); // after `npm install`: require('stead'
 const server = http.createServer(async (request, response) => {
   const url = new URL(request.url, 'http://localhost');
   if (url.pathname !== '/compute') return response.end('ok\n');
+  const count = Number(url.searchParams.get('count') ?? 1e9);
+  if (!(count >= 0)) return response.writeHead(400).end('count is a number from 0, as in /compute?count=1000000000\n');
   try {
-    const count = Number(url.searchParams.get('count') ?? 1e9);
     const sum = await stead.pool('compute').run({ count });
     response.end(`${sum}\n`);
   } catch (error) {
-    response.writeHead(503).end(`${error.code}: ${error.message}\n`);
+    response.writeHead(error.code === 'full' ? 503 : 500).end(`${error.code}: ${error.message}\n`);
   }
 });
 server.listen(process.env.PORT || 8080);

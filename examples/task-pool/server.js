@@ -10,6 +10,8 @@ http
   .createServer(async (request, response) => {
     const query = new URL(request.url, 'http://localhost').searchParams;
     const input = { width: Number(query.get('width') ?? 400), to: Number(query.get('to') ?? 20) };
+    const wrong = mistake(input);
+    if (wrong) return response.writeHead(400).end(`${wrong}\n`);
     const abort = new AbortController();
     response.on('close', () => abort.abort());
     const onProgress = (part) => console.log(`${Math.round(part * 100)} %`);
@@ -21,3 +23,12 @@ http
     }
   })
   .listen(process.env.PORT || 8080);
+
+/** Better said here than found out by a worker. */
+function mistake({ width, to }) {
+  for (const [name, number] of Object.entries({ width, to })) {
+    if (!Number.isInteger(number) || number < 1) return `${name} is a whole number above 0, as in /?width=400&to=20`;
+  }
+  if (width > 20_000) return 'width is 20000 at most';
+  if (to > width || to > 200) return 'to is at most width, and at most 200';
+}
