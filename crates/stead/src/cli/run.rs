@@ -36,6 +36,10 @@ pub struct RunArguments {
     #[arg(short, long)]
     pub name: Option<String>,
 
+    /// Run it as a pool: its workers take tasks (`stead pool run NAME`), as many as `--instances` [default: max]
+    #[arg(long, conflicts_with_all = ["listen", "mode"])]
+    pub pool: bool,
+
     /// Public address: `8080`, `127.0.0.1:8080`, `localhost:8080`, `unix:/path` (repeatable). Not needed for Node.js
     /// servers: theirs is found out
     #[arg(long, value_name = "ADDRESS")]
@@ -131,6 +135,7 @@ impl RunArguments {
             option("config", file.as_ref());
         }
         self.only.iter().for_each(|app| option("only", app.as_ref()));
+        words.extend(self.pool.then(|| "--pool".into()));
         words.extend(self.shell.then(|| "--shell".into()));
         words.extend(self.command.iter().cloned());
         if !self.arguments.is_empty() {

@@ -24,7 +24,7 @@ use stead_control::{
 #[command(
     override_usage = "stead start [OPTIONS] <SCRIPT | COMMAND | FILE | APP>... [-- ARGUMENTS...]\n       stead start [OPTIONS] [-c FILE]",
     after_help = "Examples:\n  stead start server.js -i max --name shop\n  stead start ecosystem.config.js --only shop --env production\n  \
-                  stead start --listen 8000 'gunicorn api:app --bind unix:{socket}'\n  stead start shop"
+                  stead start --listen 8000 'gunicorn api:app --bind unix:{socket}'\n  stead start resize.js --pool\n  stead start shop"
 )]
 pub struct StartArguments {
     /// Apps that are there already get the environment of this command

@@ -7,7 +7,6 @@ use super::program::{Request, Resolved, resolve, tidy};
 use super::program_error::ProgramError;
 use super::read_app::{AppTable, check_name};
 use super::read_care::{CareTable, LogTable};
-use super::read_pool::PoolTable;
 use super::read_routes;
 use super::settings::{AppSettings, Identity, LogPlace, LogSettings, PoolSettings, WatchSettings};
 use super::users::{Caller, owner};
@@ -62,7 +61,7 @@ impl Around<'_> {
         let listen = if arguments.listen.is_empty() { table.listen } else { arguments.listen.clone() };
         let (datagrams, listen) = listen.into_iter().partition(|listen| listen.datagrams);
         let care = table.care;
-        let pool = table.pool.as_ref().map(PoolTable::settings);
+        let pool = table.pool.as_ref().map(|pool| self.sized(pool.settings()));
         Ok(AppSettings {
             name: name.unwrap_or(resolved.name),
             namespace: table.namespace,
@@ -128,6 +127,12 @@ impl Around<'_> {
             directory: &tidy(&self.place(table)),
         };
         resolve(request, environment)
+    }
+
+    /// A number on the command line is the size of a pool too.
+    fn sized(&self, pool: PoolSettings) -> PoolSettings {
+        let count = self.arguments.instances.map(|count| count.here().min(INSTANCES_MAX));
+        PoolSettings { size: count.map_or(pool.size, |count| (count, count)), ..pool }
     }
 
     /// A pool begins with the fewest workers that it may have.

@@ -74,6 +74,12 @@ impl Layers {
         Ok(Layered { lanes: self.lanes(None)?, apps: vec![(None, app)], groups: Vec::new() })
     }
 
+    /// A pool that the command line alone describes.
+    pub(super) fn command_line_pool(&self) -> Result<Layered, Problem> {
+        let pool = self.pool_of_flags()?;
+        Ok(Layered { lanes: self.lanes(None)?, apps: vec![(None, pool)], groups: Vec::new() })
+    }
+
     /// The apps of a file; `end` is where one would be added.
     pub(super) fn file(&self, members: Vec<Member>, end: Place) -> Result<Layered, Problem> {
         let (mut apps, mut groups, mut lanes, mut end) = (Vec::new(), Vec::new(), None, end);

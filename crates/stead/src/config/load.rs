@@ -78,6 +78,7 @@ pub fn load_from(
     };
     let layered = match &found {
         Some(found) => found.members().and_then(|members| layers.file(members, found.end())),
+        None if arguments.pool => layers.command_line_pool(),
         None => layers.command_line(),
     };
     let pools: Vec<String> = layered.as_ref().map(pools_of).unwrap_or_default();
@@ -207,6 +208,11 @@ fn flags(arguments: &RunArguments) -> Vec<Member> {
 /// What the options choose of a file, if they go together with it.
 fn select(arguments: &RunArguments, mut layered: Layered) -> Result<Layered, ConfigError> {
     check_profile(arguments, &layered)?;
+    if arguments.pool && layered.apps.iter().any(|(name, _)| name.is_some()) {
+        let message = "`--pool` is for a program, and a file of apps was named".to_owned();
+        let hint = "a pool of a file is a table: [pool.NAME] and a command".to_owned();
+        return Err(ConfigError::Option { message, hint: Some(hint) });
+    }
     if !arguments.only.is_empty() && layered.apps.iter().all(|(name, _)| name.is_none()) {
         let message = "`--only` chooses among the apps of a file, and no file was named".to_owned();
         return Err(ConfigError::Option {

@@ -104,16 +104,19 @@ fn why_not(key: &str) -> Option<&'static str> {
     NOT_FOR_POOLS.iter().find(|(_, keys)| keys.contains(&key)).map(|(hint, _)| *hint)
 }
 
+fn refuse_keys_of_apps(members: &[Member]) -> Result<(), Problem> {
+    let found = members.iter().find_map(|member| Some((member, why_not(&member.key)?)));
+    found.map_or(Ok(()), |(member, hint)| {
+        let message = format!("`{}` is not for a pool", member.key);
+        Err(Problem::new(&member.key_place, message).hint(Some(hint.to_owned())))
+    })
+}
+
 impl Layers {
     /// Reads the members of `[pool.NAME]`.
     pub(super) fn pool(&self, name: &str, members: &[Member]) -> Result<AppTable, Problem> {
-        for member in members {
-            if let Some(hint) = why_not(&member.key) {
-                let message = format!("`{}` is not for a pool", member.key);
-                return Err(Problem::new(&member.key_place, message).hint(Some(hint.to_owned())));
-            }
-        }
-        let app = self.read_pool(name, members)?;
+        refuse_keys_of_apps(members)?;
+        let app = self.read_pool(&format!("`[pool.{name}]`"), members)?;
         let health = members.iter().find(|member| member.key == "health");
         if let (Some(member), Some(HealthCheck::Http { .. } | HealthCheck::Tcp)) =
             (health, &app.care.health.check)
@@ -135,6 +138,12 @@ impl Layers {
         Ok(app)
     }
 
+    /// A pool that the options alone describe.
+    pub(super) fn pool_of_flags(&self) -> Result<AppTable, Problem> {
+        refuse_keys_of_apps(&self.flags)?;
+        self.read_pool("a pool", &[])
+    }
+
     /// A key of pools alone in `[app.NAME]` is meant for a pool, or for its namesake.
     pub(super) fn refuse_keys_of_pools(&self, name: &str, members: &[Member]) -> Result<(), Problem> {
         let is_in = |all: &[Member], key: &str| all.iter().any(|member| member.key == key);
@@ -147,11 +156,11 @@ impl Layers {
         Err(Problem::new(key_place, message).label("unknown key").hint(Some(hint)))
     }
 
-    fn read_pool(&self, name: &str, members: &[Member]) -> Result<AppTable, Problem> {
+    fn read_pool(&self, table: &str, members: &[Member]) -> Result<AppTable, Problem> {
         // An option that is for the apps beside it is not for a pool.
         let flags = self.flags.iter().filter(|flag| flag.key != "lanes" && why_not(&flag.key).is_none());
         let layers = self.defaults.app.iter().chain(&self.defaults.pool).chain(members).chain(flags);
-        Ok(read_pool(Reader::new(format!("`[pool.{name}]`"), layers.cloned()))?.0)
+        Ok(read_pool(Reader::new(table.to_owned(), layers.cloned()))?.0)
     }
 }
 

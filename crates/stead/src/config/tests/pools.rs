@@ -80,3 +80,36 @@ fn what_a_pool_cannot_have_is_told() {
     }
     insta::assert_snapshot!("pools", page);
 }
+
+#[test]
+fn a_command_line_alone_makes_a_pool() {
+    let folder = folder();
+    folder.file("resize.js", "");
+    let app = |line: &str| {
+        let mut settings = load(&folder, line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        settings.apps.pop().expect("the pool is there")
+    };
+    let pool = app("resize.js --pool");
+    assert_eq!((pool.name.as_str(), pool.pool.is_some(), pool.program.is_node), ("resize", true, true));
+    let pool = app("--pool -i 3 -n small 'python3 -m resize' --set retries=2 --set concurrency=4");
+    let settings = pool.pool.expect("it is a pool");
+    assert_eq!((pool.name.as_str(), pool.instances, settings.size), ("small", 3, (3, 3)));
+    assert_eq!((settings.retries, settings.concurrency), (2, Some(4)));
+    let size = "--set 'size={ min = 1, max = 3 }'";
+    assert_eq!(app(&format!("resize.js --pool {size}")).pool.expect("it is a pool").size, (1, 3));
+    let words: Vec<_> = arguments("resize.js --pool -i 3").words();
+    assert_eq!(RunArguments::from_words(words).expect("they are words of its own").pool, true);
+}
+
+#[test]
+fn what_goes_not_together_with_a_pool_of_the_command_line_is_told() {
+    let folder = folder();
+    folder.file("resize.js", "");
+    folder.file("apps.toml", "[app.shop]\ncommand = \"node resize.js\"\n");
+    let mut page = String::new();
+    for line in ["--pool apps.toml", "--pool resize.js --set ready=tcp", "--pool resize.js --set siz=3"] {
+        let error = load(&folder, line).expect_err(line);
+        page += &format!("{line}\n{}\n", report(&folder, &error));
+    }
+    insta::assert_snapshot!("pool_of_the_command_line", page);
+}
