@@ -58,7 +58,9 @@ pub use messenger::{
 pub use operator::{Operator, Steps, StopRequest};
 pub use pool_client::TaskStream;
 pub use pool_details::{PoolDetails, RunningTask, TaskFailure};
-pub use pools::{DeadTask, PoolStatus, Pools, TaskCounts, TaskEvent, TaskRequest, TaskState, TaskStatus};
+pub use pools::{
+    DeadTask, PoolStatus, Pools, TASK_BYTES_MAX, TaskCounts, TaskEvent, TaskRequest, TaskState, TaskStatus,
+};
 pub use progress::{Death, Event, PoisonedRequest, Progress};
 pub use refusal::{Refusal, RefusalKind};
 pub use runtime::{Found, RuntimeDirectory, RuntimeDirectoryError};

@@ -13,10 +13,11 @@
 
 use crate::client::escape;
 use crate::messenger::Fault;
-use crate::pools::{DeadTask, PoolStatus, Pools, TaskEvent, TaskRequest, TaskState, TaskStatus};
+use crate::pools::{
+    DeadTask, PoolStatus, Pools, TASK_BYTES_MAX, TaskEvent, TaskRequest, TaskState, TaskStatus,
+};
 use crate::sse;
 use crate::task_query::TaskQuery;
-use crate::workers::BODY_BYTES_MAX;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, Path, Request, State};
@@ -78,7 +79,7 @@ fn accepts_events(headers: &HeaderMap) -> bool {
 /// Why the body of a request was not taken.
 fn unread(rejection: &BytesRejection) -> Fault {
     if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        let most = BODY_BYTES_MAX >> 20;
+        let most = TASK_BYTES_MAX >> 20;
         return Fault::new(
             "too_large",
             format!("the input is longer than {most} MiB, the most that is read"),

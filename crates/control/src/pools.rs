@@ -4,13 +4,16 @@
 //! Inputs, results and what a worker says meanwhile are JSON that nobody here looks into.
 
 use crate::messenger::Fault;
-use crate::time;
+use crate::{ExitRecord, time};
 use axum::body::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::future::Future;
 use std::time::{Duration, SystemTime};
 use tokio::sync::mpsc;
+
+/// The longest input that is read, in bytes; each pool has a limit of its own, which is usually smaller.
+pub const TASK_BYTES_MAX: usize = 64 << 20;
 
 /// The pools of an instance. A method may be called at any time and from many tasks; those that return no future wait for
 /// nothing.
@@ -159,6 +162,9 @@ pub struct DeadTask {
     pub error: Option<Box<RawValue>>,
     /// How often it was given to a worker.
     pub attempts: u32,
+    /// How the last workers died of it, oldest first, as far as that is known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deaths: Vec<ExitRecord>,
     /// Length of the input.
     pub input_bytes: u64,
     /// The input, when one task is asked for.

@@ -15,7 +15,7 @@
 use crate::intake::{Intake, take_in};
 use crate::messenger::{Caller, Fault, Heard, Leadership, Messenger, Peer, Post, Posted, Share, SharedValue};
 use crate::pool_routes;
-use crate::pools::Pools;
+use crate::pools::{Pools, TASK_BYTES_MAX};
 use crate::server::no_such_method;
 use crate::{Refusal, RefusalKind, sse};
 use axum::body::Bytes;
@@ -34,7 +34,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 /// Of a request. Limits of messages, which are smaller, are the instance's business.
-pub(crate) const BODY_BYTES_MAX: usize = 64 << 20;
+const BODY_BYTES_MAX: usize = TASK_BYTES_MAX;
 /// Who asks.
 const WORKER: &str = "stead-worker";
 

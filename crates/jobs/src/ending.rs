@@ -9,6 +9,9 @@ use crate::event::{Action, Death, Fault, Finish, Outcome, Retry, TaskId, WorkerI
 use crate::pool::Pool;
 use crate::task::{Ending, Given, State};
 
+/// So many of the deaths that a task is blamed for are remembered in words.
+const TOLD_MAX: usize = 5;
+
 /// What a worker said of a task.
 #[derive(Debug)]
 pub(crate) enum Answer {
@@ -36,7 +39,7 @@ impl Pool {
         self.leave_lines(at);
         let gone = self.workers.remove(at);
         let death = if gone.killed { Death::Outside } else { death };
-        self.wary |= death == Death::Own && !self.has_settled(&gone);
+        self.wary |= matches!(death, Death::Own(_)) && !self.has_settled(&gone);
         let all = gone.ready.gathers;
         for id in gone.hand {
             let State::Given(given) = self.task(id).state else { unreachable!("a task in a hand is given") };
@@ -45,25 +48,28 @@ impl Pool {
             match given {
                 Given { ending: Some(Ending::Cancel), .. } => self.finish(id, Outcome::Cancelled),
                 Given { ending: Some(Ending::Timeout), .. } => self.fail(id, Fault::Timeout, true),
-                Given { begun, ending: None, .. } if (begun || all) && self.is_suspected(id, death) => {
-                    self.blame(id);
+                Given { begun, ending: None, .. } => {
+                    let told = if begun || all { self.suspicion(id, &death) } else { None };
+                    match told {
+                        Some(told) => self.blame(id, told),
+                        None => self.enqueue(id),
+                    }
                 }
-                Given { ending: None, .. } => self.enqueue(id),
             }
         }
     }
 
-    /// Whether a task may be the reason for this death of the worker that worked on it.
-    fn is_suspected(&mut self, id: TaskId, death: Death) -> bool {
+    /// What is said of the death of a worker that worked on a task, if the task may be the reason for it.
+    fn suspicion<'a>(&mut self, id: TaskId, death: &'a Death) -> Option<&'a Bytes> {
         let kills_max = self.config.kills_max;
         match death {
-            Death::Own => true,
-            Death::Killed => {
+            Death::Own(told) => Some(told),
+            Death::Killed(told) => {
                 let task = self.task(id);
                 task.kills = task.kills.saturating_add(1);
-                task.kills > kills_max
+                (task.kills > kills_max).then_some(told)
             }
-            Death::Outside => false,
+            Death::Outside => None,
         }
     }
 
@@ -176,12 +182,17 @@ impl Pool {
         self.tell_retry(id);
     }
 
-    fn blame(&mut self, id: TaskId) {
+    fn blame(&mut self, id: TaskId, told: &Bytes) {
         let deaths_max = self.config.deaths_max.max(1);
         let task = self.task(id);
         task.deaths += 1;
+        if task.told.len() == TOLD_MAX {
+            task.told.remove(0);
+        }
+        task.told.push(told.clone());
         if task.deaths >= deaths_max {
-            return self.finish(id, Outcome::Poison);
+            let told = std::mem::take(&mut task.told);
+            return self.finish(id, Outcome::Poison(told));
         }
         self.enqueue(id);
         self.tell_retry(id);
@@ -201,7 +212,7 @@ impl Pool {
     /// A waiting task that stands in no line has ended.
     fn finish(&mut self, id: TaskId, outcome: Outcome) {
         let set_aside = match outcome {
-            Outcome::Poison => true,
+            Outcome::Poison(_) => true,
             Outcome::Failed(_) => self.config.set_aside_failed,
             Outcome::Done(_) | Outcome::Cancelled => false,
         };
@@ -286,7 +297,7 @@ mod tests {
         fn dies(&mut self, death: Death) -> Option<TaskId> {
             self.pool.handle(self.now, Input::Gone { worker: self.worker, death });
             std::iter::from_fn(|| self.pool.poll_action()).find_map(|action| match action {
-                Action::Finish(Finish { task, outcome: Outcome::Poison, .. }) => Some(task),
+                Action::Finish(Finish { task, outcome: Outcome::Poison(_), .. }) => Some(task),
                 _ => None,
             })
         }
@@ -296,14 +307,14 @@ mod tests {
     fn program_that_crashes_as_it_starts_blames_one_task_once() {
         let mut lives = Lives::new(PoolConfig { settled_after: SECOND, ..config() }, 3);
         assert_eq!(lives.comes(), Some(1));
-        assert_eq!(lives.dies(Death::Own), None);
+        assert_eq!(lives.dies(Death::Own(Bytes::new())), None);
         for _ in 0..10 {
             assert_eq!(lives.comes(), None, "one that has not settled is given nothing");
-            assert_eq!(lives.dies(Death::Own), None);
+            assert_eq!(lives.dies(Death::Own(Bytes::new())), None);
         }
         assert_eq!(lives.comes(), None);
         assert_eq!(lives.waits(SECOND), Some(1), "one that has settled is given the suspect");
-        assert_eq!(lives.dies(Death::Own), Some(1), "which is to blame then");
+        assert_eq!(lives.dies(Death::Own(Bytes::new())), Some(1), "which is to blame then");
         assert_eq!(lives.pool.counts().waiting, 2);
     }
 
@@ -318,7 +329,7 @@ mod tests {
         lives.now += SECOND / 500;
         lives.pool.handle(lives.now, Input::Done { worker: 1, task: 1, result: "out".into() });
         assert_eq!((lives.given(), lives.given()), (Some(2), Some(3)), "one is ahead");
-        lives.dies(Death::Own);
+        lives.dies(Death::Own(Bytes::new()));
         let deaths = [2, 3].map(|task| lives.pool.view(task).map(|view| view.deaths));
         assert_eq!(deaths, [Some(1); 2]);
     }
@@ -327,7 +338,7 @@ mod tests {
     fn one_answer_shows_that_the_program_works() {
         let mut lives = Lives::new(PoolConfig { settled_after: SECOND, ..config() }, 3);
         lives.comes();
-        lives.dies(Death::Own);
+        lives.dies(Death::Own(Bytes::new()));
         lives.comes();
         assert_eq!(lives.waits(SECOND), Some(1));
         lives.pool.handle(lives.now, Input::Done { worker: lives.worker, task: 1, result: "out".into() });

@@ -93,13 +93,14 @@ pub struct Ready {
 }
 
 /// Whose doing the end of a worker was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Death {
-    /// It crashed or left by itself: the tasks that it had begun are suspected.
-    Own,
+    /// It crashed or left by itself: the tasks that it had begun are suspected. What the driver says of it is kept with those that are
+    /// set aside.
+    Own(Bytes),
     /// Somebody killed it, and did not say why. The kernel does so when memory runs out: tasks that this happens to again and again
-    /// are suspected at last.
-    Killed,
+    /// are suspected at last. What the driver says of it, as above.
+    Killed(Bytes),
     /// It was stopped, or had not taken any task yet: no task's fault.
     Outside,
 }
@@ -167,8 +168,8 @@ pub enum Outcome {
     Done(Bytes),
     /// It failed, and there is no further try.
     Failed(Fault),
-    /// Too many workers died of it. Set aside with its input.
-    Poison,
+    /// Too many workers died of it. Set aside with its input, and with what was said of the last deaths, as far as it is known.
+    Poison(Vec<Bytes>),
     /// Nobody wanted it any more.
     Cancelled,
 }

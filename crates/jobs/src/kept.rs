@@ -28,7 +28,8 @@ fn size(outcome: &Outcome) -> usize {
     match outcome {
         Outcome::Done(result) => result.len(),
         Outcome::Failed(Fault::Told(error)) => error.len(),
-        Outcome::Failed(Fault::Timeout) | Outcome::Poison | Outcome::Cancelled => 0,
+        Outcome::Poison(told) => told.iter().map(Bytes::len).sum(),
+        Outcome::Failed(Fault::Timeout) | Outcome::Cancelled => 0,
     }
 }
 

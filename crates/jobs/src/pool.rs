@@ -110,6 +110,7 @@ impl Pool {
             failures: 0,
             deaths: 0,
             kills: 0,
+            told: Vec::new(),
             deadline: None,
         });
         self.observe();

@@ -69,6 +69,7 @@ impl Pool {
             failures,
             deaths,
             kills: 0,
+            told: Vec::new(),
             deadline: None,
         };
         let Some(outcome) = outcome else { return self.admit(task) };

@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use bytes::Bytes;
+
 use crate::event::{NewTask, Outcome, TaskId, WorkerId};
 use crate::line::Place;
 
@@ -21,6 +23,8 @@ pub(crate) struct Task {
     pub(crate) deaths: u32,
     /// How many workers that worked on it were killed by somebody, in this life of the pool.
     pub(crate) kills: u32,
+    /// What was said of the last of these deaths.
+    pub(crate) told: Vec<Bytes>,
     /// When the machine looks at it again; the state says what for.
     pub(crate) deadline: Option<Instant>,
 }

@@ -38,7 +38,7 @@ impl Counts {
         match outcome {
             Outcome::Done(_) => self.done += 1,
             Outcome::Failed(_) => self.failed += 1,
-            Outcome::Poison => self.poison += 1,
+            Outcome::Poison(_) => self.poison += 1,
             Outcome::Cancelled => self.cancelled += 1,
         }
     }

@@ -27,6 +27,19 @@ pub(super) fn status() -> Status {
     }
 }
 
+fn killed() -> ExitRecord {
+    ExitRecord {
+        at: UNIX_EPOCH + Duration::from_secs(1_700_000_020),
+        worker: 0,
+        slot: 0,
+        pid: 99,
+        uptime: Some(Duration::from_secs(10)),
+        exit: ExitReport { code: None, signal: Some(9), out_of_memory: false, expected: false },
+        why: "it was killed; replaced at once".to_owned(),
+        last_lines: vec!["listening".to_owned()],
+    }
+}
+
 fn shop() -> AppStatus {
     let worker = |slot, state| WorkerStatus {
         id: u64::from(slot),
@@ -63,16 +76,7 @@ fn shop() -> AppStatus {
         cpu: 0.75,
         memory_bytes: 3_145_728,
         requests_per_second: 12.5,
-        exits: vec![ExitRecord {
-            at: UNIX_EPOCH + Duration::from_secs(1_700_000_020),
-            worker: 0,
-            slot: 0,
-            pid: 99,
-            uptime: Some(Duration::from_secs(10)),
-            exit: ExitReport { code: None, signal: Some(9), out_of_memory: false, expected: false },
-            why: "it was killed; replaced at once".to_owned(),
-            last_lines: vec!["listening".to_owned()],
-        }],
+        exits: vec![killed()],
         mode: Mode::Auto,
         instances: Instances { wanted: 2, ready: 1 },
         listens: vec![ListenStatus { address: "127.0.0.1:8080".to_owned(), mode: Mode::Http, tls: false }],

@@ -158,11 +158,15 @@ fn decode_saved(from: &mut Reader<'_>) -> Result<Saved, BadRecord> {
 }
 
 fn encode_outcome(outcome: &Outcome, to: &mut Vec<u8>) {
+    let told;
     let (kind, bytes): (u8, &[u8]) = match outcome {
         Outcome::Done(result) => (1, result),
         Outcome::Failed(Fault::Told(error)) => (2, error),
         Outcome::Failed(Fault::Timeout) => (3, &[]),
-        Outcome::Poison => (4, &[]),
+        Outcome::Poison(deaths) => {
+            told = encode_all(deaths);
+            (4, &told)
+        }
         Outcome::Cancelled => (5, &[]),
     };
     to.push(kind);
@@ -175,10 +179,25 @@ fn decode_outcome(from: &mut Reader<'_>) -> Result<Outcome, BadRecord> {
         1 => Ok(Outcome::Done(Bytes::copy_from_slice(bytes))),
         2 => Ok(Outcome::Failed(Fault::Told(Bytes::copy_from_slice(bytes)))),
         3 => Ok(Outcome::Failed(Fault::Timeout)),
-        4 => Ok(Outcome::Poison),
+        // A version that kept nothing of the deaths wrote nothing here, and reads over what is here now.
+        4 => Ok(Outcome::Poison(decode_all(bytes)?)),
         5 => Ok(Outcome::Cancelled),
         _ => Err(BadRecord),
     }
+}
+
+fn encode_all(list: &[Bytes]) -> Vec<u8> {
+    let mut to = Vec::new();
+    list.iter().for_each(|bytes| payload(&mut to, bytes));
+    to
+}
+
+fn decode_all(bytes: &[u8]) -> Result<Vec<Bytes>, BadRecord> {
+    let (mut from, mut list) = (Reader(bytes), Vec::new());
+    while !from.0.is_empty() {
+        list.push(Bytes::copy_from_slice(from.payload()?));
+    }
+    Ok(list)
 }
 
 fn maybe<T>(to: &mut Vec<u8>, value: Option<T>, write: impl FnOnce(&mut Vec<u8>, T)) {
@@ -226,5 +245,26 @@ impl<'a> Reader<'a> {
         read: impl FnOnce(&mut Self) -> Result<T, BadRecord>,
     ) -> Result<Option<T>, BadRecord> {
         if self.byte()? == 0 { Ok(None) } else { read(self).map(Some) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_said_of_deaths_comes_back_and_need_not_be_there() {
+        let finished = |deaths: &[&'static str]| Record::Finished {
+            task: 7,
+            outcome: Outcome::Poison(deaths.iter().copied().map(Bytes::from).collect()),
+            set_aside: true,
+        };
+        for deaths in [&["exit code 3", "", "killed by SIGSEGV"][..], &[]] {
+            let bytes = finished(deaths).encode();
+            assert_eq!(Record::decode(&bytes), Ok(finished(deaths)));
+        }
+        // As it was written when nothing was kept of deaths.
+        let before = [3, 7, 0, 0, 0, 0, 0, 0, 0, 1, 4, 0, 0, 0, 0];
+        assert_eq!(finished(&[]).encode(), before);
     }
 }

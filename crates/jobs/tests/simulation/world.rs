@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use stead_jobs::journal::{Ledger, Record};
 use stead_jobs::{
     Action, Death, Fault, Input, Key, NewTask, Outcome, Phase, Pool, PoolConfig, Ready, Retry, Saved, TaskId,
@@ -178,7 +179,7 @@ impl World {
         let aborted = self.processes[&worker].aborted.contains(&task);
         let failed = |retry| Input::Failed { worker, task, error: "no".into(), retry };
         let input = match kind {
-            KILLS => return self.die(worker, Death::Own),
+            KILLS => return self.die(worker, Death::Own(Bytes::new())),
             HANGS if !aborted || self.below(2) == 0 => return,
             HANGS => failed(true),
             FAILS => failed(self.below(4) > 0),
@@ -201,7 +202,7 @@ impl World {
     fn kill_from_outside(&mut self) {
         if let Some(worker) = self.processes.keys().next().copied() {
             self.total.kills += 1;
-            let death = if self.below(2) == 0 { Death::Killed } else { Death::Outside };
+            let death = if self.below(2) == 0 { Death::Killed(Bytes::new()) } else { Death::Outside };
             self.die(worker, death);
         }
     }
@@ -279,11 +280,11 @@ impl World {
                         process.aborted.insert(task);
                     }
                 }
-                Action::Kill { worker } => self.die(worker, Death::Own),
+                Action::Kill { worker } => self.die(worker, Death::Own(Bytes::new())),
                 Action::Drained { worker } => {
                     if let Some(process) = self.processes.remove(&worker) {
                         assert!(process.hand.is_empty(), "its hands are empty");
-                        self.pool.handle(self.now, Input::Gone { worker, death: Death::Own });
+                        self.pool.handle(self.now, Input::Gone { worker, death: Death::Own(Bytes::new()) });
                     }
                 }
                 Action::Finish(finish) => {
@@ -323,7 +324,7 @@ impl World {
             Outcome::Done(_) => self.total.done += 1,
             Outcome::Failed(Fault::Timeout) => self.total.timeouts += 1,
             Outcome::Failed(Fault::Told(_)) => self.total.failed += 1,
-            Outcome::Poison => {
+            Outcome::Poison(_) => {
                 assert_eq!(kind, KILLS, "task {task} never killed anybody");
                 self.total.poison += 1;
             }

@@ -130,9 +130,12 @@ impl Around<'_> {
     }
 
     /// A number on the command line is the size of a pool too.
-    fn sized(&self, pool: PoolSettings) -> PoolSettings {
-        let count = self.arguments.instances.map(|count| count.here().min(INSTANCES_MAX));
-        PoolSettings { size: count.map_or(pool.size, |count| (count, count)), ..pool }
+    fn sized(&self, mut pool: PoolSettings) -> PoolSettings {
+        if let Some(count) = self.arguments.instances {
+            let count = count.here().min(INSTANCES_MAX);
+            pool.size = (count, count);
+        }
+        pool
     }
 
     /// A pool begins with the fewest workers that it may have.

@@ -291,7 +291,7 @@ impl AppTask {
             Message::Renewed(renewed) => self.renewed(renewed),
             Message::Connect { worker, key, connection } => self.connect(worker, key, connection),
             Message::Reset => self.reset(),
-            Message::LastLines { worker, lines } => self.ends.add_lines(worker, lines),
+            Message::LastLines { worker, lines } => self.hear_last_lines(worker, lines),
             Message::Flush { answer } => {
                 drop(answer.send(self.outlet.flush().map_err(|error| error.to_string())));
             }
@@ -377,16 +377,20 @@ impl AppTask {
             out_of_memory: exit.out_of_memory,
             outside: false,
         };
-        let crashed = !process.asked_to_end && exit.code != Some(0);
+        // A worker of a pool that leaves by itself, however politely, leaves a task behind.
+        let crashed = !process.asked_to_end && (exit.code != Some(0) || self.pool.is_some());
+        let uptime = process.started.elapsed();
         let crash = crashed.then(|| Crash {
             app: self.settings.name.clone(),
             worker,
             slot: process.slot,
             pid: process.child.pid,
-            uptime: process.started.elapsed(),
+            began: SystemTime::now().checked_sub(uptime).unwrap_or(SystemTime::UNIX_EPOCH),
+            uptime,
             exit,
             how: self.how(exit),
         });
+        let record = self.exit_record(worker, &process, exit);
         let taps = std::mem::take(&mut process.taps);
         tokio::spawn(outlet::outlive(taps, Arc::clone(&self.outlet), crash, self.inbox.clone()));
         let killed = matches!(exit.signal, Some(9 | 15)) && !exit.out_of_memory;
@@ -398,7 +402,7 @@ impl AppTask {
         // To a request it matters whether it may be to blame. It is not if Stead ended the worker for another reason.
         let blameless = kind.outside || (process.asked_to_end && !process.wedged);
         self.ports.remove(worker, Death { outside: blameless });
-        self.died(worker, kind.outside, blameless);
+        self.died(worker, (!blameless || kind.outside).then_some(record), kind.outside);
         if !self.shown.was_ready
             && let Some(error) = self.refusal.take()
         {

@@ -4,7 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use stead_control::Home;
 use stead_logs::{
@@ -35,6 +35,7 @@ pub(super) struct Crash {
     pub(super) worker: u64,
     pub(super) slot: u32,
     pub(super) pid: u32,
+    pub(super) began: SystemTime,
     pub(super) uptime: Duration,
     pub(super) exit: Exit,
     /// The same in words.
@@ -77,15 +78,19 @@ impl Outlet {
         stead_logs::flush(&stead_logs::access_directory(journal.directory()))
     }
 
-    fn last_lines(&self, slot: u32) -> Vec<String> {
+    /// Of the process that began then, and not of the one that had its slot before.
+    fn last_lines(&self, slot: u32, began: SystemTime) -> Vec<String> {
         let lines = self.journal.as_ref().and_then(|journal| journal.last_lines(slot, LAST_LINES).ok());
-        lines.unwrap_or_default().into_iter().map(|record| record.text).collect()
+        let began = stead_logs::stamp(began);
+        let own = lines.unwrap_or_default().into_iter().filter(|record| record.time >= began);
+        own.map(|record| record.text).collect()
     }
 
     /// Writes down a crash, once everything the worker printed is there; returns its last lines.
     fn report(&self, crash: &Crash) -> Vec<String> {
-        let lines = self.last_lines(crash.slot);
-        if let Some(directory) = self.directory() {
+        let lines = self.last_lines(crash.slot, crash.began);
+        // One that left politely has only its last lines.
+        if let Some(directory) = self.directory().filter(|_| crash.exit.code != Some(0)) {
             let report = CrashReport::new(&crash.app, crash.slot, crash.pid, &crash.how);
             let used = crash.exit.rusage;
             let report = CrashReport {

@@ -235,6 +235,20 @@ impl AppTask {
         self.hear_all(&Heard::WorkerExited { app, worker, slot, pid, exit, restart_in, failed });
     }
 
+    /// How a worker ended that was not asked to.
+    pub(super) fn exit_record(&self, worker: WorkerId, process: &Worker, exit: Exit) -> ExitRecord {
+        ExitRecord {
+            at: SystemTime::now(),
+            worker,
+            slot: process.slot,
+            pid: process.child.pid,
+            uptime: Some(process.started.elapsed()),
+            exit: exit_report(exit, false),
+            why: self.how(exit),
+            last_lines: Vec::new(),
+        }
+    }
+
     /// How a worker ended, with the limit that it may have met.
     pub(super) fn how(&self, exit: Exit) -> String {
         match self.settings.cgroup.memory_bytes_max {

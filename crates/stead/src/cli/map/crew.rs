@@ -174,8 +174,8 @@ impl Crew {
         let death = match &gone {
             // It has not taken its task. One with envelopes has several, of which it may have taken some.
             Some(gone) if end.unread && !gone.envelopes => Death::Outside,
-            Some(_) | None if killed => Death::Killed,
-            Some(_) | None => Death::Own,
+            Some(_) | None if killed => Death::Killed(Bytes::new()),
+            Some(_) | None => Death::Own(Bytes::new()),
         };
         if let Some(gone) = gone.filter(|gone| !gone.spoke && !gone.was_killed) {
             let settled = now.saturating_duration_since(gone.since) >= PoolSettings::SETTLED_AFTER;

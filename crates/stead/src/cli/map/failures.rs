@@ -31,7 +31,7 @@ impl Failure {
             }
             Outcome::Failed(Fault::Told(_)) => ("failed", "the worker gave no reason"),
             Outcome::Failed(Fault::Timeout) => ("timeout", "it took too long"),
-            Outcome::Poison => ("poison", "too many workers died of it"),
+            Outcome::Poison(_) => ("poison", "too many workers died of it"),
         };
         Some(Failure::new(code, words, attempts))
     }

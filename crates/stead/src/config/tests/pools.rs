@@ -98,7 +98,7 @@ fn a_command_line_alone_makes_a_pool() {
     let size = "--set 'size={ min = 1, max = 3 }'";
     assert_eq!(app(&format!("resize.js --pool {size}")).pool.expect("it is a pool").size, (1, 3));
     let words: Vec<_> = arguments("resize.js --pool -i 3").words();
-    assert_eq!(RunArguments::from_words(words).expect("they are words of its own").pool, true);
+    assert!(RunArguments::from_words(words).expect("they are words of its own").pool);
 }
 
 #[test]

@@ -224,6 +224,7 @@ mod tests {
             backoff_first: second,
             backoff_max: second,
             deaths_max: 2,
+            kills_max: 10,
             settled_after: second,
             ahead: second,
             kept_max: 3,

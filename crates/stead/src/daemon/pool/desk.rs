@@ -11,8 +11,9 @@ use stead_process::node::Channel;
 use tokio::sync::{mpsc, oneshot};
 
 use super::super::operator::Desk;
-use super::driver::{Pool, State, one_line, raw, told};
+use super::driver::{Pool, State, one_line};
 use super::mouth::{Mouth, Turn};
+use super::telling::{deaths, id_of, raw, told};
 use super::waiting::{EVENTS_MAX, Waiter, Who};
 use crate::config::nearest;
 
@@ -94,7 +95,9 @@ impl Register {
             let known: Vec<String> = self.lock().keys().cloned().collect();
             match (nearest(name, known.iter().map(String::as_str)), known.is_empty()) {
                 (Some(near), _) => fault.with_hint(format!("did you mean `{near}`?")),
-                (None, true) => fault.with_hint("a pool is a table of stead.toml: [pool.NAME]"),
+                (None, true) => fault.with_hint(
+                    "`stead start worker.js --pool` starts one, and so does [pool.NAME] in stead.toml",
+                ),
                 (None, false) => fault.with_hint(format!("pools: {}", known.join(", "))),
             }
         })
@@ -185,12 +188,14 @@ impl State {
     fn dead_task(&self, task: TaskId, whole: bool) -> Option<DeadTask> {
         let view = self.engine.view(task)?;
         let Phase::SetAside(outcome) = view.phase else { return None };
-        let (state, _, error) = told(outcome);
+        let id = id_of(task, view.name);
+        let (state, _, error) = told(&self.name, &id, outcome);
         Some(DeadTask {
-            id: view.name.map_or_else(|| task.to_string(), ToString::to_string),
+            id,
             state,
             error,
             attempts: view.attempts,
+            deaths: deaths(outcome),
             input_bytes: view.input.len() as u64,
             input: if whole { raw(view.input) } else { None },
         })

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use stead_control::{TaskCounts, TaskRequest, TaskState, TaskStatus};
 use stead_jobs::{
-    Action, Death, Fault, Finish, Input, Key, NewTask, Outcome, Phase, PoolConfig, Refusal, Submitted,
-    TaskId, WorkerId,
+    Action, Death, Finish, Input, Key, NewTask, Outcome, Phase, PoolConfig, Refusal, Submitted, TaskId,
+    WorkerId,
 };
 use stead_process::node::Channel;
 use tokio::sync::{Notify, mpsc};
@@ -19,11 +19,12 @@ use tokio::sync::{Notify, mpsc};
 use super::super::message::Message;
 use super::book::{Book, Say};
 use super::desk::Register;
-use super::hand::{Hand, Speaks};
+use super::hand::{Dying, Hand, Speaks};
 use super::mouth::{Mouth, Turn};
 use super::safety::{Safe, Safety};
 use super::speech::{self, Run};
 use super::tally::Tally;
+use super::telling::{id_of, told};
 use super::waiting::{Sender, Waiter, Waiting};
 use crate::config::PoolSettings;
 
@@ -68,6 +69,7 @@ struct SavedHand {
 
 /// A pool, locked.
 pub(super) struct State {
+    pub(super) name: String,
     pub(super) engine: stead_jobs::Pool,
     pub(super) settings: PoolSettings,
     /// Nothing, if there is no journal.
@@ -96,13 +98,14 @@ impl Pool {
     pub(super) fn new(
         (settings, seed): (PoolSettings, u64),
         app: mpsc::UnboundedSender<Message>,
-        register: Register,
+        (name, register): (&str, Register),
         (journal, say): (&Path, &Say),
     ) -> Self {
         let turn = register.turn().clone();
         let mut engine = stead_jobs::Pool::new(Instant::now(), for_engine(&settings), seed);
         let book = Book::open(journal, &mut engine, say);
         let state = State {
+            name: name.to_owned(),
             engine,
             settings,
             book,
@@ -278,6 +281,21 @@ impl Pool {
         });
     }
 
+    /// It has died without being told to end, and gets no more; what it printed last [follows](Self::last_lines).
+    pub(in crate::daemon) fn dying(&self, worker: WorkerId, dying: Dying) {
+        self.with(|state| {
+            if let Some(hand) = state.hands.get_mut(&worker) {
+                (hand.routed, hand.dying) = (false, Some(dying));
+            }
+            state.engine.handle(Instant::now(), Input::Drain { worker });
+        });
+    }
+
+    /// What it printed last, as far as that could be read.
+    pub(in crate::daemon) fn last_lines(&self, worker: WorkerId, lines: Vec<String>) {
+        self.end(worker, |hand| hand.last_lines(lines));
+    }
+
     /// It is dead.
     pub(in crate::daemon) fn dead(&self, worker: WorkerId, death: Death) {
         self.end(worker, |hand| hand.dead = Some(death));
@@ -439,8 +457,8 @@ impl State {
         self.keys.remove(&task);
         let progress = self.progress.remove(&task);
         let status = || {
-            let id = name.as_ref().map_or_else(|| task.to_string(), ToString::to_string);
-            let (state, result, error) = told(&outcome);
+            let id = id_of(task, name.as_ref());
+            let (state, result, error) = told(&self.name, &id, &outcome);
             TaskStatus { id, state, result, error, attempts, progress: progress.clone(), queued_at: None }
         };
         if !matches!(outcome, Outcome::Done(_)) {
@@ -460,15 +478,16 @@ impl State {
 
     pub(super) fn status(&self, task: TaskId) -> Option<TaskStatus> {
         let view = self.engine.view(task)?;
+        let id = id_of(task, view.name);
         let (state, result, error) = match view.phase {
             Phase::Queued => (TaskState::Queued, None, None),
             Phase::Given(_) => (TaskState::Running, None, None),
             // It has ended, but not on disk yet.
             _ if self.book.as_ref().is_some_and(|book| book.holds(task)) => (TaskState::Running, None, None),
-            Phase::Ended(outcome) | Phase::SetAside(outcome) => told(outcome),
+            Phase::Ended(outcome) | Phase::SetAside(outcome) => told(&self.name, &id, outcome),
         };
         Some(TaskStatus {
-            id: view.name.map_or_else(|| task.to_string(), ToString::to_string),
+            id,
             state,
             result,
             error,
@@ -477,26 +496,6 @@ impl State {
             queued_at: SystemTime::now().checked_sub(view.accepted.elapsed()),
         })
     }
-}
-
-/// How a task ended, in the words of the API.
-pub(super) fn told(outcome: &Outcome) -> (TaskState, Option<Box<RawValue>>, Option<Box<RawValue>>) {
-    let error = |code, message| raw(speech::error(code, message).as_bytes());
-    match outcome {
-        Outcome::Done(result) => (TaskState::Done, raw(result), None),
-        Outcome::Failed(Fault::Told(told)) => (TaskState::Failed, None, raw(told)),
-        Outcome::Failed(Fault::Timeout) => (TaskState::Failed, None, error("timeout", "it took too long")),
-        Outcome::Poison => {
-            let message = "the workers that were given it died; it is set aside";
-            (TaskState::Poison, None, error("poison", message))
-        }
-        Outcome::Cancelled => (TaskState::Cancelled, None, error("cancelled", "it was cancelled")),
-    }
-}
-
-/// JSON that was looked at when it came.
-pub(super) fn raw(json: &[u8]) -> Option<Box<RawValue>> {
-    String::from_utf8(json.to_vec()).ok().and_then(|text| RawValue::from_string(text).ok())
 }
 
 /// JSON on one line, as it came: between the parts of JSON a line's end means nothing, and inside of a string there is none.

@@ -18,6 +18,7 @@ use super::super::message::Message;
 use super::driver::{Pool, State};
 use super::hand::Speaks;
 use super::speech::{self, Envelope, Head, Token, TokenOrFlag};
+use super::telling::own_name;
 use super::waiting::{Sender, Waiter, Who};
 use super::{Register, desk};
 use crate::config::PoolSettings;
@@ -72,7 +73,13 @@ impl Ear {
                 true
             }
             Some(envelope) => pool.is_some_and(|pool| self.hear_worker(pool, &envelope)),
-            None => pool.is_some_and(|pool| hear_plain(pool, self.member.worker, text)),
+            None => match speech::misspoken(text) {
+                Some((id, error)) => {
+                    self.refuse(id, "bad_message", &format!("the task is not understood: {error}"));
+                    true
+                }
+                None => pool.is_some_and(|pool| hear_plain(pool, self.member.worker, text)),
+            },
         }
     }
 
@@ -95,6 +102,12 @@ impl Ear {
         }
     }
 
+    /// Tells the sender of a task why it is not taken.
+    fn refuse(&self, id: &RawValue, code: &str, message: &str) {
+        let more = format!(",\"error\":{}", speech::error(code, message));
+        self.pools.say(self.who(), &speech::tell(id, "refused", &more, None));
+    }
+
     fn who(&self) -> Who {
         (self.member.app, self.member.worker)
     }
@@ -102,10 +115,7 @@ impl Ear {
     fn hear_sender(&self, Envelope { stead, data }: Envelope<'_>) {
         let name = stead.pool.as_deref().unwrap_or_default();
         let Some(id) = stead.task.or(stead.cancel) else { return };
-        let refuse = |code: &str, message: &str| {
-            let more = format!(",\"error\":{}", speech::error(code, message));
-            self.pools.say(self.who(), &speech::tell(id, "refused", &more, None));
-        };
+        let refuse = |code: &str, message: &str| self.refuse(id, code, message);
         let pool = match self.pools.named(name) {
             Ok(pool) => pool,
             Err(Fault { code, message, hint }) => {
@@ -116,8 +126,7 @@ impl Ear {
             self.exchange.spoke(self.member);
         }
         // The same again from the same process is the same task.
-        let (app, worker) = self.who();
-        let own = format!("{}/{app}.{worker}/{id}", self.pools.instance());
+        let own = own_name(self.pools.instance(), self.who(), id);
         if stead.task.is_none() {
             return pool.within_turn(|state| match state.engine.named(&own) {
                 Some(task) => state.engine.handle(Instant::now(), Input::Cancel { task }),

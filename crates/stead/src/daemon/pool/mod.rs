@@ -14,6 +14,7 @@
 //! | `tend.rs` | what the task of an app does for its pool |
 //! | `desk.rs` | what is asked over the API |
 //! | `tally.rs` | what is shown of it |
+//! | `telling.rs` | what a task is called, and how it ended, in words |
 //!
 //! A message passes no task of the runtime but the one that reads it: whoever hears something locks the pool, tells the engine,
 //! and sends what follows from it before waiting again. Nobody waits with the lock.
@@ -28,6 +29,7 @@ mod readiness;
 mod safety;
 mod speech;
 mod tally;
+mod telling;
 mod tend;
 mod waiting;
 

@@ -110,12 +110,31 @@ impl<'de> Deserialize<'de> for TokenOrFlag {
 
 /// The envelope in a message; nothing if it is plain, or about something else than this understands.
 pub(super) fn open(message: &[u8]) -> Option<Envelope<'_>> {
-    let start = message.iter().position(|byte| !byte.is_ascii_whitespace())?;
-    // Most plain messages are told apart without being read.
-    if message[start] != b'{' || !message.windows(7).any(|window| window == b"\"stead\"") {
-        return None;
+    may_be_envelope(message).then(|| serde_json::from_slice(message).ok())?
+}
+
+/// Why a task that somebody gives is not understood, and what its sender calls it: who asks must not wait for ever.
+pub(super) fn misspoken(message: &[u8]) -> Option<(&RawValue, serde_json::Error)> {
+    #[derive(Deserialize)]
+    struct Enveloped<'a> {
+        #[serde(borrow)]
+        stead: Asked<'a>,
     }
-    serde_json::from_slice(message).ok()
+    #[derive(Deserialize)]
+    struct Asked<'a> {
+        #[serde(borrow)]
+        task: &'a RawValue,
+        /// What is for no pool is not for us.
+        #[serde(rename = "pool")]
+        _pool: &'a RawValue,
+    }
+    let asked = may_be_envelope(message).then(|| serde_json::from_slice::<Enveloped<'_>>(message).ok())??;
+    Some((asked.stead.task, serde_json::from_slice::<Envelope<'_>>(message).err()?))
+}
+
+/// Most plain messages are told apart without being read.
+fn may_be_envelope(message: &[u8]) -> bool {
+    message.trim_ascii_start().starts_with(b"{") && message.windows(7).any(|window| window == b"\"stead\"")
 }
 
 /// A task on its way to a worker that speaks the protocol.
@@ -222,6 +241,23 @@ mod tests {
             "task \"a\" for resize Some(Flag(true)) 1",
         );
         check("{\"stead\":{\"pool\":\"resize\",\"cancel\":7}}", "cancel 7 of resize");
+    }
+
+    #[test]
+    fn a_task_that_is_not_understood_is_told_from_everything_else() {
+        let check = |message: &str, expected: Option<(&str, &str)>| {
+            let found = misspoken(message.as_bytes()).map(|(id, error)| (id.get(), error.to_string()));
+            let found = found.as_ref().map(|(id, error)| (*id, error.as_str()));
+            assert_eq!(found, expected, "{message}");
+        };
+        check(
+            "{\"stead\":{\"pool\":\"sum\",\"task\":7,\"priority\":\"high\"}}",
+            Some(("7", "invalid type: string \"high\", expected i32 at line 1 column 49")),
+        );
+        check("{\"stead\":{\"pool\":\"sum\",\"task\":7}}", None);
+        check("{\"stead\":{\"task\":7,\"priority\":\"high\"}}", None);
+        check("{\"stead\":1}", None);
+        check("[1]", None);
     }
 
     #[test]

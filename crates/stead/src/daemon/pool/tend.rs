@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use serde_json::Value;
-use stead_control::{Home, TaskCounts};
+use stead_control::{ExitRecord, Home, TaskCounts};
 use stead_jobs::{Death, Key};
 use stead_messages::Member;
 use stead_process::keeper::Signal;
@@ -20,7 +20,7 @@ use super::readiness::until_ready;
 use super::{Ear, Pool, SavedPool, Wish};
 use crate::config::AppSettings;
 
-/// How long a dead worker's channel may stay open, because something that it started holds it.
+/// How long a dead worker's channel and output may stay open, because something that it started holds them.
 const SILENCE_FOLLOWS: Duration = Duration::from_secs(1);
 
 impl AppTask {
@@ -35,8 +35,9 @@ impl AppTask {
             });
             let register = self.shared.pools.clone();
             let settings = (settings.clone(), self.shared.seed());
-            let pool = Pool::new(settings, self.inbox.clone(), register, (&self.journal(), &say));
-            self.shared.pools.add(&self.settings.name, &pool);
+            let name = &self.settings.name;
+            let pool = Pool::new(settings, self.inbox.clone(), (name, register), (&self.journal(), &say));
+            self.shared.pools.add(name, &pool);
             self.pool = Some(pool);
         }
     }
@@ -144,22 +145,26 @@ impl AppTask {
         }
     }
 
-    pub(in crate::daemon) fn died(&mut self, worker: WorkerId, by_others: bool, blameless: bool) {
+    /// A worker is dead. What is known of it, unless it was told to end; its last lines [follow](Self::hear_last_lines).
+    pub(in crate::daemon) fn died(&mut self, worker: WorkerId, record: Option<ExitRecord>, by_others: bool) {
         let Some(pool) = self.pool.clone() else { return };
-        pool.dead(
-            worker,
-            if by_others {
-                Death::Killed
-            } else if blameless {
-                Death::Outside
-            } else {
-                Death::Own
-            },
-        );
+        match record {
+            Some(record) => pool.dying(worker, (record, if by_others { Death::Killed } else { Death::Own })),
+            None => pool.dead(worker, Death::Outside),
+        }
         tokio::spawn(async move {
             tokio::time::sleep(SILENCE_FOLLOWS).await;
             pool.silent(worker, false);
+            pool.last_lines(worker, Vec::new());
         });
+    }
+
+    /// What a worker that ended as it should not had printed last.
+    pub(in crate::daemon) fn hear_last_lines(&mut self, worker: WorkerId, lines: Vec<String>) {
+        if let Some(pool) = &self.pool {
+            pool.last_lines(worker, lines.clone());
+        }
+        self.ends.add_lines(worker, lines);
     }
 
     pub(in crate::daemon) fn hear_wish(&mut self, wish: Wish) {

@@ -209,10 +209,11 @@ impl AppTask {
         if let Some(Run::Task(given)) = &mut known.run {
             given.waits = true;
         }
-        let told = known.last.as_mut().map(|last| last.reason.replace(reason.clone()));
-        if told.flatten().is_none_or(|told| told != reason) {
+        let words = format!("schedule `{name}` waits: {reason}");
+        let told = known.last.as_mut().map(|last| last.reason.replace(reason) == last.reason);
+        if told != Some(true) {
             self.changed = true;
-            self.say(&format!("schedule `{name}` waits: {reason}"));
+            self.say(&words);
         }
     }
 
