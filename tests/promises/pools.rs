@@ -121,22 +121,68 @@ fn each_task_has_one_result_although_workers_are_killed_all_the_time() {
 #[test]
 fn a_task_that_kills_workers_is_set_aside_and_tried_again_after_the_repair() {
     let _turn = beside();
-    let stead = start(&compute("size = 2"));
+    let stead = start(&compute("size = 2\nlogs = \"logs\""));
     let repair = stead.path().join("repaired");
     let input = json!({"n": 3, "unless": repair});
     let failed = task(&stead, "?id=bad", &input);
     assert_eq!((failed.status, &failed.json()["state"]), (422, &json!("poison")), "{}", failed.text());
     assert_eq!(failed.json()["attempts"], 2, "its worker died, another was given it and died too");
+    let why = failed.json()["error"]["message"].to_string();
+    assert!(why.contains("exit code 1") && why.contains("`stead pool dead show sum bad`"), "{why}");
     assert_eq!(task(&stead, "", &json!({"n": 4})).json()["result"], 10, "the pool goes on");
     kill(stead.status().daemon_pid());
     stead.wait_complete();
     let dead = stead.verb(&["pool", "dead", "show", "sum", "bad"]);
     assert_eq!(serde_json::from_str::<Value>(&dead.stdout).expect("the input"), input, "{dead:?}");
+    assert!(dead.stderr.contains("exit code 1\n    | there is no "), "{dead:?}");
+    let dead = stead.verb(&["pool", "dead", "show", "sum", "bad", "--json"]);
+    let deaths = serde_json::from_str::<Value>(&dead.stdout).expect("it is JSON")["deaths"].clone();
+    assert_eq!(deaths.as_array().map(Vec::len), Some(2), "kept over the daemon's death: {deaths}");
+    for death in deaths.as_array().into_iter().flatten() {
+        assert_eq!(death["exit"]["code"], 1, "{death}");
+        assert_eq!(death["last_lines"].as_array().map(Vec::len), Some(1), "its own: {death}");
+    }
     std::fs::write(&repair, "").expect("there is room for a file");
     let retried = stead.verb(&["pool", "dead", "retry", "sum", "bad"]);
     assert_eq!(retried.code, Some(0), "{retried:?}");
     assert_eq!(end_of(&stead, "bad")["result"], 6);
     assert_eq!(stead.verb(&["pool", "dead", "list", "sum", "--json"]).stdout.trim(), "[]");
+}
+
+#[test]
+fn a_pool_needs_no_file_and_a_task_comes_from_wherever_it_is() {
+    let _turn = beside();
+    let stead = Stead::plan(["--pool".to_owned(), node("compute.js")]).instances(2).start();
+    let file = stead.path().join("task.json");
+    let run = |argument: &str| stead.verb(&["pool", "run", "compute", argument]);
+    let written = |text: &str| {
+        std::fs::write(&file, text).expect("there is room for a file");
+        run(&format!("@{}", file.display()))
+    };
+    assert_eq!(written("{\n  \"n\": 4 }\n").stdout, "10");
+    let wrong = written("{\"n\":\n x}");
+    assert_eq!(wrong.code, Some(2), "{wrong:?}");
+    assert!(
+        wrong.stderr.contains("is not JSON\n  caused by: expected value at line 2 column 2"),
+        "{wrong:?}"
+    );
+    let nothing = run("-");
+    assert_eq!(nothing.code, Some(2), "{nothing:?}");
+    assert!(nothing.stderr.contains("there is nothing in standard input"), "{nothing:?}");
+}
+
+#[test]
+fn a_task_that_is_not_understood_is_refused_over_the_channel() {
+    let _turn = beside();
+    let plan = plan(&compute("size = 1\n[app.giver]\ncommand = \"node giver.js\"\n"));
+    let program = "process.on('message', (m) => console.log('told: ' + JSON.stringify(m.stead)));\n\
+                   process.send({ stead: { pool: 'sum', task: 1, priority: 'high' } });\n\
+                   process.send({ stead: { pool: 'smu', task: 2 } });\n";
+    std::fs::write(plan.directory().join("giver.js"), program).expect("there is room for a file");
+    let stead = plan.launch();
+    for part in ["the task is not understood", "did you mean `sum`?"] {
+        stead.output.wait_for(part, PATIENCE, |line| line.contains(part).then_some(()));
+    }
 }
 
 #[test]

@@ -73,6 +73,7 @@ mod steps;
 pub mod stop;
 mod table;
 mod target;
+mod task_input;
 pub mod upgrade;
 
 #[cfg(test)]

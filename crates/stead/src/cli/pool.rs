@@ -3,12 +3,13 @@
 use super::fleet::{Aim, Fleet, Member};
 use super::format::memory;
 use super::output::Output;
+use super::show::one_exit;
 use super::table::{Column, draw, number, words};
-use super::{ExitCode, Report, TargetArguments, pool_view, pool_wait, session};
+use super::{ExitCode, Report, TargetArguments, pool_view, pool_wait, session, task_input};
 use crate::config;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use stead_control::{
     AppStatus, Client, DeadTask, RuntimeDirectory, TaskCounts, TaskEvent, TaskRequest, TaskState, TaskStatus,
 };
@@ -59,14 +60,14 @@ pub struct PoolShowArguments {
 /// The arguments of `stead pool run`.
 #[derive(Args, Clone, Debug, Default)]
 #[command(
-    after_help = "Examples:\n  stead pool run resize '{\"file\": \"a.png\"}'\n  stead pool run mail --no-wait --id order-17 '{\"to\": \"me\"}'"
+    after_help = "Examples:\n  stead pool run resize '{\"file\": \"a.png\"}'\n  stead pool run report @query.json\n  stead pool run mail --no-wait --id order-17 '{\"to\": \"me\"}'"
 )]
 pub struct PoolRunArguments {
     /// The pool
     #[arg(value_name = "POOL")]
     pub pool: String,
 
-    /// What the worker gets, as JSON
+    /// What the worker gets, as JSON; `@FILE` reads it from a file, `-` from standard input
     #[arg(value_name = "JSON", allow_negative_numbers = true, default_value = "null")]
     pub input: String,
 
@@ -210,7 +211,9 @@ async fn list(
         let all: Vec<Value> = pools.iter().map(|(app, tasks)| json(app, *tasks)).collect();
         output.data(&pretty(&all.into()));
     } else if pools.is_empty() {
-        output.words("no pools; a pool is a table of stead.toml: [pool.NAME] and a command");
+        output.words(
+            "no pools; `stead start worker.js --pool` starts one, and so does [pool.NAME] in stead.toml",
+        );
     } else {
         output.data(&table(&pools, output));
     }
@@ -245,7 +248,9 @@ fn no_pool(word: &str, fleet: &Fleet) -> Report {
         apps.filter(|app| app.tasks.is_some()).map(|app| format!("`{}`", app.name)).collect();
     let report = Report::new(ExitCode::NotRunning, format!("there is no pool `{word}`"));
     match pools.is_empty() {
-        true => report.hint("a pool is a table of stead.toml: [pool.NAME] and a command"),
+        true => {
+            report.hint("`stead start worker.js --pool` starts one, and so does [pool.NAME] in stead.toml")
+        }
         false => report.hint(format!("there are: {}", pools.join(", "))),
     }
 }
@@ -271,14 +276,9 @@ async fn run(
     directory: &RuntimeDirectory,
     output: &mut Output,
 ) -> Result<ExitCode, Report> {
-    let input: Value = serde_json::from_str(&arguments.input).map_err(|error| {
-        Report::new(ExitCode::Usage, "the input is not JSON").cause(error.to_string()).hint(
-            "a text is written with quotes inside quotes: '\"hello\"'; an object as '{\"file\": \"a.png\"}'",
-        )
-    })?;
     let (aim, app, _) = find(&arguments.pool, &arguments.target, directory, output).await?;
     let task = TaskRequest {
-        input: input.to_string().into(),
+        input: task_input::read(&arguments.input, output)?.into(),
         id: arguments.id.clone(),
         key: arguments.key.clone(),
         priority: arguments.priority,
@@ -334,8 +334,10 @@ fn failed(task: &TaskStatus, pool: &str) -> Report {
         None => report,
     };
     match task.state {
-        TaskState::Poison => report
-            .hint(format!("`stead logs {pool}` shows why; then `stead pool dead retry {pool} {}`", task.id)),
+        TaskState::Poison => report.hint(format!(
+            "when its cause is repaired, `stead pool dead retry {pool} {}` tries it once more",
+            task.id
+        )),
         _ => report.hint(format!("`stead logs {pool}` may say more")),
     }
 }
@@ -353,12 +355,7 @@ async fn dead(
             if arguments.json {
                 output.data(&pretty(&json!(task)));
             } else {
-                output.words(&format!(
-                    "{} after {} tries: {}",
-                    task.state.as_str(),
-                    task.attempts,
-                    why(&task)
-                ));
+                output.words(&dead_words(&app.name, &task, SystemTime::now()));
                 output.data(&format!("{}\n", task.input.as_ref().map_or("null", |input| input.get())));
             }
         }
@@ -439,9 +436,20 @@ fn tasks(count: usize) -> String {
 }
 
 fn why(task: &DeadTask) -> String {
+    if let Some(last) = task.deaths.last() {
+        return format!("its workers died, the last one: {}", last.why);
+    }
     let error: Value =
         task.error.as_ref().and_then(|error| serde_json::from_str(error.get()).ok()).unwrap_or_default();
     error["message"].as_str().unwrap_or_default().to_owned()
+}
+
+/// A task that was set aside, but for its input: how often it was tried, and how its workers ended.
+fn dead_words(pool: &str, task: &DeadTask, now: SystemTime) -> String {
+    let times = if task.attempts == 1 { "1 try".to_owned() } else { format!("{} tries", task.attempts) };
+    let head = format!("{} after {times}: {}\n", task.state.as_str(), why(task));
+    let deaths = task.deaths.iter().map(|record| one_exit(pool, record, now));
+    deaths.fold(head, |words, death| words + &death)
 }
 
 const DEAD_COLUMNS: [Column; 6] = [

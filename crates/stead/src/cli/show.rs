@@ -227,14 +227,15 @@ fn exits(app: &AppStatus, now: SystemTime) -> String {
     } else {
         "\nwhy its workers ended, the last first:\n".to_owned()
     };
-    app.exits.iter().rev().fold(head, |text, record| text + &one_exit(app, record, now))
+    app.exits.iter().rev().fold(head, |text, record| text + &one_exit(&app.name, record, now))
 }
 
-fn one_exit(app: &AppStatus, record: &ExitRecord, now: SystemTime) -> String {
+/// How one of the processes of an app ended, with what it printed last.
+pub(super) fn one_exit(app: &str, record: &ExitRecord, now: SystemTime) -> String {
     let ago = age(since(record.at, now));
     let life = record.uptime.map(|uptime| format!(" after {}", age(uptime))).unwrap_or_default();
     let ExitRecord { slot, pid, why, .. } = record;
-    let mut text = format!("\n  {ago} ago  {}.{slot} (pid {pid}){life}: {why}\n", app.name);
+    let mut text = format!("\n  {ago} ago  {app}.{slot} (pid {pid}){life}: {why}\n");
     for line in &record.last_lines {
         text.push_str(&format!("    | {line}\n"));
     }
