@@ -297,8 +297,15 @@ mod tests {
         with_pool.apps.push(resize());
         let mut alone = status();
         alone.apps = vec![resize()];
-        let texts = [(80, &with_pool), (100, &with_pool), (140, &with_pool), (80, &alone)]
-            .map(|(columns, status)| (columns, instance(status, columns, false)));
+        let texts = [
+            (40, &with_pool),
+            (60, &with_pool),
+            (80, &with_pool),
+            (100, &with_pool),
+            (140, &with_pool),
+            (80, &alone),
+        ]
+        .map(|(columns, status)| (columns, instance(status, columns, false)));
         for (columns, text) in &texts {
             let is_narrow = |line: &str| line.chars().count() <= usize::from(*columns);
             assert!(text.lines().filter(|line| !line.contains("`stead")).all(is_narrow), "{columns}: {text}");

@@ -7,20 +7,20 @@ use std::time::SystemTime;
 use stead_control::{AppStatus, PoolDetails, TaskCounts, WorkerStatus};
 
 const COLUMNS: [Column; 14] = [
-    number("id", 4),
+    number("id", 6),
     words("pool", 0),
     words("status", 0),
-    number("ready", 1),
-    number("busy", 5),
-    number("uptime", 6),
-    number("restarts", 7),
+    number("ready", 3),
+    number("busy", 7),
+    number("uptime", 8),
+    number("restarts", 9),
     number("queued", 0),
-    number("running", 0),
+    number("running", 2),
     number("done", 0),
-    number("failed", 0),
-    number("dead", 0),
-    number("cpu", 2),
-    number("mem", 3),
+    number("failed", 1),
+    number("dead", 1),
+    number("cpu", 4),
+    number("mem", 5),
 ];
 
 /// A row for each; apps that are no pools are left out.

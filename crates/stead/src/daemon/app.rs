@@ -282,7 +282,7 @@ impl AppTask {
             Message::Renew(renewal) => self.renew(renewal),
             Message::Due => self.come_due(),
             Message::ScheduleDue { schedule } => self.look_at_schedule(&schedule),
-            Message::ScheduleWaits { schedule, reason } => self.schedule_waits(&schedule, reason),
+            Message::ScheduleWaits { schedule, reason } => self.schedule_waits(&schedule, &reason),
             Message::ScheduleGiven { schedule } => self.schedule_given(&schedule),
             // Whoever asked may have gone.
             Message::RunSchedule { schedule, answer } => drop(answer.send(self.run_schedule(&schedule))),

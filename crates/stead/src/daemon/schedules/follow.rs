@@ -198,22 +198,21 @@ impl AppTask {
                     let reason = format!("nobody took the message within its `timeout`: {reason}");
                     self.schedule_ended(&name, Err(reason));
                 }
-                Err(reason) => self.schedule_waits(&name, reason),
+                Err(reason) => self.schedule_waits(&name, &reason),
             }
         }
     }
 
     /// A run cannot begin yet; said once for each reason.
-    pub(in super::super) fn schedule_waits(&mut self, name: &str, reason: String) {
+    pub(in super::super) fn schedule_waits(&mut self, name: &str, reason: &str) {
         let Some(known) = self.schedules.all.get_mut(name) else { return };
         if let Some(Run::Task(given)) = &mut known.run {
             given.waits = true;
         }
-        let words = format!("schedule `{name}` waits: {reason}");
-        let told = known.last.as_mut().map(|last| last.reason.replace(reason) == last.reason);
-        if told != Some(true) {
+        let told = known.last.as_mut().map(|last| last.reason.replace(reason.to_owned()));
+        if told.flatten().is_none_or(|told| told != reason) {
             self.changed = true;
-            self.say(&words);
+            self.say(&format!("schedule `{name}` waits: {reason}"));
         }
     }
 

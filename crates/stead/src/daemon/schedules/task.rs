@@ -151,7 +151,9 @@ impl Order {
             return self.desk.submit_and_watch(&self.pool, task).await;
         }
         self.desk.watch(&self.pool, &self.id).map_err(|fault| match fault.code.as_str() {
-            "unknown_task" => fault.with_hint("tasks of a pool with `durable = true` outlive the daemon"),
+            "unknown_task" => {
+                fault.with_hint("what a pool that is not `durable` had is lost with the daemon")
+            }
             _ => fault,
         })
     }
