@@ -81,11 +81,9 @@ fn shop() -> AppStatus {
         instances: Instances { wanted: 2, ready: 1 },
         listens: vec![ListenStatus { address: "127.0.0.1:8080".to_owned(), mode: Mode::Http, tls: false }],
         routes: vec!["shop.example.org".to_owned()],
-        workers: vec![
-            worker(0, WorkerState::Ready),
-            worker(1, WorkerState::Draining),
-            worker(1, WorkerState::Starting),
-        ],
+        workers: [(0, WorkerState::Ready), (1, WorkerState::Draining), (1, WorkerState::Starting)]
+            .map(|(slot, state)| worker(slot, state))
+            .into(),
         reload: None,
         counters: Counters { requests: 21, in_flight: 3, replayed: 1, held: 4, ..Counters::default() },
         latency: Latency {
