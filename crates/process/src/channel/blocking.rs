@@ -301,7 +301,7 @@ impl Channel {
                     // A side that asks and asks and never reads the answers gets none.
                     let _ = self
                         .outgoing
-                        .push(Order::Free, &mut None, |out| encode_typed(&answer, serialization, out));
+                        .push(Order::Answer, &mut None, |out| encode_typed(&answer, serialization, out));
                     self.write_some();
                     if received.is_some() {
                         return received;

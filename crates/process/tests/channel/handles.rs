@@ -7,7 +7,7 @@ use serde_json::json;
 use stead_process::channel::{Handle, Serialization};
 use tokio::io::AsyncReadExt;
 
-use super::{echo, node, said, within};
+use super::{PATIENCE, echo, node, said, within};
 
 fn handles() -> Vec<Handle> {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -70,6 +70,25 @@ fn a_blocking_parent_passes_sockets_too() {
         assert!(message.take_handle().is_some());
         assert_eq!(said(forked.channel.recv()), "behind");
     }
+}
+
+/// Node.js says nothing more before a socket of it is confirmed.
+#[test]
+fn a_socket_is_confirmed_while_a_blocking_parent_waits_to_write() {
+    // Does not read until its socket has come here, where a message is being written that only its reading ends.
+    let script = "
+process.once('message', () => require('net').createServer().listen(0, '127.0.0.1', function () {
+  process.send('socket', this);
+  process.send('behind');
+  const until = Date.now() + 100;
+  while (Date.now() < until);
+}));";
+    let mut forked = node(script).fork_blocking(Serialization::Json).unwrap();
+    forked.channel.send("go").unwrap();
+    forked.channel.send(&"x".repeat(4 * 1024 * 1024)).unwrap();
+    assert!(forked.channel.recv().unwrap().unwrap().take_handle().is_some());
+    let behind = forked.channel.recv_timeout(PATIENCE).expect("it was confirmed");
+    assert_eq!(said(behind), "behind");
 }
 
 /// The tutorial's server that gives each connection away. Nobody receives on the parent's side: what the child confirms is

@@ -80,6 +80,8 @@ pub(crate) struct Outgoing {
     lost: Vec<Frame>,
     /// Of `queue` and `held`.
     waiting_bytes: usize,
+    /// How many they were when there was found to be no room; for as long as there is none.
+    full_at: Option<usize>,
     /// Those of them that are not written whole.
     waiting_messages: usize,
     handles: usize,
@@ -143,8 +145,12 @@ impl Outgoing {
         if self.closed {
             return Err(SendError::Closed);
         }
-        let more = if order == Order::Answer { ANSWERS_BYTES_MAX } else { 0 };
-        if self.waiting_bytes >= self.bytes_max + more || (handle.is_some() && self.handles >= HANDLES_MAX) {
+        let full = self.waiting_bytes >= self.bytes_max;
+        self.full_at = full.then(|| self.full_at.unwrap_or(self.waiting_bytes));
+        // One message may be far larger than the limit, and what was answered meanwhile counts by itself.
+        let answers_until = self.full_at.unwrap_or(self.bytes_max) + ANSWERS_BYTES_MAX;
+        let max = if order == Order::Answer { answers_until } else { self.bytes_max };
+        if self.waiting_bytes >= max || (handle.is_some() && self.handles >= HANDLES_MAX) {
             return Err(SendError::Full);
         }
         let after = match order {

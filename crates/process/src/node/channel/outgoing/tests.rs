@@ -180,12 +180,13 @@ fn what_was_not_written_is_given_back() {
 #[test]
 fn what_waits_is_bounded() {
     let mut outgoing = empty();
-    push(&mut outgoing, Frame::new(vec![b'a'; QUEUE_BYTES_MAX + 1], None), Order::Free).unwrap();
+    push(&mut outgoing, Frame::new(vec![b'a'; 3 * QUEUE_BYTES_MAX], None), Order::Free).unwrap();
     assert!(matches!(push(&mut outgoing, frame(b'b'), Order::Free), Err(SendError::Full)));
-    while push(&mut outgoing, frame(b'c'), Order::Answer).is_ok() {
-        assert!(outgoing.waiting_bytes <= QUEUE_BYTES_MAX + ANSWERS_BYTES_MAX);
-    }
-    assert!(outgoing.waiting_bytes >= QUEUE_BYTES_MAX + ANSWERS_BYTES_MAX, "there is room for answers");
+    while push(&mut outgoing, frame(b'c'), Order::Answer).is_ok() {}
+    assert_eq!(outgoing.waiting_bytes, 3 * QUEUE_BYTES_MAX + ANSWERS_BYTES_MAX, "there is room for answers");
+    let mut room = [QUEUE_BYTES_MAX].into_iter();
+    outgoing.flush(|_, _| room.next().ok_or(io::ErrorKind::WouldBlock.into())).unwrap_err();
+    assert!(matches!(push(&mut outgoing, frame(b'b'), Order::Free), Err(SendError::Full)));
     let mut outgoing = empty();
     for _ in 0..HANDLES_MAX {
         push(&mut outgoing, frame(b'A'), Order::Free).unwrap();
