@@ -7,17 +7,18 @@ use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use stead_jobs::{Action, Fault, Finish, Input, NewTask, Outcome, Phase, Pool, TaskId};
+use stead_jobs::{Action, Input, NewTask, Phase, Pool, TaskId};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::Receiver;
 
 use super::Heard;
 use super::crew::Crew;
+use super::ended::End;
 use super::failures::{Failure, Failures};
 use super::input::{Line, Lines};
 use super::progress::{Progress, Tally};
-use super::protocol::{Format, is_json, result_line};
-use super::results::{Piece, Results, Writer};
+use super::protocol::{Format, is_json};
+use super::results::{Results, Writer};
 use super::resume::{self, Resumption, Stored};
 use crate::cli::Report;
 use crate::cli::exit_code::ExitCode;
@@ -71,12 +72,12 @@ pub(super) struct Batch<'a> {
 /// What a batch knows about itself.
 pub(super) struct State {
     pub(super) progress: Progress,
-    tally: Tally,
+    pub(super) tally: Tally,
     next_task: u64,
     /// The lines of tasks that have not ended.
-    line_numbers: HashMap<TaskId, u64>,
+    pub(super) line_numbers: HashMap<TaskId, u64>,
     /// Results that go to the output with the next flush.
-    out: Vec<u8>,
+    pub(super) out: Vec<u8>,
     stopping: bool,
     /// Nobody reads the output any more.
     unread: bool,
@@ -92,15 +93,6 @@ pub(super) struct Book {
     pub(super) cursor: usize,
     /// Ends that are not on the disk yet.
     pub(super) pending: VecDeque<(u64, End)>,
-}
-
-/// A task that has ended.
-pub(super) struct End {
-    task: u64,
-    line: u64,
-    /// Only of one that failed.
-    input: Bytes,
-    result: Result<Vec<u8>, Failure>,
 }
 
 impl State {
@@ -314,98 +306,6 @@ impl Batch<'_> {
         Ok(())
     }
 
-    fn finished(&mut self, finish: Finish) -> Result<(), Report> {
-        let line = self.state.line_numbers.remove(&finish.task).expect("each task was a line");
-        let task = finish.task - 1;
-        if matches!(finish.outcome, Outcome::Done(_) | Outcome::Failed(Fault::Told(_))) {
-            self.crew.answered();
-        }
-        if let Some(failure) = Failure::of(&finish.outcome, finish.attempts) {
-            return self.close(End { task, line, input: finish.input, result: Err(failure) });
-        }
-        let Outcome::Done(result) = finish.outcome else { return Ok(()) };
-        let mut bytes = Vec::with_capacity(result.len() + 1);
-        if self.crew.is_each() {
-            bytes.extend_from_slice(&result);
-            if !result.is_empty() && !result.ends_with(b"\n") {
-                bytes.push(b'\n');
-            }
-        } else {
-            let format = self.format.expect("the first line has shown it");
-            result_line(&result, format, self.crew.speaks_json(), &mut bytes);
-        }
-        self.close(End { task, line, input: finish.input, result: Ok(bytes) })
-    }
-
-    /// What has ended is told to the journal first.
-    fn close(&mut self, end: End) -> Result<(), Report> {
-        match &end.result {
-            Ok(_) => self.state.tally.done += 1,
-            Err(_) => self.state.tally.failed += 1,
-        }
-        let Some(book) = &mut self.book else { return self.out(end) };
-        let record = match &end.result {
-            Ok(bytes) => resume::done(end.task, &end.input, bytes),
-            Err(failure) => resume::failed(end.task, &end.input, failure),
-        };
-        let number = book.writer.append(&record);
-        book.pending.push_back((number, end));
-        Ok(())
-    }
-
-    /// The journal has it: it may go out.
-    fn noted(&mut self, number: u64) -> Result<(), Report> {
-        while let Some(book) = &mut self.book
-            && book.pending.front().is_some_and(|(pending, _)| *pending <= number)
-            && let Some((_, end)) = book.pending.pop_front()
-        {
-            self.out(end)?;
-        }
-        Ok(())
-    }
-
-    fn out(&mut self, end: End) -> Result<(), Report> {
-        match end.result {
-            Ok(bytes) => self.release(end.task, Piece::Bytes(bytes)),
-            Err(failure) => {
-                self.report_failure(end.line, &end.input, &failure)?;
-                self.release(end.task, Piece::Nothing)
-            }
-        }
-    }
-
-    fn release(&mut self, task: u64, piece: Piece) -> Result<(), Report> {
-        let (out, stored) = (&mut self.state.out, self.book.as_ref().map(|book| &book.stored));
-        let mut written = Ok(());
-        self.results.end(task, piece, |piece| {
-            if let Err(error) = copy(piece, stored, out) {
-                written = Err(error);
-            }
-        });
-        written
-    }
-
-    /// What an earlier run has computed and not written.
-    fn write_missing(&mut self) -> Result<(), Report> {
-        let Some(book) = &mut self.book else { return Ok(()) };
-        self.results.begin_at(book.resumption.next);
-        for piece in std::mem::take(&mut book.resumption.missing) {
-            copy(&piece, Some(&book.stored), &mut self.state.out)?;
-            self.writer.write(std::mem::take(&mut self.state.out));
-        }
-        Ok(())
-    }
-
-    fn report_failure(&mut self, line: u64, input: &[u8], failure: &Failure) -> Result<(), Report> {
-        let format = self.format.unwrap_or(Format::Text);
-        // What is no JSON is told as the text that it is.
-        let format = if is_json(input) { format } else { Format::Text };
-        if let Some(words) = self.failures.add((line, input), format, failure)? {
-            self.output.words(&words);
-        }
-        Ok(())
-    }
-
     /// A signal to end. Tells whether it is the second.
     fn interrupted(&mut self) -> bool {
         if std::mem::replace(&mut self.state.stopping, true) {
@@ -512,15 +412,6 @@ impl Batch<'_> {
         // Those that do not leave are killed with the runtime.
         let _ = tokio::time::timeout(LEAVE_TIMEOUT, all_gone).await;
     }
-}
-
-fn copy(piece: &Piece, stored: Option<&Stored>, out: &mut Vec<u8>) -> Result<(), Report> {
-    match (piece, stored) {
-        (Piece::Bytes(bytes), _) => out.extend_from_slice(bytes),
-        (Piece::Stored { offset, length }, Some(stored)) => stored.read(*offset, *length, out)?,
-        (Piece::Nothing | Piece::Stored { .. }, _) => (),
-    }
-    Ok(())
 }
 
 /// The first line of these, without its end.

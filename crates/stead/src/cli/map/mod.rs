@@ -3,6 +3,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `batch.rs` | the loop that drives everything |
+//! | `ended.rs` | what becomes of tasks that have ended |
 //! | `input.rs`, `results.rs` | tasks in, results out, no more in memory than needed |
 //! | `crew.rs`, `workers.rs`, `each.rs` | who does the tasks: workers that last, or a process for each |
 //! | `protocol.rs` | what is said to workers and by them |
@@ -12,6 +13,7 @@
 mod batch;
 mod crew;
 mod each;
+mod ended;
 mod failures;
 mod input;
 mod progress;
