@@ -18,8 +18,9 @@ use super::file::{Journal, JournalError};
 /// No batch grows beyond this, whatever comes while the disk is busy.
 const BATCH_BYTES: usize = 4 << 20;
 
-/// So long records gather.
+/// So long records gather, or until they are so many: then they are worth a wait for the disk, and whoever waits for them must not stand still.
 const GATHER: Duration = Duration::from_micros(500);
+const GATHERED: u64 = 64;
 
 /// After a batch of more records the next one gathers too, although somebody waits.
 const ALONE_MAX: u64 = 8;
@@ -166,7 +167,8 @@ impl Queue {
     /// Whether what is there is to wait for more.
     fn gathers(&self) -> bool {
         let is_urgent = self.urgent && self.together <= ALONE_MAX;
-        self.steps.len() < 2 && !is_urgent && !self.closed
+        let is_small = matches!(self.steps.front(), Some(Step::Write(open)) if open.count < GATHERED);
+        is_small && self.steps.len() == 1 && !is_urgent && !self.closed
     }
 }
 
