@@ -126,6 +126,24 @@ fn writer_tells_what_is_safe() {
 }
 
 #[test]
+fn hurry_for_nothing_holds_nothing_up() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (journal, _) = open(&folder.path().join("journal")).expect("a new one");
+    let (tell, told) = mpsc::channel();
+    let writer = Writer::start(journal, move |synced| {
+        tell.send(synced.expect("there is room")).expect("the test listens");
+    })
+    .expect("a thread");
+    for number in 1..=200 {
+        assert_eq!(writer.append_with(number % 2 == 0, |bytes| bytes.push(1)), number);
+        let safe = told.recv_timeout(std::time::Duration::from_secs(20));
+        assert_eq!(safe, Ok(number), "it is written although nothing was there to hurry for");
+        // The thread has nothing to do, or is about to.
+        (0..100).for_each(|_| writer.hurry());
+    }
+}
+
+#[test]
 fn full_disk_is_an_error_and_loses_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("journal");

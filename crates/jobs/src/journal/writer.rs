@@ -164,6 +164,11 @@ impl Drop for Writer {
 }
 
 impl Queue {
+    /// Whether there is nothing to do.
+    fn idles(&self) -> bool {
+        self.steps.is_empty() && !self.closed
+    }
+
     /// Whether what is there is to wait for more.
     fn gathers(&self) -> bool {
         let is_urgent = self.urgent && self.together <= ALONE_MAX;
@@ -198,11 +203,16 @@ impl Shared {
     /// Waits for something to do. Nothing once all is done and no more can come.
     fn next(&self) -> Option<Step> {
         let mut queue = self.lock();
-        queue.thread = Activity::Idles;
-        let idles = |queue: &mut Queue| queue.steps.is_empty() && !queue.closed;
+        // Said each time that it begins to wait, also after it was woken for nothing.
+        let idles = |queue: &mut Queue| {
+            queue.thread = Activity::Idles;
+            queue.idles()
+        };
         queue = self.came.wait_while(queue, idles).expect("nobody panics while holding the queue");
-        queue.thread = Activity::Gathers;
-        let gathers = |queue: &mut Queue| queue.gathers();
+        let gathers = |queue: &mut Queue| {
+            queue.thread = Activity::Gathers;
+            queue.gathers()
+        };
         let gathered = self.came.wait_timeout_while(queue, GATHER, gathers);
         (queue, _) = gathered.expect("nobody panics while holding the queue");
         (queue.thread, queue.urgent) = (Activity::Works, false);
@@ -216,7 +226,7 @@ impl Shared {
     fn wake(&self, mut queue: MutexGuard<'_, Queue>) {
         let wakes = match queue.thread {
             Activity::Works => false,
-            Activity::Idles => true,
+            Activity::Idles => !queue.idles(),
             Activity::Gathers => !queue.gathers(),
         };
         if wakes {
