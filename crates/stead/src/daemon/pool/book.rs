@@ -286,6 +286,25 @@ mod tests {
     }
 
     #[test]
+    fn a_damaged_journal_is_told_and_all_that_is_whole_goes_on() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("journal");
+        long_journal(&path, 3);
+        let mut bytes = std::fs::read(&path).expect("it is there");
+        // The input of the first task.
+        bytes[1000] ^= 1;
+        std::fs::write(&path, bytes).expect("there is room");
+        let (tell, told) = std::sync::mpsc::channel();
+        let say: Say = Arc::new(move |text| drop(tell.send(text.to_owned())));
+        let mut pool = pool();
+        let book = Book::open(&path, &mut pool, &say);
+        assert!(book.is_some());
+        let told = told.try_recv().expect("it is told");
+        assert!(told.contains("was damaged at byte") && told.contains("journal.damaged-1"), "{told}");
+        assert_eq!(pool.counts().waiting, 3);
+    }
+
+    #[test]
     fn the_number_of_a_forgotten_task_is_not_given_again() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("journal");
