@@ -433,14 +433,17 @@ fn the_numbers_of_a_pool_go_on_when_the_daemon_is_killed() {
     let _turn = alone();
     let stead = start(&compute("size = 1"));
     let get = |path: &str| ask(&stead, &format!("GET {path}"), "", &Value::Null).json();
-    task(&stead, "", &json!({"n": 1}));
-    // It counts, once a second, and is written down with that.
-    let counted = || get("/v1/status")["apps"][0]["requests_per_second"].as_f64() > Some(0.0);
-    soon("it is counted", counted);
+    let mut given = 0;
+    soon("tasks are counted", || {
+        task(&stead, "", &json!({"n": 1}));
+        given += 1;
+        // They are written down once a second, with this.
+        get("/v1/status")["apps"][0]["requests_per_second"].as_f64() > Some(0.0)
+    });
     kill(stead.status().daemon_pid());
     stead.wait_complete();
-    task(&stead, "", &json!({"n": 1}));
-    assert_eq!(get("/v1/pools/sum")["done"], 2);
+    let done = get("/v1/pools/sum")["done"].as_u64();
+    assert!((Some(1)..=Some(given)).contains(&done), "{done:?} of {given}");
 }
 
 #[test]
