@@ -153,16 +153,23 @@ impl RuntimeDirectory {
         Ok(Some(found).filter(is_alive))
     }
 
-    /// Makes an instance the background instance: writes its number, whole or not at all.
+    /// Makes an instance the background instance: writes its number, whole or not at all, and not twice, so that a daemon that
+    /// goes on with one needs no room on the disk.
     ///
     /// # Errors
     /// When it cannot be written.
     pub fn register_background(&self, keeper_pid: u32) -> Result<(), RuntimeDirectoryError> {
+        let text = format!("{keeper_pid}\n");
+        if std::fs::read_to_string(self.background_pid()).is_ok_and(|there| there == text) {
+            return Ok(());
+        }
         let new = self.path.join(format!("background.pid.{keeper_pid}"));
-        let written = std::fs::write(&new, format!("{keeper_pid}\n"));
-        written
-            .and_then(|()| std::fs::rename(&new, self.background_pid()))
-            .map_err(|source| self.refused(source))
+        let written = std::fs::write(&new, text).and_then(|()| std::fs::rename(&new, self.background_pid()));
+        written.map_err(|source| {
+            // Half of it is of no use to anybody.
+            let _ = std::fs::remove_file(&new);
+            self.refused(source)
+        })
     }
 
     /// The instances that run now, by the pid of their keeper.
@@ -333,6 +340,10 @@ mod tests {
         let socket = directory.socket(4_194_305);
         let listener = bind(&socket).unwrap();
         assert_eq!(directory.background().unwrap(), Some(Found { keeper_pid: 4_194_305, socket }));
+        let inode = || directory.background_pid().metadata().unwrap().ino();
+        let first = inode();
+        directory.register_background(4_194_305).unwrap();
+        assert_eq!(inode(), first, "nothing is written again");
         drop(listener);
         assert_eq!(directory.background().unwrap(), None);
         std::fs::write(directory.background_pid(), "").unwrap();

@@ -13,7 +13,7 @@ use rustix::fs::{FlockOperation, flock, inotify};
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -163,10 +163,15 @@ fn start(program: &Path, directory: &RuntimeDirectory, home: &Home) -> Result<u3
     match wait(&mut child, directory, &changes) {
         Ok(Waited::Started) => Ok(child.id()),
         Ok(Waited::Ended(status)) => {
+            let said = tail(&mut log, before);
+            // One that cannot say anything may have no room for it.
+            if let (true, Err(error)) = (said.is_empty(), log.write_all(b"\n")) {
+                return Err(failed(format!("`{}` cannot be written", path.display()), &error));
+            }
             let code = status.code().and_then(|code| ExitCode::of(u8::try_from(code).ok()?));
             let report =
                 Report::new(code.unwrap_or(ExitCode::Failure), "the background instance did not start");
-            Err(report.details(tail(&mut log, before)).cause(status.to_string()))
+            Err(report.details(said).cause(status.to_string()))
         }
         Ok(Waited::Silent) => {
             // What does not get ready is no use to anybody, and would surprise later.

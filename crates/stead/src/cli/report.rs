@@ -123,7 +123,9 @@ impl From<RuntimeDirectoryError> for Report {
             RuntimeDirectoryError::Unsafe { .. } => {
                 report.hint("it has to be yours alone: `chmod go-w` if it is yours; act as its owner, or name another one in STEAD_RUNTIME_DIR")
             }
-            RuntimeDirectoryError::Refused { .. } => report.hint("name another one in STEAD_RUNTIME_DIR"),
+            RuntimeDirectoryError::Refused { .. } => report.hint(
+                "if HOME is another user's, `sudo -H` sets it right; STEAD_HOME names another place for this and all else",
+            ),
         }
     }
 }

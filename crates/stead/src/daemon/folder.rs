@@ -30,8 +30,19 @@ impl Folder {
         fs::DirBuilder::new().mode(0o700).recursive(true).create(&path)?;
         let first = u64::from(epoch) * SOCKETS_EACH;
         let folder = Self { path, next_socket: AtomicU64::new(first), left: AtomicBool::new(false) };
-        fs::write(folder.preload(), stead_process::node::PRELOAD)?;
+        folder.write_preload()?;
         Ok(folder)
+    }
+
+    /// Whole or not at all, and not again: a worker may be starting, and on a full disk the daemon goes on with what is there.
+    fn write_preload(&self) -> io::Result<()> {
+        let wanted = stead_process::node::PRELOAD.as_bytes();
+        if fs::read(self.preload()).is_ok_and(|there| there == wanted) {
+            return Ok(());
+        }
+        let new = self.path.join("preload.new");
+        fs::write(&new, wanted)?;
+        fs::rename(&new, self.preload())
     }
 
     /// Another daemon goes on with it.
@@ -82,7 +93,7 @@ fn sweep(parent: &Path) {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
     use super::*;
 
@@ -94,7 +105,15 @@ mod tests {
         let folder = Folder::open(parent.path(), std::process::id(), 1).expect("writable");
         let mode = fs::metadata(&folder.path).expect("it is there").permissions().mode();
         assert_eq!(mode & 0o777, 0o700);
-        assert!(folder.preload().exists());
+        let inode = |folder: &Folder| fs::metadata(folder.preload()).expect("it is there").ino();
+        let first = inode(&folder);
+        folder.leave();
+        drop(folder);
+        let folder = Folder::open(parent.path(), std::process::id(), 2).expect("writable");
+        assert_eq!(inode(&folder), first, "the next daemon writes nothing");
+        fs::write(folder.preload(), "").expect("writable");
+        folder.write_preload().expect("writable");
+        assert_eq!(fs::read(folder.preload()).expect("it is there"), stead_process::node::PRELOAD.as_bytes());
         assert!(!abandoned.exists(), "its owner does not run");
         let path = folder.path.clone();
         drop(folder);

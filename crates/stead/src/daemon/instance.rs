@@ -160,7 +160,7 @@ async fn prepare(purpose: &Purpose, keeper: &Keeper, welcome: Welcome) -> Result
         Report::new(ExitCode::Failure, format!("failed to {what}")).cause(cli::in_one_line(error))
     };
     let directory = RuntimeDirectory::here();
-    directory.create().map_err(|error| failed("make the runtime directory", &error))?;
+    directory.create()?;
     // Others' remains; what cannot be removed harms nobody.
     drop(directory.sweep());
     let Inheritance { children, held, lost, peer } =
