@@ -251,9 +251,8 @@ fn neighbours(own: &Path) -> Vec<String> {
     let temporary = std::fs::read_dir("/tmp").into_iter().flatten().flatten();
     // Named by the numbers of their users.
     let is_one = |name: &str| name.strip_prefix("stead-").is_some_and(|user| user.parse::<u32>().is_ok());
-    let temporary = temporary
-        .filter(|entry| entry.file_name().to_str().is_some_and(is_one))
-        .map(|entry| entry.path());
+    let temporary =
+        temporary.filter(|entry| entry.file_name().to_str().is_some_and(is_one)).map(|entry| entry.path());
     let all = std::iter::once(PathBuf::from("/run/stead")).chain(temporary);
     let user = rustix::process::geteuid().as_raw();
     let others = all.filter(|path| {

@@ -84,7 +84,9 @@ fn sweep(parent: &Path) {
     let Ok(entries) = fs::read_dir(parent) else { return };
     for entry in entries.flatten() {
         let pid = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok());
-        let is_gone = pid.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists());
+        // What nobody has waited for has no words any more.
+        let runs = |pid| fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|words| !words.is_empty());
+        let is_gone = pid.is_some_and(|pid| !runs(pid));
         if is_gone && entry.path().is_dir() {
             drop(fs::remove_dir_all(entry.path()));
         }

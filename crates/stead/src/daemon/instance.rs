@@ -293,12 +293,22 @@ fn own(
         let file = file.map_err(|error| failed(&error))?;
         // The lock belongs to the open file, which the keeper holds from here on.
         if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-            let report = Report::new(ExitCode::Failure, "the background instance runs already");
-            return Err(report.hint("`stead list` shows what it runs, `stead kill` ends it"));
+            return Err(runs_already(directory));
         }
         keeper.hold(held::OWNER, file.as_fd()).map_err(|error| failed(&error))?;
     }
     directory.register_background(welcome.keeper_pid).map_err(|error| failed(&error))
+}
+
+fn runs_already(directory: &RuntimeDirectory) -> Report {
+    let report = Report::new(ExitCode::Failure, "the background instance runs already");
+    let pid = std::fs::read_to_string(directory.background_pid()).unwrap_or_default();
+    match directory.background() {
+        Ok(None) if !pid.is_empty() => report
+            .cause("its control socket has been removed, so that no command reaches it")
+            .hint(format!("`kill {}` ends it and its apps in order", pid.trim())),
+        _ => report.hint("`stead list` shows what it runs, `stead kill` ends it"),
+    }
 }
 
 impl Instance {
