@@ -5,11 +5,10 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::{Client, Stead, Talk, beside, eventually, node};
+use crate::support::{Stead, Talk, beside, node};
 
 /// Holds a thousand connections, and says how many of them were refused.
 const STRANGER: &str = r"
@@ -47,26 +46,6 @@ fn a_stranger_with_a_thousand_connections_hinders_no_worker() {
     assert_eq!(talk.request(&json!("talker.0"), "echo", &json!(7))["echo"], json!(7));
     stranger.kill().expect("it is ours");
     stranger.wait().expect("it is ours");
-}
-
-#[test]
-fn a_worker_that_opens_connections_without_end_leaves_room_for_others() {
-    let _turn = beside();
-    let (_stead, talk) = Talk::start(Stead::script(node("talker.js")));
-    let mut held: Vec<Client> = Vec::new();
-    let full = eventually("one is refused", Duration::from_secs(20), || {
-        assert!(held.len() <= 1024, "there is an end");
-        let mut client = Client::connect_unix(talk.socket());
-        let answer = client.send("GET /v1/apps/talker/leader HTTP/1.1\r\nHost: x\r\n\r\n").answer();
-        held.push(client);
-        (answer.status != 200).then_some(answer)
-    });
-    assert_eq!((full.status, &full.json()["error"]["code"]), (429, &json!("full")));
-    // Another process.
-    let mut curl = Command::new("curl");
-    curl.args(["-s", "--unix-socket"]).arg(talk.socket()).arg("http://stead/v1/apps/talker/leader");
-    let answer = curl.output().expect("there is curl").stdout;
-    assert_eq!(serde_json::from_slice::<Value>(&answer).expect("it is JSON")["term"], json!(0));
 }
 
 #[test]

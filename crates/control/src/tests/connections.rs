@@ -53,7 +53,7 @@ async fn a_process_with_too_many_connections_is_told() {
     let mut open = Vec::new();
     let answer = loop {
         let mut stream = UnixStream::connect(&socket).await.unwrap();
-        assert!(open.len() <= 1024, "there is an end");
+        assert!(open.len() <= 4096, "there is an end");
         stream.write_all(b"GET /v1/apps/shop/leader HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
         let mut answer = vec![0; 1024];
         let read = stream.read(&mut answer).await.unwrap();
