@@ -93,7 +93,7 @@ fn a_file_that_cannot_be_read_starts_nothing_and_says_why() {
         let finished = user.verb(&["start", name]);
         assert!(finished.code != Some(0) && finished.stderr.contains(expected), "{name}: {finished:?}");
     }
-    user.wait_status("nothing was started", |status| status.names().is_empty());
+    assert_eq!(user.processes(), [], "nothing was started");
 }
 
 #[test]
@@ -116,4 +116,16 @@ fn a_job_that_has_finished_runs_again_when_its_time_comes() {
     let stopped = runs();
     pause_between(Duration::from_millis(2500));
     assert_eq!(runs(), stopped, "what was stopped is not started by the clock");
+}
+
+#[test]
+fn a_program_that_listens_to_nothing_but_sigint_cleans_up() {
+    let _turn = alone();
+    let user = Background::new().env("PORT", free_port());
+    let handler = "process.on('SIGINT', () => { console.log('cleaned up'); process.exit(0); });\n";
+    user.write("server.js", &format!("{SERVER}{handler}"));
+    user.write("ecosystem.config.js", "module.exports = { apps: [{ name: 'api', script: './server.js' }] };\n");
+    user.done(&["start", "ecosystem.config.js"]);
+    user.done(&["stop", "api"]);
+    assert!(user.logs("api").contains("cleaned up"), "it is asked as PM2 asks");
 }

@@ -93,8 +93,10 @@ impl AppTask {
             return self.dismiss(worker);
         }
         self.ports.cut(worker);
+        let polite = self.polite_signal();
         let node = self.link(worker).is_some_and(|link| link.open && link.online);
-        if node { self.disconnect(worker) } else { self.signal(worker, self.polite_signal()) }
+        // Who names a signal has a program that listens to it, and perhaps to nothing else.
+        if node && polite == Signal::TERM { self.disconnect(worker) } else { self.signal(worker, polite) }
     }
 
     fn polite_signal(&self) -> Signal {
@@ -153,7 +155,7 @@ impl AppTask {
         }
         if disconnected {
             // It has closed everything; what still holds its event loop (a timer, a database) is of no use to anybody.
-            self.signal(worker, self.polite_signal());
+            self.signal(worker, Signal::TERM);
         }
     }
 
