@@ -124,7 +124,10 @@ fn a_program_that_listens_to_nothing_but_sigint_cleans_up() {
     let user = Background::new().env("PORT", free_port());
     let handler = "process.on('SIGINT', () => { console.log('cleaned up'); process.exit(0); });\n";
     user.write("server.js", &format!("{SERVER}{handler}"));
-    user.write("ecosystem.config.js", "module.exports = { apps: [{ name: 'api', script: './server.js' }] };\n");
+    user.write(
+        "ecosystem.config.js",
+        "module.exports = { apps: [{ name: 'api', script: './server.js' }] };\n",
+    );
     user.done(&["start", "ecosystem.config.js"]);
     user.done(&["stop", "api"]);
     assert!(user.logs("api").contains("cleaned up"), "it is asked as PM2 asks");
