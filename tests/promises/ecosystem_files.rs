@@ -120,7 +120,7 @@ fn a_job_that_has_finished_runs_again_when_its_time_comes() {
 
 #[test]
 fn a_program_that_listens_to_nothing_but_sigint_cleans_up() {
-    let _turn = alone();
+    let _turn = beside();
     let user = Background::new().env("PORT", free_port());
     let handler = "process.on('SIGINT', () => { console.log('cleaned up'); process.exit(0); });\n";
     user.write("server.js", &format!("{SERVER}{handler}"));
