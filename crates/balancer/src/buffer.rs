@@ -84,16 +84,31 @@ impl Buffer {
 
     /// Gives the memory back; for connections that go idle. Unused bytes stay.
     pub(crate) fn release(&mut self) {
-        if !self.is_empty() || self.bytes.capacity() == 0 {
+        if self.is_empty() {
+            self.give_back();
+        }
+    }
+
+    fn give_back(&mut self) {
+        if self.bytes.capacity() == 0 {
             return;
         }
         self.clear();
         let memory = std::mem::take(&mut self.bytes);
-        SPARE.with_borrow_mut(|spare| {
+        // A thread that is ending keeps nothing.
+        let _ended = SPARE.try_with(|spare| {
+            let mut spare = spare.borrow_mut();
             if spare.len() < SPARE_MAX && memory.capacity() <= 2 * READ_BYTES {
                 spare.push(memory);
             }
         });
+    }
+}
+
+/// A connection that serves one request and ends would else fault in new pages each time.
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        self.give_back();
     }
 }
 
@@ -119,5 +134,9 @@ mod tests {
         assert_eq!(SPARE.with_borrow(Vec::len), 1);
         buffer.room();
         assert_eq!(SPARE.with_borrow(Vec::len), 0, "the next one that reads takes it");
+        buffer.room().extend_from_slice(b"of a client that is gone");
+        drop(buffer);
+        assert_eq!(SPARE.with_borrow(Vec::len), 1);
+        assert!(SPARE.with_borrow(|spare| spare[0].is_empty()), "and nobody reads what was left in it");
     }
 }

@@ -172,7 +172,11 @@ enum Accepting {
 impl Accepting {
     fn new(bound: Bound) -> io::Result<Self> {
         Ok(match bound.tcp {
-            Some(_) => Accepting::Tcp(TcpListener::from_std(bound.socket.into())?),
+            Some(_) => {
+                // Its connections inherit this.
+                sockopt::set_tcp_nodelay(&bound.socket, true)?;
+                Accepting::Tcp(TcpListener::from_std(bound.socket.into())?)
+            }
             None => Accepting::Unix(UnixListener::from_std(bound.socket.into())?),
         })
     }
@@ -181,8 +185,6 @@ impl Accepting {
         match self {
             Accepting::Tcp(listener) => {
                 let (stream, client) = listener.accept().await?;
-                // Only a connection that is gone already refuses the option.
-                drop(stream.set_nodelay(true));
                 Ok((Socket::Tcp(stream), Some(client)))
             }
             Accepting::Unix(listener) => Ok((Socket::Unix(listener.accept().await?.0), None)),
@@ -198,8 +200,11 @@ pub(crate) async fn accept(
     carrying: Carrying,
 ) -> io::Result<()> {
     let listener = Accepting::new(bound)?;
-    loop {
+    let service = Rc::new(service);
+    // Where clients come faster than they are accepted, nothing below ever waits.
+    while !*stop.borrow() {
         let permit = tokio::select! {
+            biased;
             permit = Arc::clone(&service.connections).acquire_owned() => permit,
             _ = stop.wait_for(|stop| *stop) => return Ok(()),
         };
@@ -218,7 +223,7 @@ pub(crate) async fn accept(
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let (lane, service, carrying) = (Rc::clone(&lane), service.clone(), carrying.more());
+        let (lane, service, carrying) = (Rc::clone(&lane), Rc::clone(&service), carrying.more());
         // From here to the next wait nothing may come between: whoever aborts this task must not lose a client.
         tokio::task::spawn_local(async move {
             // Only what cannot be greeted is dropped here.
@@ -233,6 +238,7 @@ pub(crate) async fn accept(
             drop((permit, carrying));
         });
     }
+    Ok(())
 }
 
 /// Waits until there is a certificate; clients wait in the backlog meanwhile.

@@ -5,7 +5,6 @@
 //! [`crate::Lanes::adopt`]; the way between is the caller's.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -13,6 +12,8 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use tokio::sync::mpsc::UnboundedSender;
+
+use crate::by_number::ByNumber;
 
 /// A client's connection between two requests, to be served by another process.
 #[derive(Debug)]
@@ -32,7 +33,7 @@ pub struct Moved {
 #[derive(Default)]
 pub(crate) struct WayOut {
     state: RefCell<State>,
-    seats: RefCell<HashMap<u64, Waker>>,
+    seats: RefCell<ByNumber<Waker>>,
     next_seat: Cell<u64>,
 }
 

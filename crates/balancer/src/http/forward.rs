@@ -4,6 +4,7 @@
 //! `X-Forwarded-*`. What the client itself says there is believed only if the user told us to trust what comes in.
 
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
 
 use super::field::Field;
 use super::{Body, Reject, Request, Version, patience, write};
@@ -19,25 +20,25 @@ const X_FORWARDED_FOR: &[u8] = b"X-Forwarded-For: ";
 pub struct ClientText {
     /// `for="192.0.2.1:5678"`
     forwarded: String,
-    /// `192.0.2.1`
-    address: String,
+    /// Where in it `192.0.2.1` stands.
+    address: Range<usize>,
 }
 
 impl ClientText {
     /// The address without the port.
     #[must_use]
     pub fn address(&self) -> &str {
-        &self.address
+        &self.forwarded[self.address.clone()]
     }
 
     /// The texts for `client`. An IPv4 address inside an IPv6 one is written as IPv4.
     #[must_use]
     pub fn new(client: SocketAddr) -> Self {
         let address = client.ip().to_canonical();
-        Self {
-            forwarded: format!("for=\"{}\"", SocketAddr::new(address, client.port())),
-            address: address.to_string(),
-        }
+        let forwarded = format!("for=\"{}\"", SocketAddr::new(address, client.port()));
+        let (before, after) = if address.is_ipv6() { ("for=\"[", "]:") } else { ("for=\"", ":") };
+        let end = forwarded.rfind(after).expect("the port stands behind it");
+        Self { forwarded, address: before.len()..end }
     }
 }
 
@@ -196,7 +197,7 @@ impl Request<'_, '_> {
         let mut begun = self.write_trusted(context, Field::ForwardedFor, out);
         if let Some(client) = context.client {
             out.extend_from_slice(if begun { &b", "[..] } else { X_FORWARDED_FOR });
-            out.extend_from_slice(client.address.as_bytes());
+            out.extend_from_slice(client.address().as_bytes());
             begun = true;
         }
         if begun {
