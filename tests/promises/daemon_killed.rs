@@ -60,7 +60,7 @@ fn a_worker_that_had_nothing_to_do_is_as_old_under_the_next_daemon() {
 #[test]
 fn killing_the_daemon_all_the_time_restarts_no_worker_and_refuses_nobody() {
     const CONNECTIONS: usize = 10;
-    let _turn = beside();
+    let _turn = alone();
     let stead = Stead::script(node("hello.js")).instances(2).start();
     let before = stead.status();
     let load = Load::start([
@@ -69,7 +69,7 @@ fn killing_the_daemon_all_the_time_restarts_no_worker_and_refuses_nobody() {
     ]);
     load.each_answers(100);
     let keeper = stead.pid();
-    let end = Instant::now() + Duration::from_secs(20);
+    let end = Instant::now() + Duration::from_secs(12);
     let mut kills = 0;
     while Instant::now() < end {
         // The one that serves now, whoever that is; while there is none there is nobody to kill.

@@ -26,7 +26,7 @@ struct Leaders(PathBuf);
 
 impl Leaders {
     fn start(count: u32, release_ms: u32) -> (Stead, Talk, Leaders) {
-        let plan = Stead::script(node("talker.js")).instances(count).env("RELEASE_MS", release_ms);
+        let plan = Stead::silent_script(node("talker.js")).instances(count).env("RELEASE_MS", release_ms);
         let file = plan.directory().join("leaders");
         let (stead, talk) = Talk::start(plan.env("LEADERS", file.display()));
         (stead, talk, Leaders(file))
@@ -117,7 +117,7 @@ fn the_death_of_the_daemon_changes_nothing() {
 
 #[test]
 fn never_do_two_lead_however_much_is_killed() {
-    let _turn = beside();
+    let _turn = alone();
     let (stead, _talk, leaders) = Leaders::start(4, 30);
     let end = Instant::now() + Duration::from_secs(8);
     let mut round = 0;

@@ -96,7 +96,7 @@ fn a_port_wanted_exclusively_is_shared_all_the_same() {
 #[test]
 fn a_program_that_listens_in_a_thread_serves_past_stead_and_the_user_is_told() {
     let _turn = beside();
-    let stead = Stead::script(node("worker-thread.js")).instances(1).launch();
+    let stead = Stead::silent_script(node("worker-thread.js")).instances(1).launch();
     let address = format!(":{}", stead.port);
     let told = |line: &str| (line.contains(&address) && line.contains("by itself")).then_some(());
     stead.output.wait_for("the program listens by itself", Duration::from_secs(40), told);
@@ -215,7 +215,9 @@ fn package_scripts_run_as_if_npm_had_started_them() {
     let _turn = beside();
     let directory = folder().join("npm-start").display().to_string();
     for program in [&["npm", "start"][..], &["npm", "run", "wrapped"], &["."]] {
-        let stead = Stead::plan(program.iter().copied()).instances(2).option("--cwd", &directory).start();
+        let plan = Stead::plan(program.iter().copied()).instances(2).option("--cwd", &directory);
+        // npm itself takes its time on a loaded machine.
+        let stead = plan.set("assume_ready_after", "30s").start();
         let load = Load::start([("kept", gets(stead.port, "/", 4))]);
         load.each_answers(20);
         assert_eq!(get(stead.port, "/").text(), "hello from start\n", "{program:?}");

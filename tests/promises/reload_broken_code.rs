@@ -8,7 +8,7 @@ use crate::support::{Load, Stead, beside, node};
 
 /// A program that obeys the file `how` at each start, and the load that must not notice.
 fn reload_to(how: &str) -> Finished {
-    let plan = Stead::script(node("start.js")).instances(2).set("ready_timeout", "2s");
+    let plan = Stead::script(node("start.js")).instances(2).set("ready_timeout", "4s");
     let file = plan.directory().join("how");
     std::fs::write(&file, "ok").expect("a file can be written");
     let stead = plan.env("START_FILE", file.display()).start();

@@ -8,7 +8,7 @@ use crate::support::stead::Plan;
 use crate::support::{Load, Stead, beside, get, soon};
 
 /// From the change to the new workers.
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// A server in a directory of its own that answers with this text.
 fn write(plan: &Plan, text: &str) {

@@ -160,9 +160,14 @@ impl Stead {
         }
     }
 
-    /// A plan to run a script.
+    /// A plan to run a script that listens. On a loaded machine it may need longer for that than Stead waits for one that never does.
     pub(crate) fn script(path: impl Into<String>) -> Plan {
-        Stead::plan([path.into()])
+        Stead::plan([path.into()]).set("assume_ready_after", "30s")
+    }
+
+    /// A plan to run a script that listens nowhere.
+    pub(crate) fn silent_script(path: impl Into<String>) -> Plan {
+        Stead::plan([path.into()]).set("assume_ready_after", "500ms")
     }
 
     /// The keeper: what was started.
