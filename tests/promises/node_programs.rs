@@ -96,7 +96,7 @@ fn a_port_wanted_exclusively_is_shared_all_the_same() {
 #[test]
 fn a_program_that_listens_in_a_thread_serves_past_stead_and_the_user_is_told() {
     let _turn = beside();
-    let stead = Stead::silent_script(node("worker-thread.js")).instances(1).launch();
+    let stead = Stead::plan([node("worker-thread.js")]).instances(1).launch();
     let address = format!(":{}", stead.port);
     let told = |line: &str| (line.contains(&address) && line.contains("by itself")).then_some(());
     stead.output.wait_for("the program listens by itself", Duration::from_secs(40), told);
