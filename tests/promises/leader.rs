@@ -26,7 +26,7 @@ struct Leaders(PathBuf);
 
 impl Leaders {
     fn start(count: u32, release_ms: u32) -> (Stead, Talk, Leaders) {
-        let plan = Stead::silent_script(node("talker.js")).instances(count).env("RELEASE_MS", release_ms);
+        let plan = Stead::script(node("talker.js")).instances(count).env("RELEASE_MS", release_ms);
         let file = plan.directory().join("leaders");
         let (stead, talk) = Talk::start(plan.env("LEADERS", file.display()));
         (stead, talk, Leaders(file))

@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const BACK: Duration = Duration::from_secs(15);
 
 fn talkers(count: u32) -> (Stead, Talk) {
-    Talk::start(Stead::silent_script(node("talker.js")).instances(count))
+    Talk::start(Stead::script(node("talker.js")).instances(count))
 }
 
 /// Broadcasts that the worker in this slot has counted; 0 while its queue has no room for the question.
@@ -127,7 +127,7 @@ fn mistakes_are_told_to_the_sender_or_in_the_log() {
 fn a_worker_that_does_not_read_loses_its_messages_and_nobody_else_does() {
     const COUNT: u64 = 30_000;
     let _turn = alone();
-    let plan = Stead::silent_script(node("talker.js")).instances(4).env("COUNT", 1);
+    let plan = Stead::script(node("talker.js")).instances(4).env("COUNT", 1);
     let (stead, talk) = Talk::start(plan.set("message_queue_bytes_max", "\"256KiB\""));
     let pid = |slot| stead.status().workers().iter().find(|worker| worker.slot == slot).expect("it runs").pid;
     let (stopped, daemon) = (pid(3), daemon(&stead));
@@ -158,7 +158,7 @@ fn a_worker_that_does_not_read_loses_its_messages_and_nobody_else_does() {
 fn descriptors_and_memory_are_the_same_after_many_messages() {
     const COUNT: u64 = 15_000;
     let _turn = alone();
-    let (stead, talk) = Talk::start(Stead::silent_script(node("talker.js")).instances(4).env("COUNT", 1));
+    let (stead, talk) = Talk::start(Stead::script(node("talker.js")).instances(4).env("COUNT", 1));
     let daemon = daemon(&stead);
     let descriptors = || std::fs::read_dir(format!("/proc/{daemon}/fd")).expect("it lives").count();
     let round = |number: u64| {
@@ -240,7 +240,7 @@ fn a_program_without_any_library_takes_part_over_http() {
 fn an_upgrade_of_stead_loses_no_message_and_no_question() {
     const COUNT: u64 = 5_000;
     let _turn = beside();
-    let (stead, talk) = Talk::start(Stead::silent_script(node("talker.js")).instances(2).env("COUNT", 1));
+    let (stead, talk) = Talk::start(Stead::script(node("talker.js")).instances(2).env("COUNT", 1));
     let binary = stead.path().join("stead-new");
     std::fs::copy(env!("CARGO_BIN_EXE_stead"), &binary).expect("there is room for a copy");
     talk.say(0, &json!({"stead": {"to": "any", "topic": "hang", "request": 1}}));

@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[test]
 fn a_value_reaches_everybody_now_and_later_and_outlives_the_daemon() {
     let _turn = beside();
-    let (stead, talk) = Talk::start(Stead::silent_script(node("talker.js")).instances(2));
+    let (stead, talk) = Talk::start(Stead::script(node("talker.js")).instances(2));
     let shared = |version| json!({"shared": "users", "version": version});
     talk.say(0, &json!({"stead": {"set": "users", "id": 1}, "data": 41}));
     talk.wait_for("talker.0", &shared(1), &json!(41));
@@ -43,7 +43,7 @@ fn a_value_reaches_everybody_now_and_later_and_outlives_the_daemon() {
 #[test]
 fn values_can_be_seen_and_set_on_the_command_line() {
     let _turn = beside();
-    let (stead, talk) = Talk::start(Stead::silent_script(node("talker.js")));
+    let (stead, talk) = Talk::start(Stead::script(node("talker.js")));
     let done = |words: &[&str]| {
         let finished = stead.verb(words);
         assert_eq!(finished.code, Some(0), "{words:?}: {finished:?}");
@@ -69,7 +69,7 @@ fn values_can_be_seen_and_set_on_the_command_line() {
 #[test]
 fn a_command_computes_a_value_once_for_all_workers() {
     let _turn = beside();
-    let plan = Stead::silent_script(node("talker.js")).instances(4);
+    let plan = Stead::script(node("talker.js")).instances(4);
     let runs = plan.directory().join("runs");
     let broken = plan.directory().join("broken");
     let (runs_at, broken_at) = (runs.display(), broken.display());

@@ -160,14 +160,12 @@ impl Stead {
         }
     }
 
-    /// A plan to run a script that listens. On a loaded machine it may need longer for that than Stead waits for one that never does.
+    /// A plan to run a script. On a loaded machine a server may need longer to listen than Stead waits for a program that never
+    /// does, as the one that only talks.
     pub(crate) fn script(path: impl Into<String>) -> Plan {
-        Stead::plan([path.into()]).set("assume_ready_after", "30s")
-    }
-
-    /// A plan to run a script that listens nowhere.
-    pub(crate) fn silent_script(path: impl Into<String>) -> Plan {
-        Stead::plan([path.into()]).set("assume_ready_after", "500ms")
+        let path = path.into();
+        let after = if path.ends_with("/talker.js") { "500ms" } else { "30s" };
+        Stead::plan([path]).set("assume_ready_after", after)
     }
 
     /// The keeper: what was started.
