@@ -343,7 +343,7 @@ mod tests {
         assert_eq!(lives.waits(SECOND), Some(1));
         lives.pool.handle(lives.now, Input::Done { worker: lives.worker, task: 1, result: "out".into() });
         assert_eq!(lives.given(), Some(2));
-        lives.dies(Death::Killed);
+        lives.dies(Death::Killed(Bytes::new()));
         assert_eq!(lives.comes(), Some(2), "at once");
     }
 
@@ -352,7 +352,7 @@ mod tests {
         let mut lives = Lives::new(config(), 1);
         let kills = (1..100).find(|_| {
             assert_eq!(lives.comes(), Some(1));
-            lives.dies(Death::Killed).is_some()
+            lives.dies(Death::Killed(Bytes::new())).is_some()
         });
         assert_eq!(kills, Some(5), "three without blame, and two as if it had killed them");
         let mut stopped = Lives::new(config(), 1);
