@@ -106,8 +106,27 @@ impl Journal {
         Ok((journal, damage))
     }
 
+    /// Opens it to put something else in the place of all that is in it, by [`compact`](Self::compact): reads nothing.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be used, is in use, or of another kind.
+    pub fn open_unread(path: &Path, kind: &str) -> Result<Self, JournalError> {
+        let mut journal = Self::take(path, kind)?;
+        journal.length = journal.file.metadata().map_err(|source| journal.failed(source))?.len();
+        journal.allocated = journal.length;
+        Ok(journal)
+    }
+
     /// Opens it and reads it up to the first batch that is not whole.
     fn begin(path: &Path, kind: &str, each: &mut impl FnMut(Entry<'_>)) -> Result<Self, JournalError> {
+        let mut journal = Self::take(path, kind)?;
+        journal.length = journal.read_batches(each).map_err(|source| journal.failed(source))?;
+        Ok(journal)
+    }
+
+    /// Opens the file, which has its first line then, and locks it.
+    fn take(path: &Path, kind: &str) -> Result<Self, JournalError> {
         let failed = |source| JournalError::Io { path: path.to_owned(), source };
         let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
         let file = options.map_err(failed)?;
@@ -119,7 +138,6 @@ impl Journal {
         if !journal.has_heading(kind)? {
             journal.write_heading().map_err(failed)?;
         }
-        journal.length = journal.read_batches(each).map_err(failed)?;
         Ok(journal)
     }
 

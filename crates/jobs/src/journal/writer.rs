@@ -55,6 +55,8 @@ struct Queue {
     together: u64,
     /// Somebody waits for what is there.
     urgent: bool,
+    /// The disk has taken something not: nothing more is taken, as nobody would write it.
+    failed: bool,
 }
 
 /// What the thread does. To wake it is a system call, also if it is awake.
@@ -88,7 +90,8 @@ struct Pending {
 }
 
 impl Writer {
-    /// Starts the thread. `synced` is called on it, after each batch; after an error it is not called again and nothing is written.
+    /// Starts the thread. `synced` is called on it, after each batch; after an error it is not called again, and nothing is written or
+    /// gathered.
     ///
     /// # Errors
     ///
@@ -111,6 +114,9 @@ impl Writer {
         let mut queue = self.shared.lock();
         queue.appended += 1;
         let number = queue.appended;
+        if queue.failed {
+            return number;
+        }
         if !matches!(queue.steps.back(), Some(Step::Write(open)) if open.batch.len() < BATCH_BYTES) {
             queue.steps.push_back(Step::Write(Pending::default()));
         }
@@ -134,6 +140,9 @@ impl Writer {
     /// Puts these records in the place of all that was appended until now.
     pub fn compact(&self, records: Vec<Vec<u8>>) {
         let mut queue = self.shared.lock();
+        if queue.failed {
+            return;
+        }
         queue.steps.push_back(Step::Compact(records));
         self.shared.wake(queue);
     }
@@ -195,7 +204,10 @@ impl Shared {
                         synced(Ok(pending.last));
                     }
                 }
-                Err(error) => return synced(Err(error)),
+                Err(error) => {
+                    self.fail();
+                    return synced(Err(error));
+                }
             }
         }
     }
@@ -235,6 +247,12 @@ impl Shared {
             drop(queue);
             self.came.notify_one();
         }
+    }
+
+    fn fail(&self) {
+        let mut queue = self.lock();
+        queue.steps.clear();
+        (queue.failed, queue.pending_bytes) = (true, 0);
     }
 
     fn wrote(&self, bytes: usize, length: u64) {

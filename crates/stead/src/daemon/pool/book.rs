@@ -7,12 +7,12 @@ use std::collections::HashSet;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use stead_jobs::journal::{BadRecord, Damage, Entry, Journal, JournalError, Ledger, Record, Writer};
 use stead_jobs::{Action, Finish, Saved, TaskId};
 
-use super::safety::{Safe, Safety};
+use super::safety::{News, Safe, Safety};
 
 /// First line of the file: what is in it, in which version.
 const KIND: &str = "tasks of a pool 1";
@@ -24,11 +24,17 @@ const COMPACT_FACTOR: u64 = 4;
 /// About as long is the record of a task beside its input.
 const RECORD_BYTES: u64 = 100;
 
+/// A journal that could not be written is tried again after this.
+const MEND_AFTER: Duration = Duration::from_secs(5);
+
 /// An open journal.
 pub(super) struct Book {
     writer: Writer,
     path: PathBuf,
+    say: Say,
     safety: Arc<Safety>,
+    /// When it was begun, or tried to.
+    begun: Instant,
     on_disk: HashSet<TaskId>,
     /// Tasks whose end is kept back.
     held: HashSet<TaskId>,
@@ -73,12 +79,7 @@ impl Book {
             tell_damage(say, &damage);
         }
         let safety = Arc::new(Safety::default());
-        let (theirs, say) = (Arc::clone(&safety), Arc::clone(say));
-        let writer = Writer::start(journal, move |synced| {
-            if let Some(error) = theirs.hear(synced) {
-                cannot_keep(&say, &error);
-            }
-        })?;
+        let writer = start(journal, &safety, say)?;
         pool.begin_after(ledger.last());
         let (mut on_disk, mut compacted) = (HashSet::new(), 0);
         for saved in ledger.into_tasks() {
@@ -87,8 +88,25 @@ impl Book {
             compacted += saved.task.input.len() as u64 + RECORD_BYTES;
             pool.restore(Instant::now(), saved);
         }
-        let path = path.to_owned();
-        Ok(Book { writer, path, safety, on_disk, held: HashSet::new(), appended: 0, compacted })
+        let (path, say, begun) = (path.to_owned(), Arc::clone(say), Instant::now());
+        Ok(Book { writer, path, say, safety, begun, on_disk, held: HashSet::new(), appended: 0, compacted })
+    }
+
+    /// Whether the disk takes nothing.
+    pub(super) fn is_broken(&self) -> bool {
+        self.safety.is_broken()
+    }
+
+    /// Begins the journal again that could not be written.
+    fn mend(&mut self, last: TaskId, all: impl Iterator<Item = Saved>) -> Result<(), BookError> {
+        let journal = Journal::open_unread(&self.path, KIND)?;
+        self.writer = start(journal, &self.safety, &self.say)?;
+        self.safety.mend();
+        self.rewrite(last, all);
+        // Of no task. Once it is on disk, so is all before it.
+        self.write(&Record::Dropped(0));
+        self.writer.hurry();
+        Ok(())
     }
 
     /// Writes down a task.
@@ -170,11 +188,23 @@ impl Book {
         self.on_disk.contains(&task)
     }
 
-    /// Makes the file short again, if it has become long. `last`: the number of the last task of all, which is never given again.
+    /// Makes the file short again, if it has become long, and whole again, if the disk takes it now. `last`: the number of the last task of
+    /// all, which is never given again.
     pub(super) fn tidy(&mut self, last: TaskId, all: impl Iterator<Item = Saved>) {
-        if self.writer.length() < COMPACT_BYTES_MIN.max(self.compacted.saturating_mul(COMPACT_FACTOR)) {
-            return;
+        if self.is_broken() {
+            if self.begun.elapsed() >= MEND_AFTER {
+                self.begun = Instant::now();
+                // Why not was told when it broke.
+                drop(self.mend(last, all));
+            }
+        } else if self.writer.length() >= COMPACT_BYTES_MIN.max(self.compacted.saturating_mul(COMPACT_FACTOR))
+        {
+            self.rewrite(last, all);
         }
+    }
+
+    /// Puts what is known now in the place of all that was written.
+    fn rewrite(&mut self, last: TaskId, all: impl Iterator<Item = Saved>) {
         let kept = all.filter(|saved| self.has(saved.id));
         let records = kept.map(|saved| Record::Task(Box::new(saved)));
         let records = [Record::Dropped(last)].into_iter().chain(records);
@@ -192,6 +222,16 @@ impl Book {
     }
 }
 
+/// The thread of a journal.
+fn start(journal: Journal, safety: &Arc<Safety>, say: &Say) -> std::io::Result<Writer> {
+    let (safety, say) = (Arc::clone(safety), Arc::clone(say));
+    Writer::start(journal, move |synced| match safety.hear(synced) {
+        Some(News::Broken(error)) => cannot_keep(&say, &error),
+        Some(News::Mended) => say("accepted tasks are kept on disk again"),
+        None => (),
+    })
+}
+
 fn cannot_keep(say: &Say, error: &dyn std::error::Error) {
     say(&format!("accepted tasks cannot be kept on disk: {}", crate::cli::in_one_line(error)));
 }
@@ -202,14 +242,15 @@ fn tell_damage(say: &Say, damage: &Damage) {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::os::fd::AsRawFd;
 
     use bytes::Bytes;
+    use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
     use stead_jobs::{NewTask, Outcome, PoolConfig};
 
     use super::*;
 
-    const QUEUE_MAX: usize = 2;
+    const QUEUE_MAX: usize = 3;
 
     fn pool() -> stead_jobs::Pool {
         let second = Duration::from_secs(1);
@@ -283,6 +324,48 @@ mod tests {
         assert!(std::fs::metadata(&path).expect("it is there").len() < COMPACT_BYTES_MIN / 100);
         let (_, pool) = open(&path);
         assert_eq!((pool.counts().waiting as u64, pool.last()), (waiting, last));
+    }
+
+    #[test]
+    fn a_disk_that_takes_nothing_is_told_once_and_used_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("journal");
+        // A file that cannot grow, until another is put in its place.
+        let stuck = memfd_create("stuck", MemfdFlags::ALLOW_SEALING).expect("memory");
+        rustix::io::write(&stuck, format!("stead journal of {KIND}\n").as_bytes()).expect("its first line");
+        fcntl_add_seals(&stuck, SealFlags::GROW).expect("it can be sealed");
+        std::os::unix::fs::symlink(format!("/proc/self/fd/{}", stuck.as_raw_fd()), &path).expect("a link");
+
+        let (news, told) = std::sync::mpsc::channel();
+        let say: Say = Arc::new(move |text| news.send(text.to_owned()).expect("the test listens"));
+        let mut pool = pool();
+        let mut book = Book::open(&path, &mut pool, &say).expect("it is whole");
+        let mut give = |book: &mut Book| {
+            let task = NewTask { durable: true, ..NewTask::new("1".into()) };
+            let task = pool.submit(Instant::now(), task).expect("there is room").id();
+            book.accept(pool.saved_one(task).expect("it is there"));
+            (book.when_safe(), pool.last(), pool.saved_all().collect::<Vec<_>>())
+        };
+        let (safe, ..) = give(&mut book);
+        assert!(safe.blocking_recv().is_err() && book.is_broken(), "nobody is told that it is safe");
+        assert!(told.recv().expect("it is told").starts_with("accepted tasks cannot be kept on disk: "));
+        let (safe, last, all) = give(&mut book);
+        assert!(safe.blocking_recv().is_err() && book.writer.pending_bytes() == 0, "nothing gathers");
+        eventually(|| book.mend(last, all.clone().into_iter()).is_ok());
+        assert_eq!(told.recv().expect("it is told"), "accepted tasks are kept on disk again");
+        assert_eq!(book.when_safe().blocking_recv(), Ok(()), "so is what was there before");
+        let (safe, ..) = give(&mut book);
+        assert_eq!((safe.blocking_recv(), book.is_broken()), (Ok(()), false));
+        drop(book);
+        let (_, pool) = open(&path);
+        assert_eq!(pool.counts().waiting, 3, "those that were there before, and the new one");
+    }
+
+    /// The thread of the broken journal lets go of the file when it ends.
+    fn eventually(mut happens: impl FnMut() -> bool) {
+        while !happens() {
+            std::thread::yield_now();
+        }
     }
 
     #[test]

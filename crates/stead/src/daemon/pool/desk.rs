@@ -124,6 +124,11 @@ pub(super) fn accept(state: &mut State, pool: &str, request: TaskRequest) -> Res
         let fault = Fault::new("too_large", format!("the input has {bytes} bytes, and {most} are the most"));
         return Err(fault.with_hint("`task_bytes_max` says so; or put it into a file and send its name"));
     }
+    if let Some(hint) = state.keeps_nothing().filter(|_| state.is_durable(&request)) {
+        return Err(
+            Fault::new("unavailable", format!("pool `{pool}` cannot keep tasks on disk now")).with_hint(hint)
+        );
+    }
     match state.submit(request) {
         Ok(accepted) => Ok(accepted),
         Err(Refusal::Full { waiting }) => {
@@ -156,6 +161,17 @@ impl Pool {
 }
 
 impl State {
+    /// What can be done if no task can be kept on disk.
+    fn keeps_nothing(&self) -> Option<&'static str> {
+        match &self.book {
+            None => Some(
+                "its log says why it could not open its journal: repair that, then `stead delete` and start it",
+            ),
+            Some(book) if book.is_broken() => Some("its log says why; it tries again by itself"),
+            Some(_) => None,
+        }
+    }
+
     fn counts(&self) -> TaskCounts {
         let counts = self.engine.counts();
         TaskCounts {

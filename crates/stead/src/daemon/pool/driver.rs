@@ -346,9 +346,14 @@ async fn tell_ends(shared: Weak<Shared>, safety: Arc<Safety>) {
 const FAR: std::time::Duration = std::time::Duration::from_secs(3600);
 
 impl State {
+    /// Whether a task must not be lost.
+    pub(super) fn is_durable(&self, request: &TaskRequest) -> bool {
+        request.durable.unwrap_or(self.settings.durable || !request.wait)
+    }
+
     /// Takes a task.
     pub(super) fn submit(&mut self, request: TaskRequest) -> Result<TaskId, Refusal> {
-        let durable = request.durable.unwrap_or(self.settings.durable || !request.wait);
+        let durable = self.is_durable(&request);
         let task = NewTask {
             input: request.input,
             name: request.id.map(Into::into),

@@ -1,7 +1,8 @@
 //! What waits until the disk has it: requests that are acknowledged then, and ends of tasks that are told then.
 //!
 //! An end that was told is never taken back: whoever has heard that a task is done does not see it done again after a crash. Once the
-//! disk takes no more, ends are told at once, because the tasks have ended all the same; requests hear that theirs are not kept.
+//! disk takes no more, ends are told at once, because the tasks have ended all the same; requests hear that theirs are not kept,
+//! until a journal can be written again.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -26,8 +27,19 @@ struct State {
     requests: VecDeque<(u64, oneshot::Sender<()>)>,
     ends: VecDeque<(u64, Finish)>,
     safe: u64,
-    /// Nothing will be safe any more.
+    /// Nothing will be safe until it is [mended](Safety::mend).
     failed: bool,
+    /// That has been told.
+    told: bool,
+}
+
+/// What is to be told of the disk.
+#[derive(Debug)]
+pub(super) enum News {
+    /// It takes nothing.
+    Broken(JournalError),
+    /// It takes everything again.
+    Mended,
 }
 
 impl Safety {
@@ -68,10 +80,23 @@ impl Safety {
         state.ends.drain(..count).map(|(_, finish)| finish).collect()
     }
 
-    /// The journal's thread tells how far it is. Gives back why it will not go on.
-    pub(super) fn hear(&self, synced: Synced) -> Option<JournalError> {
+    /// Whether nothing that is written down now will be safe.
+    pub(super) fn is_broken(&self) -> bool {
+        self.lock().failed
+    }
+
+    /// Another journal begins, whose records are numbered from 1.
+    pub(super) fn mend(&self) {
         let mut state = self.lock();
-        let failure = match synced {
+        (state.safe, state.failed) = (0, false);
+    }
+
+    /// The journal's thread tells how far it is, or that it will not go on. Gives back what is new in that.
+    pub(super) fn hear(&self, synced: Synced) -> Option<News> {
+        let mut state = self.lock();
+        let was_told = state.told;
+        state.told = synced.is_err();
+        let news = match synced {
             Ok(number) => {
                 state.safe = number;
                 while state.requests.front().is_some_and(|(waits_for, _)| *waits_for <= number) {
@@ -80,18 +105,18 @@ impl Safety {
                         let _unheard = request.send(());
                     }
                 }
-                None
+                was_told.then_some(News::Mended)
             }
             Err(error) => {
                 state.failed = true;
                 state.requests.clear();
-                Some(error)
+                (!was_told).then_some(News::Broken(error))
             }
         };
         if state.ends.front().is_some_and(|(number, _)| state.failed || *number <= state.safe) {
             self.rung.notify_one();
         }
-        failure
+        news
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -140,5 +165,14 @@ mod tests {
         assert_eq!(told(&safety), [2]);
         safety.hold(3, end(3));
         assert_eq!(told(&safety), [3]);
+        assert!(safety.hear(Err(JournalError::InUse { path: PathBuf::new() })).is_none(), "that is not new");
+
+        safety.mend();
+        let mut request = safety.when(1);
+        safety.hold(2, end(2));
+        assert!(told(&safety).is_empty() && request.try_recv().is_err());
+        assert!(matches!(safety.hear(Ok(2)), Some(News::Mended)));
+        assert_eq!((told(&safety), request.try_recv()), (vec![2], Ok(())));
+        assert!(safety.hear(Ok(3)).is_none());
     }
 }
