@@ -160,3 +160,26 @@ fn full_disk_is_an_error_and_loses_nothing() {
     assert_eq!(open(&path).expect("it is whole").1.len(), 7);
     assert!(Journal::open(Path::new("/dev/full"), KIND, |_| ()).is_err());
 }
+
+#[test]
+fn journal_that_cannot_be_written_anew_goes_on_unless_it_is_of_no_use_as_it_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("journal");
+    // Where the new file would be.
+    std::fs::create_dir(folder.path().join("journal.new")).expect("there is room");
+    let (journal, _) = open(&path).expect("a new one");
+    let (tell, told) = mpsc::channel();
+    let synced = move |synced: Result<u64, JournalError>| tell.send(synced.ok()).expect("the test listens");
+    let writer = Writer::start(journal, synced).expect("a thread");
+    writer.append(b"first");
+    writer.compact(vec![b"all".to_vec()]);
+    let second = writer.append(b"second");
+    assert!(told.iter().any(|safe| safe == Some(second)));
+    writer.replace(vec![b"all".to_vec()]);
+    assert_eq!(told.recv().expect("the thread tells"), None);
+    writer.append(b"third");
+    assert_eq!(writer.pending_bytes(), 0, "nothing gathers that nobody will write");
+    drop(writer);
+    let (_, records) = open(&path).expect("it is whole");
+    assert_eq!(records, [b"first".to_vec(), b"second".to_vec()]);
+}

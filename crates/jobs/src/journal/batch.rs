@@ -57,12 +57,6 @@ impl Batch {
         &self.bytes
     }
 
-    /// The records in it, each with its place from the head of the batch on.
-    pub(crate) fn records(&self) -> impl Iterator<Item = (usize, &[u8])> {
-        let all = self.bytes.get(HEAD_BYTES..).unwrap_or_default();
-        records(all).map(|(at, record)| (at + HEAD_BYTES, record))
-    }
-
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
     }
@@ -117,7 +111,7 @@ pub(crate) struct Found {
     pub(crate) records: Vec<Range<usize>>,
     /// A batch begins in here that was written later than what is broken.
     pub(crate) goes_on: bool,
-    /// Bytes that are of no record. Zeros at the end are not counted.
+    /// Bytes that are of no record, and no head of a later batch. Zeros at the end are not counted.
     pub(crate) broken: u64,
 }
 
@@ -131,8 +125,11 @@ pub(crate) fn scan(bytes: &[u8]) -> Found {
             at = start + record.len();
             found.records.push(start..at);
         } else if batch_at(&bytes[at..]).is_some() {
-            found.goes_on |= at > 0;
-            found.broken += HEAD_BYTES as u64;
+            if at == 0 {
+                found.broken += HEAD_BYTES as u64;
+            } else {
+                found.goes_on = true;
+            }
             at += HEAD_BYTES;
         } else {
             let next = bytes[at + 1..end].iter().position(|byte| *byte == BATCH[0]);

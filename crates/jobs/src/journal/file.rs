@@ -75,6 +75,8 @@ pub struct Journal {
     pub(super) allocated: u64,
     /// Bytes at its end that a crash had left and that are no record.
     pub(super) torn: u64,
+    /// It has taken the place of another file, and the folder may not be on the disk.
+    is_new: bool,
     batch: Batch,
 }
 
@@ -133,8 +135,16 @@ impl Journal {
         lock(&file, path)?;
         let heading = format!("stead journal of {kind}\n").into_bytes();
         let batch = Batch::default();
-        let mut journal =
-            Self { path: path.to_owned(), heading, file, length: 0, allocated: 0, torn: 0, batch };
+        let mut journal = Self {
+            path: path.to_owned(),
+            heading,
+            file,
+            length: 0,
+            allocated: 0,
+            torn: 0,
+            is_new: false,
+            batch,
+        };
         if !journal.has_heading(kind)? {
             journal.write_heading().map_err(failed)?;
         }
@@ -178,13 +188,17 @@ impl Journal {
         }
         let bytes = batch.seal();
         let end = self.length + bytes.len() as u64;
-        let written = self.file.write_all_at(bytes, self.length).and_then(|()| {
+        let mut written = self.file.write_all_at(bytes, self.length).and_then(|()| {
             if end > self.allocated {
                 self.allocate(end);
             }
             self.file.sync_data()
         });
         self.length = end;
+        if self.is_new {
+            written = written.and_then(|()| sync_folder(&self.path));
+            self.is_new = written.is_err();
+        }
         written.map_err(|source| self.failed(source))
     }
 
@@ -207,10 +221,13 @@ impl Journal {
     ///
     /// # Errors
     ///
-    /// The disk is full or broken; the journal is as it was.
+    /// The disk is full or broken; the journal can be used as before.
     pub fn compact<R: AsRef<[u8]>>(&mut self, records: impl Iterator<Item = R>) -> Result<(), JournalError> {
         let heading = self.heading.clone();
-        self.replace(|new| fill(new, &heading, records))
+        self.replace(|mut new| {
+            new.write_all(&heading)?;
+            fill(new, heading.len() as u64, records, |_| ())
+        })
     }
 
     /// Puts another file in the place of this one: `write` writes it, and tells how long it is.
@@ -229,8 +246,9 @@ impl Journal {
         let length = write(&file).map_err(failed)?;
         file.sync_data().map_err(failed)?;
         std::fs::rename(&path, &self.path).map_err(failed)?;
+        (self.file, self.length, self.allocated, self.is_new) = (file, length, length, true);
         sync_folder(&self.path).map_err(failed)?;
-        (self.file, self.length, self.allocated) = (file, length, length);
+        self.is_new = false;
         Ok(())
     }
 
@@ -285,27 +303,29 @@ impl Drop for Journal {
     }
 }
 
-fn fill<R: AsRef<[u8]>>(
+/// Writes records from `start` on, in batches. `place` is told where the bytes of each are; gives back where the last one ends.
+pub(super) fn fill<R: AsRef<[u8]>>(
     mut file: &File,
-    heading: &[u8],
+    start: u64,
     records: impl Iterator<Item = R>,
+    mut place: impl FnMut(u64),
 ) -> io::Result<u64> {
     let mut batch = Batch::default();
-    let mut length = heading.len() as u64;
-    file.write_all(heading)?;
-    let mut flush = |batch: &mut Batch| -> io::Result<()> {
-        length += batch.len() as u64;
+    let mut length = start;
+    let mut flush = |batch: &mut Batch, length: &mut u64| -> io::Result<()> {
+        *length += batch.len() as u64;
         file.write_all(batch.seal())?;
         batch.clear();
         Ok(())
     };
     for record in records {
-        batch.add(|bytes| bytes.extend_from_slice(record.as_ref()));
+        let bytes = batch.add(|bytes| bytes.extend_from_slice(record.as_ref()));
+        place(length + (batch.len() - bytes) as u64);
         if batch.len() >= COMPACTED_BATCH_BYTES {
-            flush(&mut batch)?;
+            flush(&mut batch, &mut length)?;
         }
     }
-    flush(&mut batch)?;
+    flush(&mut batch, &mut length)?;
     Ok(length)
 }
 

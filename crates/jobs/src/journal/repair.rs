@@ -1,11 +1,11 @@
 //! What is done with a journal that is not whole: after a crash, which is nothing strange, and after damage, which is.
 
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Read, Seek};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
-use super::batch::{self, Batch, Found};
-use super::file::{Entry, Journal, JournalError};
+use super::batch::{self, Found};
+use super::file::{Entry, Journal, JournalError, fill};
 
 /// So many damaged files are kept beside a journal.
 const ASIDE_MAX: u32 = 100;
@@ -51,10 +51,14 @@ impl Journal {
         };
         if found.records.is_empty() {
             self.cut_off().map_err(|source| self.failed(source))?;
-        } else {
-            let start = self.length;
-            let batch = self.rewrite(&rest, &found)?;
-            batch.records().for_each(|(at, record)| each(Entry { offset: start + at as u64, record }));
+            return Ok(damage);
+        }
+        let places = self.rewrite(&rest, &found).inspect_err(|_| {
+            // It is found as it was the next time, and then kept.
+            damage.iter().for_each(|damage| drop(std::fs::remove_file(&damage.aside)));
+        })?;
+        for (offset, range) in places.into_iter().zip(found.records) {
+            each(Entry { offset, record: &rest[range] });
         }
         Ok(damage)
     }
@@ -73,20 +77,17 @@ impl Journal {
         self.file.sync_data()
     }
 
-    /// Puts a file in the place of this one that has all that is whole, and nothing else. Gives the batch at its end.
-    fn rewrite(&mut self, rest: &[u8], found: &Found) -> Result<Batch, JournalError> {
-        let mut batch = Batch::default();
-        for record in &found.records {
-            batch.add(|bytes| bytes.extend_from_slice(&rest[record.clone()]));
-        }
+    /// Puts a file in the place of this one that has all that is whole, and nothing else. Tells where the records found are in it.
+    fn rewrite(&mut self, rest: &[u8], found: &Found) -> Result<Vec<u64>, JournalError> {
         let (old, whole) = (self.file.try_clone().map_err(|source| self.failed(source))?, self.length);
+        let mut places = Vec::with_capacity(found.records.len());
         self.replace(|mut new| {
             (&old).rewind()?;
             io::copy(&mut (&old).take(whole), &mut new)?;
-            new.write_all(batch.seal())?;
-            Ok(whole + batch.len() as u64)
+            let records = found.records.iter().map(|range| &rest[range.clone()]);
+            fill(new, whole, records, |place| places.push(place))
         })?;
-        Ok(batch)
+        Ok(places)
     }
 
     /// Gives the file as it is a second name, which it keeps when another is put in its place.

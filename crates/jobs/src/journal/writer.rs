@@ -75,7 +75,10 @@ enum Activity {
 enum Step {
     Write(Pending),
     /// What everything before comes to.
-    Compact(Vec<Vec<u8>>),
+    Compact {
+        records: Vec<Vec<u8>>,
+        is_needed: bool,
+    },
 }
 
 /// Records that go to the disk together.
@@ -137,13 +140,22 @@ impl Writer {
         self.shared.wake(queue);
     }
 
-    /// Puts these records in the place of all that was appended until now.
+    /// Puts these records in the place of all that was appended until now, if the disk has room for both.
     pub fn compact(&self, records: Vec<Vec<u8>>) {
+        self.put(records, false);
+    }
+
+    /// The same for a journal that is of no use as it is: without room for them nothing is written any more.
+    pub fn replace(&self, records: Vec<Vec<u8>>) {
+        self.put(records, true);
+    }
+
+    fn put(&self, records: Vec<Vec<u8>>, is_needed: bool) {
         let mut queue = self.shared.lock();
         if queue.failed {
             return;
         }
-        queue.steps.push_back(Step::Compact(records));
+        queue.steps.push_back(Step::Compact { records, is_needed });
         self.shared.wake(queue);
     }
 
@@ -195,7 +207,11 @@ impl Shared {
         while let Some(step) = self.next() {
             let done = match step {
                 Step::Write(mut pending) => journal.write(&mut pending.batch).map(|()| Some(pending)),
-                Step::Compact(records) => journal.compact(records.iter()).map(|()| None),
+                Step::Compact { records, is_needed } => match journal.compact(records.iter()) {
+                    Err(error) if is_needed => Err(error),
+                    // A file that stays long is as good as before.
+                    Ok(()) | Err(_) => Ok(None),
+                },
             };
             match done {
                 Ok(pending) => {

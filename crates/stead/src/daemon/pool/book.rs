@@ -24,8 +24,10 @@ const COMPACT_FACTOR: u64 = 4;
 /// About as long is the record of a task beside its input.
 const RECORD_BYTES: u64 = 100;
 
-/// A journal that could not be written is tried again after this.
-const MEND_AFTER: Duration = Duration::from_secs(5);
+/// To write everything anew, because the journal is broken or long, is tried again after this if there was no room.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+/// With more than this on its way to the disk no task is accepted.
+const PENDING_BYTES_MAX: usize = 64 << 20;
 
 /// An open journal.
 pub(super) struct Book {
@@ -33,8 +35,8 @@ pub(super) struct Book {
     path: PathBuf,
     say: Say,
     safety: Arc<Safety>,
-    /// When it was begun, or tried to.
-    begun: Instant,
+    /// When all was written anew, or that was tried.
+    tried: Option<Instant>,
     on_disk: HashSet<TaskId>,
     /// Tasks whose end is kept back.
     held: HashSet<TaskId>,
@@ -88,8 +90,8 @@ impl Book {
             compacted += saved.task.input.len() as u64 + RECORD_BYTES;
             pool.restore(Instant::now(), saved);
         }
-        let (path, say, begun) = (path.to_owned(), Arc::clone(say), Instant::now());
-        Ok(Book { writer, path, say, safety, begun, on_disk, held: HashSet::new(), appended: 0, compacted })
+        let (path, say, tried) = (path.to_owned(), Arc::clone(say), None);
+        Ok(Book { writer, path, say, safety, tried, on_disk, held: HashSet::new(), appended: 0, compacted })
     }
 
     /// Whether the disk takes nothing.
@@ -101,8 +103,9 @@ impl Book {
     fn mend(&mut self, last: TaskId, all: impl Iterator<Item = Saved>) -> Result<(), BookError> {
         let journal = Journal::open_unread(&self.path, KIND)?;
         self.writer = start(journal, &self.safety, &self.say)?;
-        self.safety.mend();
-        self.rewrite(last, all);
+        self.safety.begin_again();
+        let records = self.records(last, all);
+        self.writer.replace(records);
         // Of no task. Once it is on disk, so is all before it.
         self.write(&Record::Dropped(0));
         self.writer.hurry();
@@ -191,34 +194,43 @@ impl Book {
     /// Makes the file short again, if it has become long, and whole again, if the disk takes it now. `last`: the number of the last task of
     /// all, which is never given again.
     pub(super) fn tidy(&mut self, last: TaskId, all: impl Iterator<Item = Saved>) {
+        let is_long =
+            self.writer.length() >= COMPACT_BYTES_MIN.max(self.compacted.saturating_mul(COMPACT_FACTOR));
+        if !self.is_broken() && !is_long || self.tried.is_some_and(|tried| tried.elapsed() < RETRY_AFTER) {
+            return;
+        }
+        self.tried = Some(Instant::now());
         if self.is_broken() {
-            if self.begun.elapsed() >= MEND_AFTER {
-                self.begun = Instant::now();
-                // Why not was told when it broke.
-                drop(self.mend(last, all));
-            }
-        } else if self.writer.length() >= COMPACT_BYTES_MIN.max(self.compacted.saturating_mul(COMPACT_FACTOR))
-        {
-            self.rewrite(last, all);
+            // Why not was told when it broke.
+            drop(self.mend(last, all));
+        } else {
+            let records = self.records(last, all);
+            self.writer.compact(records);
         }
     }
 
-    /// Puts what is known now in the place of all that was written.
-    fn rewrite(&mut self, last: TaskId, all: impl Iterator<Item = Saved>) {
+    /// All that is to be on disk.
+    fn records(&mut self, last: TaskId, all: impl Iterator<Item = Saved>) -> Vec<Vec<u8>> {
         let kept = all.filter(|saved| self.has(saved.id));
         let records = kept.map(|saved| Record::Task(Box::new(saved)));
         let records = [Record::Dropped(last)].into_iter().chain(records);
         let records: Vec<Vec<u8>> = records.map(|record| record.encode()).collect();
         self.compacted = records.iter().map(|record| record.len() as u64).sum();
-        self.writer.compact(records);
+        records
     }
 
-    /// Nothing of it is wanted any more.
-    pub(super) fn remove(self) {
-        let path = self.path.clone();
+    /// So much waits for the disk that nothing more is to be accepted.
+    pub(super) fn is_behind(&self) -> bool {
+        self.writer.pending_bytes() > PENDING_BYTES_MAX
+    }
+
+    /// Nothing of it is wanted any more. Gives the ends that were kept back.
+    pub(super) fn remove(self) -> Vec<Finish> {
+        let (path, safety) = (self.path.clone(), Arc::clone(&self.safety));
         drop(self);
         // What is left of it would only be tried again.
         drop(std::fs::remove_file(path));
+        safety.take_ends()
     }
 }
 
@@ -230,6 +242,12 @@ fn start(journal: Journal, safety: &Arc<Safety>, say: &Say) -> std::io::Result<W
         Some(News::Mended) => say("accepted tasks are kept on disk again"),
         None => (),
     })
+}
+
+impl Drop for Book {
+    fn drop(&mut self) {
+        self.safety.ring();
+    }
 }
 
 fn cannot_keep(say: &Say, error: &dyn std::error::Error) {

@@ -168,6 +168,7 @@ impl State {
                 "its log says why it could not open its journal: repair that, then `stead delete` and start it",
             ),
             Some(book) if book.is_broken() => Some("its log says why; it tries again by itself"),
+            Some(book) if book.is_behind() => Some("the disk is slower than what comes; try again later"),
             Some(_) => None,
         }
     }

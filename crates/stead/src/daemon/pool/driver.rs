@@ -179,13 +179,11 @@ impl Pool {
 
     /// Nothing of it is wanted any more.
     pub(in crate::daemon) fn forget(&self) {
-        self.with(|state| {
-            if let Some(book) = state.book.take() {
-                let safety = Arc::clone(book.safety());
-                book.remove();
-                safety.take_ends().into_iter().for_each(|finish| state.finished(finish));
-            }
-        });
+        let book = self.with(|state| state.book.take());
+        if let Some(book) = book {
+            let ends = book.remove();
+            self.with(|state| ends.into_iter().for_each(|finish| state.finished(finish)));
+        }
     }
 
     /// Another daemon goes on with it: writes down everything, and acts no more.
@@ -333,12 +331,14 @@ async fn keep_time(shared: Weak<Shared>) {
     }
 }
 
-/// Tells ends as soon as they are on disk, as long as the pool is there.
+/// Tells ends as soon as they are on disk, as long as the pool and its journal are there.
 async fn tell_ends(shared: Weak<Shared>, safety: Arc<Safety>) {
     loop {
         safety.rung().await;
         let Some(pool) = shared.upgrade().map(Pool) else { return };
-        pool.with(State::tell_ends);
+        if !pool.with(State::tell_ends) {
+            return;
+        }
     }
 }
 
@@ -451,10 +451,12 @@ impl State {
         }
     }
 
-    /// Tells the ends that are on disk now.
-    fn tell_ends(&mut self) {
-        let ends = self.book.as_mut().filter(|_| !self.left).map(Book::ends);
-        ends.into_iter().flatten().for_each(|finish| self.finished(finish));
+    /// Tells the ends that are on disk now, and whether there will be more.
+    fn tell_ends(&mut self) -> bool {
+        let Some(book) = self.book.as_mut().filter(|_| !self.left) else { return false };
+        let ends = book.ends();
+        ends.into_iter().for_each(|finish| self.finished(finish));
+        true
     }
 
     fn finished(&mut self, finish: Finish) {

@@ -27,7 +27,7 @@ struct State {
     requests: VecDeque<(u64, oneshot::Sender<()>)>,
     ends: VecDeque<(u64, Finish)>,
     safe: u64,
-    /// Nothing will be safe until it is [mended](Safety::mend).
+    /// Nothing is safe until something is on the disk again.
     failed: bool,
     /// That has been told.
     told: bool,
@@ -86,10 +86,16 @@ impl Safety {
         self.lock().failed
     }
 
-    /// Another journal begins, whose records are numbered from 1.
-    pub(super) fn mend(&self) {
+    /// Another journal begins, whose records are numbered from 1. Its first one says that the disk takes something again.
+    pub(super) fn begin_again(&self) {
         let mut state = self.lock();
-        (state.safe, state.failed) = (0, false);
+        state.safe = 0;
+        state.ends.iter_mut().for_each(|(number, _)| *number = 0);
+    }
+
+    /// Lets go whoever waits until [ends can be told](Self::rung).
+    pub(super) fn ring(&self) {
+        self.rung.notify_one();
     }
 
     /// The journal's thread tells how far it is, or that it will not go on. Gives back what is new in that.
@@ -99,7 +105,7 @@ impl Safety {
         state.told = synced.is_err();
         let news = match synced {
             Ok(number) => {
-                state.safe = number;
+                (state.safe, state.failed) = (number, false);
                 while state.requests.front().is_some_and(|(waits_for, _)| *waits_for <= number) {
                     if let Some((_, request)) = state.requests.pop_front() {
                         // Whoever asked may have gone.
@@ -177,12 +183,17 @@ mod tests {
         assert_eq!(told(&safety), [3]);
         assert!(safety.hear(Err(JournalError::InUse { path: PathBuf::new() })).is_none(), "that is not new");
 
-        safety.mend();
-        let mut request = safety.when(1);
+        safety.hold(9, end(9));
+        safety.begin_again();
+        assert!(safety.is_broken() && safety.when(1).try_recv().is_err(), "until something is on the disk");
         safety.hold(2, end(2));
-        assert!(told(&safety).is_empty() && request.try_recv().is_err());
-        assert!(matches!(safety.hear(Ok(2)), Some(News::Mended)));
-        assert_eq!((told(&safety), request.try_recv()), (vec![2], Ok(())));
-        assert!(safety.hear(Ok(3)).is_none());
+        assert!(matches!(safety.hear(Ok(1)), Some(News::Mended)));
+        assert_eq!(
+            (told(&safety), safety.is_broken()),
+            (vec![9], false),
+            "what was held before is no longer"
+        );
+        assert!(safety.hear(Ok(2)).is_none());
+        assert_eq!(told(&safety), [2]);
     }
 }
