@@ -3,8 +3,9 @@
 //!
 //! `axum::serve` waits for ever for a request that has begun, and takes as many connections as there are descriptors.
 
-use crate::gate::{Gate, Ticket};
+use crate::gate::Gate;
 use crate::messenger::{Fault, Peer};
+use crate::quotas::Held;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
@@ -48,7 +49,7 @@ pub(crate) async fn serve(
                 let conversation = converse(stream, (router.clone(), peer), ended.clone());
                 let open = open.clone();
                 tokio::spawn(async move {
-                    let _held: (Ticket, mpsc::Sender<()>) = (ticket, open);
+                    let _held: (Held, mpsc::Sender<()>) = (ticket, open);
                     conversation.await;
                 });
             }

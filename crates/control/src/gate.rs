@@ -1,38 +1,20 @@
-//! Who may hold connections to a socket, and how many: so that no process, and no user, keeps others from theirs. It counts, and
-//! neither reads nor writes.
-//!
-//! Shares and not one number: a worker that opens connections without end has used up its own, and the one beside it connects.
+//! Who may hold connections to a socket, and how many. Room for thousands of questions of one process at once, each on a connection
+//! of its own. It neither reads nor writes.
 
 use crate::messenger::{Fault, Peer};
+use crate::quotas::{Full, Held, Quotas};
 use rustix::process::{Resource, getrlimit};
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 /// Of a socket; each costs some 10 kB while nothing is asked.
 const CONNECTIONS_MAX: usize = 16_384;
 /// The other descriptors of this process are for clients and workers.
 const SHARE_OF_DESCRIPTORS: usize = 4;
-/// One process may hold so much of what there is: room for thousands of questions at once, each on a connection of its own.
-const SHARE_OF_PROCESS: usize = 4;
 
 /// Counts the connections of a socket.
 pub(crate) struct Gate {
-    connections_max: usize,
     admits: Box<dyn Fn(Peer) -> bool + Send + Sync>,
-    open: Mutex<Open>,
-}
-
-#[derive(Default)]
-struct Open {
-    all: usize,
-    of_users: HashMap<u32, usize>,
-    of_processes: HashMap<u32, usize>,
-}
-
-/// A connection that was let in, as long as it is there.
-pub(crate) struct Ticket {
-    gate: Arc<Gate>,
-    peer: Peer,
+    connections: Arc<Quotas>,
 }
 
 impl Gate {
@@ -47,67 +29,22 @@ impl Gate {
         connections_max: usize,
         admits: impl Fn(Peer) -> bool + Send + Sync + 'static,
     ) -> Gate {
-        Gate { connections_max, admits: Box::new(admits), open: Mutex::default() }
+        Gate { admits: Box::new(admits), connections: Arc::new(Quotas::new(connections_max)) }
     }
 
-    /// Lets a connection in, or says why not.
-    pub(crate) fn enter(self: &Arc<Gate>, peer: Peer) -> Result<Ticket, Fault> {
+    /// Lets a connection in as long as what this returns is kept, or says why not.
+    pub(crate) fn enter(&self, peer: Peer) -> Result<Held, Fault> {
         if !(self.admits)(peer) {
             let text = format!("user {} runs no worker of this instance", peer.user);
             return Err(Fault::new("forbidden", text));
         }
-        let most = self.connections_max;
-        let (of_user_max, of_process_max) = (most - most / 4, (most / SHARE_OF_PROCESS).max(1));
-        let full = |who: String, most: usize| {
-            let fault = Fault::new("full", format!("{who} has {most} connections open already"));
-            Err(fault.with_hint("use one again for the next request, or close it"))
-        };
-        let mut open = self.open();
-        let of_process = peer.pid.map_or(0, |pid| count(&open.of_processes, pid));
-        if of_process >= of_process_max {
-            return full(format!("process {}", peer.pid.unwrap_or_default()), of_process_max);
-        }
-        if count(&open.of_users, peer.user) >= of_user_max {
-            return full(format!("user {}", peer.user), of_user_max);
-        }
-        if open.all >= most {
-            return full("this socket".to_owned(), most);
-        }
-        open.all += 1;
-        *open.of_users.entry(peer.user).or_default() += 1;
-        if let Some(pid) = peer.pid {
-            *open.of_processes.entry(pid).or_default() += 1;
-        }
-        drop(open);
-        Ok(Ticket { gate: Arc::clone(self), peer })
-    }
-
-    fn open(&self) -> MutexGuard<'_, Open> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        let mut open = self.gate.open();
-        open.all -= 1;
-        leave(&mut open.of_users, self.peer.user);
-        if let Some(pid) = self.peer.pid {
-            leave(&mut open.of_processes, pid);
-        }
-    }
-}
-
-fn count(counts: &HashMap<u32, usize>, key: u32) -> usize {
-    counts.get(&key).copied().unwrap_or(0)
-}
-
-/// Who has none is forgotten: numbers of processes never end.
-fn leave(counts: &mut HashMap<u32, usize>, key: u32) {
-    if let Some(count) = counts.get_mut(&key) {
-        *count -= 1;
-        if *count == 0 {
-            counts.remove(&key);
+        let mut connection = self.connections.held_by(peer);
+        match connection.grow_to(1) {
+            Ok(()) => Ok(connection),
+            Err(Full { who, most }) => {
+                let fault = Fault::new("full", format!("{who} has {most} connections open already"));
+                Err(fault.with_hint("use one again for the next request, or close it"))
+            }
         }
     }
 }
@@ -119,8 +56,8 @@ mod tests {
     #[test]
     fn nobody_takes_the_room_of_others() {
         const STRANGER: u32 = 7;
-        let gate = Arc::new(Gate::with_connections(16, |peer| peer.user != STRANGER));
-        let mut inside: Vec<Ticket> = Vec::new();
+        let gate = Gate::with_connections(16, |peer| peer.user != STRANGER);
+        let mut inside: Vec<Held> = Vec::new();
         let mut check = |pid: u32, user: u32, expected: Result<(), &str>| {
             let entered = gate.enter(Peer { pid: (pid > 0).then_some(pid), user });
             let found = entered.map(|ticket| inside.push(ticket)).map_err(|fault| fault.message);
@@ -139,7 +76,6 @@ mod tests {
         check(0, 0, Err("this socket has 16 connections open already"));
 
         inside.clear();
-        let open = gate.open();
-        assert_eq!((open.all, open.of_users.len(), open.of_processes.len()), (0, 0, 0));
+        assert!(gate.connections.is_untouched());
     }
 }

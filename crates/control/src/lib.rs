@@ -11,7 +11,7 @@
 //! | `progress.rs` | what reloads, restarts and upgrades report, and the events of an instance |
 //! | `operator.rs`, `refusal.rs` | the trait the binary implements, and how it refuses |
 //! | `server.rs`, `sse.rs`, `metrics.rs` | the API itself |
-//! | `connections.rs`, `gate.rs`, `intake.rs` | who may hold how many connections, how long they may say nothing, and how large a request is |
+//! | `connections.rs`, `gate.rs`, `intake.rs`, `quotas.rs` | who may hold how many connections, how long they may say nothing, and how large a request is |
 //! | `messenger.rs`, `workers.rs` | what workers may ask for, on a socket of their own too |
 //! | `pools.rs`, `pool_details.rs`, `pool_routes.rs`, `task_query.rs`, `pool_client.rs` | pools and their tasks |
 //! | `client.rs` | the other end, for the command line and for tests |
@@ -32,6 +32,7 @@ mod pool_details;
 mod pool_routes;
 mod pools;
 mod progress;
+mod quotas;
 mod refusal;
 mod runtime;
 mod schedule;
