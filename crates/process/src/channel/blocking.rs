@@ -49,6 +49,8 @@ pub struct Channel {
     /// Read while something was sent.
     ahead: VecDeque<Received<Message>>,
     arrived: Vec<OwnedFd>,
+    /// There was no room for an answer, without which the other side may say nothing more.
+    owes: bool,
     ended: bool,
 }
 
@@ -71,6 +73,7 @@ impl Channel {
             incoming: Incoming::new(serialization, &[], Vec::new()),
             ahead: VecDeque::new(),
             arrived: Vec::new(),
+            owes: false,
             ended: false,
         })
     }
@@ -151,7 +154,10 @@ impl Channel {
         loop {
             let socket = &self.socket;
             match self.outgoing.flush(|bytes, handles| descriptors::try_send(socket, bytes, handles)) {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    self.owes = false;
+                    return Ok(());
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.make_room()?,
                 Err(_) => return Err(SendError::Closed),
             }
@@ -167,7 +173,7 @@ impl Channel {
             if self.ended {
                 return None;
             }
-            self.read(true);
+            self.read_on(None);
         }
     }
 
@@ -186,10 +192,7 @@ impl Channel {
             }
             let left = until.map(|until| until.saturating_duration_since(Instant::now()));
             // An interrupted wait is tried again with what is left of the time.
-            let found = wait(self.socket.as_fd(), PollFlags::IN, left).unwrap_or(true);
-            if found {
-                self.read(false);
-            } else if left.is_some_and(|left| left.is_zero()) {
+            if !self.read_on(left) && left.is_some_and(|left| left.is_zero()) {
                 return Err(Timeout);
             }
         }
@@ -248,8 +251,25 @@ impl Channel {
             if !self.outgoing.is_unconfirmed() || self.ended || self.ahead.len() >= AHEAD_MAX {
                 return;
             }
-            self.read(true);
+            self.read_on(None);
         }
+    }
+
+    /// Waits for what comes next, and writes what is owed as soon as there is room. Whether anything happened in time.
+    fn read_on(&mut self, timeout: Option<Duration>) -> bool {
+        if !self.owes && timeout.is_none() {
+            self.read(true);
+            return true;
+        }
+        let wanted = if self.owes { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN };
+        let happened = wait(self.socket.as_fd(), wanted, timeout).unwrap_or(true);
+        if happened {
+            if self.owes {
+                self.write_some();
+            }
+            self.read(false);
+        }
+        happened
     }
 
     fn understand_ahead(&mut self) {
@@ -298,10 +318,14 @@ impl Channel {
                 }
                 Step::Answer(answer, received) => {
                     let serialization = self.serialization;
-                    // A side that asks and asks and never reads the answers gets none.
-                    let _ = self
+                    let taken = self
                         .outgoing
                         .push(Order::Answer, &mut None, |out| encode_typed(&answer, serialization, out));
+                    if matches!(taken, Err(SendError::Full)) {
+                        // A side that asks and asks and never reads the answers would wait for them for ever.
+                        self.outgoing.close();
+                        self.shut();
+                    }
                     self.write_some();
                     if received.is_some() {
                         return received;
@@ -311,10 +335,17 @@ impl Channel {
         }
     }
 
-    /// What the socket has no room for now goes out with the next message. That the other side is gone is found by reading.
+    /// What the socket has no room for now goes out while something is waited for, or with the next message. That the other side
+    /// is gone is found by reading.
     fn write_some(&mut self) {
         let socket = &self.socket;
-        let _ = self.outgoing.flush(|bytes, handles| descriptors::try_send(socket, bytes, handles));
+        let written = self.outgoing.flush(|bytes, handles| descriptors::try_send(socket, bytes, handles));
+        self.owes = written.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
+    }
+
+    /// Fails only if the other side has closed its end already.
+    fn shut(&self) {
+        let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
     }
 
     fn read(&mut self, waits: bool) {
@@ -340,8 +371,7 @@ impl Channel {
 /// The other side sees the end even if a process started meanwhile has a copy of the descriptor.
 impl Drop for Channel {
     fn drop(&mut self) {
-        // Fails only if the other side has closed its end already.
-        let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
+        self.shut();
     }
 }
 

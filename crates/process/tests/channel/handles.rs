@@ -1,10 +1,11 @@
 //! Sockets of all kinds go along with messages, in order, both ways, and none is left open.
 
+use std::io::Write;
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 
 use serde_json::json;
-use stead_process::channel::{Handle, Serialization};
+use stead_process::channel::{Handle, Message, RecvError, Serialization, blocking};
 use tokio::io::AsyncReadExt;
 
 use super::{PATIENCE, echo, node, said, within};
@@ -89,6 +90,33 @@ process.once('message', () => require('net').createServer().listen(0, '127.0.0.1
     assert!(forked.channel.recv().unwrap().unwrap().take_handle().is_some());
     let behind = forked.channel.recv_timeout(PATIENCE).expect("it was confirmed");
     assert_eq!(said(behind), "behind");
+}
+
+/// The socket was filled by the last message that was sent, so that the confirmation has to wait until the other side reads.
+#[test]
+fn a_socket_is_confirmed_while_a_blocking_side_waits_to_receive() {
+    type Heard = Result<Message, RecvError>;
+    type Next = fn(&mut blocking::Channel) -> Result<Option<Heard>, blocking::Timeout>;
+    let recv: Next = |here| Ok(here.recv());
+    let recv_timeout: Next = |here| here.recv_timeout(PATIENCE);
+    for next in [recv, recv_timeout] {
+        let (here, there) = stead_process::socket::pair().unwrap();
+        let mut filled = UnixStream::from(here);
+        filled.set_nonblocking(true).unwrap();
+        let line = format!("\"{}\"\n", "x".repeat(1000));
+        while filled.write(line.as_bytes()).is_ok_and(|written| written == line.len()) {}
+        let mut here = blocking::Channel::open(filled.into(), Serialization::Json).unwrap();
+        let mut there = blocking::Channel::open(there, Serialization::Json).unwrap();
+        there.send_handle("socket", UnixStream::pair().unwrap().0).unwrap();
+        assert!(here.recv().unwrap().unwrap().take_handle().is_some());
+
+        let (hears, heard) = std::sync::mpsc::channel();
+        std::thread::spawn(move || hears.send(said(next(&mut here).expect("it was confirmed"))));
+        // Waits for the confirmation.
+        let sending = std::thread::spawn(move || (there.send("behind"), there));
+        assert_eq!(heard.recv_timeout(PATIENCE).expect("it was confirmed"), "behind");
+        sending.join().unwrap().0.unwrap();
+    }
 }
 
 /// The tutorial's server that gives each connection away. Nobody receives on the parent's side: what the child confirms is
