@@ -124,6 +124,8 @@ impl Bound {
         if address.is_ipv6() {
             sockopt::set_ipv6_v6only(&socket, only_v6)?;
         }
+        // Connections inherit this as they come, and those in the backlog have come already.
+        sockopt::set_tcp_nodelay(&socket, true)?;
         bind(&socket, &address)?;
         listen(&socket, BACKLOG)?;
         Self::adopt(socket)
@@ -165,7 +167,11 @@ fn is_without_ipv6(error: &io::Error) -> bool {
 }
 
 enum Accepting {
-    Tcp(TcpListener),
+    Tcp {
+        listener: TcpListener,
+        /// Whether all its connections have it by themselves, as none has of a listener that another program has made.
+        nodelay: bool,
+    },
     Unix(UnixListener),
 }
 
@@ -173,9 +179,8 @@ impl Accepting {
     fn new(bound: Bound) -> io::Result<Self> {
         Ok(match bound.tcp {
             Some(_) => {
-                // Its connections inherit this.
-                sockopt::set_tcp_nodelay(&bound.socket, true)?;
-                Accepting::Tcp(TcpListener::from_std(bound.socket.into())?)
+                let nodelay = sockopt::tcp_nodelay(&bound.socket)?;
+                Accepting::Tcp { listener: TcpListener::from_std(bound.socket.into())?, nodelay }
             }
             None => Accepting::Unix(UnixListener::from_std(bound.socket.into())?),
         })
@@ -183,8 +188,12 @@ impl Accepting {
 
     async fn accept(&self) -> io::Result<(Socket, Option<SocketAddr>)> {
         match self {
-            Accepting::Tcp(listener) => {
+            Accepting::Tcp { listener, nodelay } => {
                 let (stream, client) = listener.accept().await?;
+                if !nodelay {
+                    // Fails only for a client that is gone again, which is found by reading.
+                    let _ = stream.set_nodelay(true);
+                }
                 Ok((Socket::Tcp(stream), Some(client)))
             }
             Accepting::Unix(listener) => Ok((Socket::Unix(listener.accept().await?.0), None)),
@@ -329,6 +338,20 @@ mod tests {
         let accepted = rustix::net::accept(&bound).expect("somebody connects");
         assert_eq!(sockopt::socket_keepalive(&accepted), Ok(true));
         assert_eq!(sockopt::tcp_keepidle(&accepted), Ok(KEEP_ALIVE_PROBE));
+    }
+
+    #[tokio::test]
+    async fn clients_that_came_before_anybody_accepted_wait_for_no_small_write() {
+        let foreign = || Bound::adopt(std::net::TcpListener::bind(("127.0.0.1", 0))?.into());
+        for bound in [Bound::bind(&Address::Any(0)), foreign()] {
+            let bound = bound.expect("some port is free");
+            let port = bound.address().expect("TCP has one").port();
+            let _client = std::net::TcpStream::connect(("127.0.0.1", port)).expect("it listens");
+            let accepting = Accepting::new(bound).expect("it is a listener");
+            let (accepted, _) = accepting.accept().await.expect("the client has waited");
+            let Socket::Tcp(stream) = accepted else { unreachable!("it is TCP") };
+            assert!(stream.nodelay().expect("TCP has it"));
+        }
     }
 
     #[test]
