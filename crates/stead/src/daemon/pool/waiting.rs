@@ -24,6 +24,17 @@ pub(super) enum Waiter {
     Stream(mpsc::Sender<TaskEvent>),
 }
 
+impl Waiter {
+    fn has_hung_up(&self) -> bool {
+        match self {
+            // It may come back with the next daemon.
+            Waiter::Worker(_) => false,
+            Waiter::Answer(answer) => answer.is_closed(),
+            Waiter::Stream(events) => events.is_closed(),
+        }
+    }
+}
+
 /// A worker that gave a task.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Sender {
@@ -55,6 +66,10 @@ impl Waiting {
 
     pub(super) fn add(&mut self, task: TaskId, waiter: Waiter) {
         let waiting = self.tasks.entry(task).or_default();
+        // Whoever has hung up would be kept until the end. To look for them each time would cost much where many wait.
+        if waiting.len() == waiting.capacity() {
+            waiting.retain(|waiter| !waiter.has_hung_up());
+        }
         let is_worker = |waiter: &Waiter| matches!(waiter, Waiter::Worker(_));
         // A worker that has given it once more is answered once.
         if !(is_worker(&waiter) && waiting.iter().any(is_worker)) {
@@ -133,5 +148,35 @@ impl Waiting {
             Waiter::Answer(answer) => drop(answer.send(status)),
             Waiter::Stream(events) => drop(events.try_send(TaskEvent::End(Box::new(status)))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stead_control::TaskState;
+
+    #[test]
+    fn who_has_hung_up_is_not_kept_until_the_end() {
+        const TASK: TaskId = 7;
+        let mut waiting = Waiting::new(Register::new(std::process::id()));
+        let (sender, mut stays) = mpsc::channel(1);
+        waiting.add(TASK, Waiter::Stream(sender));
+        for _ in 0..1000 {
+            waiting.add(TASK, Waiter::Stream(mpsc::channel(1).0));
+            waiting.add(TASK, Waiter::Answer(oneshot::channel().0));
+        }
+        assert!(waiting.tasks[&TASK].len() < 10, "{} are kept", waiting.tasks[&TASK].len());
+        let status = || TaskStatus {
+            id: "7".to_owned(),
+            state: TaskState::Done,
+            result: None,
+            error: None,
+            attempts: 1,
+            progress: None,
+            queued_at: None,
+        };
+        waiting.tell_end(TASK, status);
+        assert!(matches!(stays.try_recv(), Ok(TaskEvent::End(_))));
     }
 }
