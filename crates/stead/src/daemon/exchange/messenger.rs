@@ -142,26 +142,32 @@ impl Exchange {
     fn of_app(&self, app: u32, caller: &Caller) -> Result<Sender, Fault> {
         let name = caller.worker.clone().unwrap_or_default();
         let user = caller.peer.user;
-        if is_own(user) || self.with(|state| state.post.runs_as(app, user)) {
+        if self.with(|state| state.may_speak_for(app, user)) {
             return Ok(Sender::of_app(app, name));
         }
         Err(Fault::new("forbidden", format!("user {user} runs nothing of app `{name}`")))
     }
 
-    /// The worker that asks. Of those in the slot it names, the one whose process, or a descendant of it, is at the other end.
+    /// The worker that asks. Of those in the slot it names, the one whose process, or a descendant of it, is at the other end;
+    /// and its user must be the app's, because the number of a process that has ended is given to another.
     fn member(&self, caller: &Caller) -> Result<Member, Fault> {
         self.check_open()?;
         let Some(name) = caller.worker.as_deref() else {
             let text = "only a worker can ask that, and the header `Stead-Worker` is missing";
             return Err(Fault::new("bad_message", text).with_hint("its value is that of STEAD_WORKER"));
         };
-        let named: Vec<(Member, u32)> = self.with(|state| {
+        let mut named: Vec<(Member, u32)> = self.with(|state| {
             state.post.pids().filter(|(member, _)| state.board.name_of(*member) == name).collect()
         });
         if named.is_empty() {
             return Err(Fault::new("no_receiver", format!("no worker is called `{name}`")));
         }
-        let Some(pid) = caller.peer.pid else { return Ok(newest(&named)) };
+        let Peer { pid, user } = caller.peer;
+        self.with(|state| named.retain(|(member, _)| state.may_speak_for(member.app, user)));
+        if named.is_empty() {
+            return Err(Fault::new("forbidden", format!("user {user} does not run worker `{name}`")));
+        }
+        let Some(pid) = pid else { return Ok(newest(&named)) };
         let ancestors = ancestors(pid);
         let found = named.iter().find(|(_, pid)| ancestors.contains(pid));
         found
@@ -186,6 +192,10 @@ impl State {
     fn spoken_for(&self, name: &str) -> Option<u32> {
         let is_worker = self.post.pids().any(|(member, _)| self.board.name_of(member) == name);
         self.board.app_called(name).filter(|_| !is_worker)
+    }
+
+    fn may_speak_for(&self, app: u32, user: u32) -> bool {
+        is_own(user) || self.post.runs_as(app, user)
     }
 
     fn leadership(&self, app: u32) -> Leadership {
