@@ -429,6 +429,23 @@ fn whoever_waits_for_a_task_by_its_id_hears_its_end_although_the_daemon_is_kille
 }
 
 #[test]
+fn half_a_result_in_parts_is_no_success_although_the_daemon_is_killed() {
+    let _turn = beside();
+    let text =
+        format!("[pool.sum]\ncommand = \"node {}\"\nsize = 1\ndurable = true\n", node("pool-worker.js"));
+    let stead = start(&text);
+    let run = stead.begin(&["pool", "run", "sum", "--id", "mine", "{\"parts\": 2, \"forever\": true}"]);
+    soon("its parts are told", || run.lines().len() == 2);
+    kill(stead.status().daemon_pid());
+    let half = run.finish(PATIENCE);
+    assert_eq!((half.code, half.stdout.as_str()), (Some(1), "\"part 1\"\n\"part 2\""), "{half:?}");
+    assert!(half.stderr.contains("parts of the result are missing"), "{half:?}");
+    stead.wait_complete();
+    ask(&stead, "DELETE /v1/pools/sum/tasks/mine", "", &Value::Null);
+    assert_eq!(end_of(&stead, "mine")["state"], "cancelled");
+}
+
+#[test]
 fn the_numbers_of_a_pool_go_on_when_the_daemon_is_killed() {
     let _turn = alone();
     let stead = start(&compute("size = 1"));

@@ -1,5 +1,8 @@
 //! Waits for the end of a task that was given by hand, also if the daemon that has it dies or is replaced: the next one goes on with a
 //! task that is kept, and is asked for it by its id.
+//!
+//! A result in parts is not put together from what two streams told: some may have been told in between, and a task that was begun
+//! again tells all of them again.
 
 use std::time::Duration;
 
@@ -20,19 +23,34 @@ pub(super) async fn run(
     mut each: impl FnMut(&TaskEvent) -> Result<Option<ExitCode>, Report>,
 ) -> Result<ExitCode, Report> {
     let mut events = client.run_task(pool, task).await?;
+    let (mut has_parts, mut is_torn) = (false, false);
     loop {
         match events.next().await {
             Ok(Some(event)) => {
+                has_parts |= matches!(event, TaskEvent::Part(_));
+                if has_parts && is_torn {
+                    return Err(incomplete());
+                }
                 if let Some(code) = each(&event)? {
                     return Ok(code);
                 }
             }
             Ok(None) | Err(ClientError::Broken(_)) => {
+                if has_parts {
+                    return Err(incomplete());
+                }
+                is_torn = true;
                 events = again(client, pool, task.id.as_deref()).await?;
             }
             Err(error) => return Err(error.into()),
         }
     }
+}
+
+/// Half a result must not look like a whole one.
+fn incomplete() -> Report {
+    let message = "parts of the result are missing: they were not read as fast as they came, or another daemon has taken over";
+    Report::new(ExitCode::Failure, message).hint("give the task again, with another `--id`")
 }
 
 /// Events of the same task from the daemon that has come.

@@ -13,6 +13,8 @@ use super::speech;
 
 /// Events of a task that may wait for a slow reader.
 pub(super) const EVENTS_MAX: usize = 1024;
+/// Of which so many are never progress, so that whoever is let go of for its slowness has been told parts.
+const PARTS_MIN: usize = EVENTS_MAX / 2;
 
 /// Somebody who waits for a task.
 pub(super) enum Waiter {
@@ -90,8 +92,10 @@ impl Waiting {
                     let told = speech::tell(&sender.id, "progress", "", Some(data.get().as_bytes()));
                     self.register.say(sender.who, &told);
                 }
-                Waiter::Stream(events) => drop(events.try_send(TaskEvent::Progress(data.to_owned()))),
-                Waiter::Worker(_) | Waiter::Answer(_) => (),
+                Waiter::Stream(events) if events.capacity() > PARTS_MIN => {
+                    drop(events.try_send(TaskEvent::Progress(data.to_owned())));
+                }
+                Waiter::Worker(_) | Waiter::Answer(_) | Waiter::Stream(_) => (),
             }
         }
     }
