@@ -5,6 +5,7 @@ use super::document::{Member, Place, Problem, parse, parse_flag};
 use super::error::{ConfigError, Source, explain};
 use super::foreign::{ForeignError, Imported, import, kind_of, kind_of_any, members};
 use super::layers::{Defaults, Layered, Layers};
+use super::read_pool::{PoolTable, one_worker};
 use super::read_proxy;
 use super::read_tls;
 use super::search::nearest_file;
@@ -91,8 +92,9 @@ pub fn load_from(
     let mut apps = Vec::new();
     for (name, table) in layered.apps {
         let asks_clients = table.tls.asks_clients();
-        notes.extend(table.pool.as_ref().and_then(|pool| pool.note(name.as_deref().unwrap_or_default())));
+        let fewer = table.pool.as_ref().filter(|_| arguments.instances.is_none()).and_then(PoolTable::beyond);
         let app = around.settings(name, table)?;
+        notes.extend(fewer.map(|fewer| one_worker(&app.name, fewer)));
         read_proxy::check(&app)?;
         notes.extend(unknown_pools(&app, &pools));
         notes.extend(read_tls::check(&app, asks_clients)?);

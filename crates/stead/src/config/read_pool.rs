@@ -89,14 +89,15 @@ impl PoolTable {
         PoolSettings { size: (least.min(most), most), ..self.rest.clone() }
     }
 
-    /// What is surprising about the size that was written, on this machine.
-    pub(super) fn note(&self, name: &str) -> Option<String> {
-        let fewer = self.size.1.beyond(cores())?;
-        Some(format!(
-            "pool `{name}` has one worker: -{fewer} is as many fewer than the {} cores here",
-            cores()
-        ))
+    /// By how many it is fewer than the cores of this machine, if that is more than there are.
+    pub(super) fn beyond(&self) -> Option<u32> {
+        self.size.1.beyond(cores())
     }
+}
+
+/// What is surprising about the size that was written.
+pub(super) fn one_worker(name: &str, fewer: u32) -> String {
+    format!("pool `{name}` has one worker: -{fewer} is as many fewer than the {} cores here", cores())
 }
 
 /// Why this key of an app cannot stand in the table of a pool.

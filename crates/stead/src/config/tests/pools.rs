@@ -41,6 +41,12 @@ fn more_fewer_workers_than_there_are_cores_are_noted() {
         load_file(&folder, &text, "").expect("it is valid").notes.len()
     };
     assert_eq!([notes("-1000"), notes("{ max = -1000 }"), notes("-1"), notes("\"max\"")], [1, 1, 0, 0]);
+    let of = |more: &str| {
+        load(&folder, &format!("resize.js --pool --set size=-1000 {more}")).expect("it is valid").notes
+    };
+    assert!(of("")[0].starts_with("pool `resize` has one worker"), "{:?}", of(""));
+    assert!(of("-n small")[0].contains("`small`"), "{:?}", of("-n small"));
+    assert_eq!(of("-i 4"), Vec::<String>::new());
 }
 
 #[test]
