@@ -114,10 +114,7 @@ const CELL_CHARACTERS_MAX: usize = 40;
 fn table_of(all: &[(String, ScheduleStatus)], now: SystemTime, columns: u16) -> String {
     let row = |(app, schedule): &(String, ScheduleStatus)| {
         let ScheduleStatus { name, last, .. } = schedule;
-        let outcome = last.as_ref().map(|last| match (last.outcome, &last.reason) {
-            (ScheduleOutcome::Running, Some(_)) => "waits".to_owned(),
-            (outcome, _) => outcome.as_str().to_owned(),
-        });
+        let outcome = last.as_ref().map(|last| word(last).to_owned());
         let took = last.as_ref().and_then(|last| last.took).map(short);
         let began = last.as_ref().map(|last| format!("{} ago", age(since(last.began, now))));
         let does = cut(&what(schedule));
@@ -130,14 +127,21 @@ fn table_of(all: &[(String, ScheduleStatus)], now: SystemTime, columns: u16) -> 
     let mut text = format!("{}\n", draw(&COLUMNS, &rows, columns));
     let told = all.iter().filter_map(|(app, schedule)| {
         let last = schedule.last.as_ref()?;
-        let word = if last.outcome == ScheduleOutcome::Running { "waits" } else { last.outcome.as_str() };
-        Some(format!("{} of {app} {word}: {}\n", schedule.name, last.reason.as_ref()?))
+        Some(format!("{} of {app} {}: {}\n", schedule.name, word(last), last.reason.as_ref()?))
     });
     let told: String = told.collect();
     if !told.is_empty() {
         text.push_str(&format!("\n{told}"));
     }
     text
+}
+
+/// What became of a run; one that does not go on yet has a reason.
+fn word(run: &ScheduleRun) -> &'static str {
+    match (run.outcome, &run.reason) {
+        (ScheduleOutcome::Running, Some(_)) => "waits",
+        (outcome, _) => outcome.as_str(),
+    }
 }
 
 fn cut(text: &str) -> String {
