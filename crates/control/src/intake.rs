@@ -43,7 +43,7 @@ impl Intake {
             let size = bytes.len() + data.len();
             if size > self.body_bytes_max {
                 let text = format!("the body has more than {} bytes", self.body_bytes_max);
-                return Err(Fault::new("too_large", text));
+                return Err(Fault::new("too_large", text).with_hint("put it into a file and send its name"));
             }
             held.grow_to(size.saturating_sub(BYTES_UNCOUNTED)).map_err(full)?;
             bytes.extend_from_slice(&data);

@@ -13,15 +13,12 @@
 
 use crate::client::escape;
 use crate::messenger::Fault;
-use crate::pools::{
-    DeadTask, PoolStatus, Pools, TASK_BYTES_MAX, TaskEvent, TaskRequest, TaskState, TaskStatus,
-};
+use crate::pools::{DeadTask, PoolStatus, Pools, TaskEvent, TaskRequest, TaskState, TaskStatus};
 use crate::sse;
 use crate::task_query::TaskQuery;
 use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{FromRequest, Path, Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -57,12 +54,12 @@ async fn pool<P: Pools>(State(pools): To<P>, Path(pool): Path<String>) -> Result
 async fn submit<P: Pools>(
     State(pools): To<P>,
     Path(pool): Path<String>,
-    request: Request,
+    (uri, headers): (Uri, HeaderMap),
+    input: Bytes,
 ) -> Result<Response, Response> {
-    let streams = accepts_events(request.headers());
+    let streams = accepts_events(&headers);
     let TaskQuery { wait, id, key, priority, timeout, retries, durable } =
-        TaskQuery::read(request.uri()).map_err(refuse)?;
-    let input = Bytes::from_request(request, &()).await.map_err(|rejection| refuse(unread(&rejection)))?;
+        TaskQuery::read(&uri).map_err(refuse)?;
     let (wait, priority) = (wait.unwrap_or(true), priority.unwrap_or(0));
     let request = TaskRequest { input, id, key, priority, timeout, retries, durable, wait };
     if streams {
@@ -74,19 +71,6 @@ async fn submit<P: Pools>(
 fn accepts_events(headers: &HeaderMap) -> bool {
     let mut accepted = headers.get_all(header::ACCEPT).iter().filter_map(|accept| accept.to_str().ok());
     accepted.any(|accept| accept.contains("text/event-stream"))
-}
-
-/// Why the body of a request was not taken.
-fn unread(rejection: &BytesRejection) -> Fault {
-    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        let most = TASK_BYTES_MAX >> 20;
-        return Fault::new(
-            "too_large",
-            format!("the input is longer than {most} MiB, the most that is read"),
-        )
-        .with_hint("put it into a file and send its name");
-    }
-    Fault::new("bad_message", "the body of the request ended before its time")
 }
 
 /// A task as the answer to whoever gave it: what it was when it was accepted, or how it ended.
