@@ -33,11 +33,11 @@ pub(super) struct Watch {
 pub(super) struct Job {
     /// Known as soon as it has begun.
     pub(super) child: Option<ChildId>,
-    orders: Option<oneshot::Sender<Order>>,
+    instructions: Option<oneshot::Sender<Instruction>>,
     task: JoinHandle<()>,
 }
 
-enum Order {
+enum Instruction {
     /// It is to end.
     End,
     /// It is another daemon's from now on.
@@ -47,7 +47,7 @@ enum Order {
 impl Job {
     /// Begins once its record is on the disk.
     pub(super) fn begin(watch: Watch, errand: Errand, recorded: oneshot::Receiver<io::Result<()>>) -> Self {
-        let (orders, heard) = oneshot::channel();
+        let (instructions, heard) = oneshot::channel();
         let task = tokio::spawn(async move {
             if let Ok(Err(error)) = recorded.await {
                 let text = format!("schedule `{}` may run twice after a crash: {error}", watch.schedule);
@@ -62,28 +62,31 @@ impl Job {
                 Err(error) => watch.ended(Err(crate::cli::in_one_line(&error))),
             }
         });
-        Self { child: None, orders: Some(orders), task }
+        Self { child: None, instructions: Some(instructions), task }
     }
 
     /// Goes on with a run of the daemon before this one.
     pub(super) fn resume(watch: Watch, errand: Errand, (child, reader): (ChildId, OwnedFd)) -> Self {
-        let (orders, heard) = oneshot::channel();
+        let (instructions, heard) = oneshot::channel();
         let begun = errand.attend(child, reader);
         let task = tokio::spawn(watch.see_through(begun, heard));
-        Self { child: Some(child), orders: Some(orders), task }
+        Self { child: Some(child), instructions: Some(instructions), task }
     }
 
     /// Asks it to end, as a worker is asked.
     pub(super) fn end(&mut self) {
-        if let Some(orders) = self.orders.take() {
+        if let Some(instructions) = self.instructions.take() {
             // It may have ended just now.
-            drop(orders.send(Order::End));
+            drop(instructions.send(Instruction::End));
         }
     }
 
     /// Stops reading what it prints, and leaves it to the next daemon.
     pub(super) async fn let_go(&mut self) {
-        let heard = self.orders.take().is_some_and(|orders| orders.send(Order::LetGo).is_ok());
+        let heard = self
+            .instructions
+            .take()
+            .is_some_and(|instructions| instructions.send(Instruction::LetGo).is_ok());
         if !heard {
             // It is ending. What it still prints is for the next daemon.
             self.task.abort();
@@ -100,15 +103,15 @@ impl Watch {
         errand.begin(reader.into(), [writer, errors]).await
     }
 
-    async fn see_through(self, mut begun: Begun, mut orders: oneshot::Receiver<Order>) {
+    async fn see_through(self, mut begun: Begun, mut instructions: oneshot::Receiver<Instruction>) {
         let (exit, reason) = tokio::select! {
             exit = begun.exit() => (exit, None),
             () = tokio::time::sleep(self.limit) => {
                 (self.end(&mut begun).await, Some("it took longer than its `timeout`"))
             }
-            order = &mut orders => match order {
-                Ok(Order::End) => (self.end(&mut begun).await, Some("the app was stopped")),
-                Ok(Order::LetGo) | Err(_) => return begun.let_go().await,
+            instruction = &mut instructions => match instruction {
+                Ok(Instruction::End) => (self.end(&mut begun).await, Some("the app was stopped")),
+                Ok(Instruction::LetGo) | Err(_) => return begun.let_go().await,
             },
         };
         let line = begun.last_line().await;

@@ -85,7 +85,7 @@ impl PoolTask {
         SavedTask { id: self.id.clone(), waits: self.waits }
     }
 
-    /// Leaves it to the next daemon.
+    /// Leaves it to the next daemon. It is kept until it has been saved, and must give nothing meanwhile.
     pub(super) fn let_go(&self) {
         self.task.abort();
     }
