@@ -84,7 +84,7 @@ impl AppTask {
     /// What the daemon before this one was asked for, and died before it had begun. Whoever asked is told nothing any more.
     pub(super) fn renew_again(&mut self, pending: Option<Pending>) {
         if let Some(Pending { how, environment, .. }) = pending {
-            self.say("the daemon died before a reload had begun; now it begins");
+            self.say("the daemon before this one had not begun a reload; now it begins");
             self.renew(Renewal { how, environment, progress: None });
         }
     }
