@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-/// A table by [`crate::EndpointId`] or ticket.
+/// A table by [`crate::EndpointId`], ticket or seat.
 pub(crate) type ByNumber<T> = HashMap<u64, T, BuildHasherDefault<NumberHasher>>;
 
 /// Spreads consecutive numbers over all bits: multiplication by 2^64 over the golden ratio (Knuth, vol. 3, §6.4).

@@ -25,7 +25,8 @@
 //!
 //! Besides those, all paths for workers: see `workers.rs`.
 //!
-//! An error is `{"error": {"kind", "message", "details", "causes", "hint", "exit_code"}}`, without those that have nothing to say. Who may connect is decided by the mode of the socket file alone.
+//! An error is `{"error": {"kind", "message", "details", "causes", "hint", "exit_code"}}`, without those that have nothing to
+//! say. Who may connect is decided by the mode of the socket file; how many may at once, by `gate.rs`.
 
 use crate::gate::Gate;
 use crate::intake::{Intake, take_in};
