@@ -109,7 +109,7 @@ async fn cancel<P: Pools>(
     State(pools): To<P>,
     Path((pool, id)): Path<(String, String)>,
 ) -> Result<Json<TaskStatus>, Fault> {
-    pools.cancel(&pool, &id).map(Json)
+    pools.cancel(&pool, &id).await.map(Json)
 }
 
 async fn events<P: Pools>(

@@ -42,8 +42,8 @@ pub trait Pools: Send + Sync + 'static {
     /// What happens to it from now on; the last event is its end.
     fn watch(&self, pool: &str, id: &str) -> Result<mpsc::Receiver<TaskEvent>, Fault>;
 
-    /// Nobody wants it any more. One that has ended stays as it is.
-    fn cancel(&self, pool: &str, id: &str) -> Result<TaskStatus, Fault>;
+    /// Nobody wants it any more. One that has ended stays as it is. Returns when an end that this brings cannot be lost any more.
+    fn cancel(&self, pool: &str, id: &str) -> impl Future<Output = Result<TaskStatus, Fault>> + Send;
 
     /// The tasks that were set aside, oldest first, without their inputs.
     fn dead(&self, pool: &str) -> Result<Vec<DeadTask>, Fault>;

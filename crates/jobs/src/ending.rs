@@ -355,6 +355,12 @@ mod tests {
             lives.dies(Death::Killed(Bytes::new())).is_some()
         });
         assert_eq!(kills, Some(5), "three without blame, and two as if it had killed them");
+        assert!(lives.pool.retry_set_aside(lives.now, 1));
+        for _ in 0..3 {
+            assert_eq!(lives.comes(), Some(1));
+            assert_eq!(lives.dies(Death::Killed(Bytes::new())), None);
+            assert_eq!(lives.pool.view(1).map(|view| view.deaths), Some(0), "as if it were new");
+        }
         let mut stopped = Lives::new(config(), 1);
         for _ in 0..100 {
             assert_eq!(stopped.comes(), Some(1));

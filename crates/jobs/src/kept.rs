@@ -44,7 +44,8 @@ impl Pool {
         self.pass(now);
         let Some(mut task) = self.take_set_aside(id) else { return false };
         task.state = State::Waiting;
-        (task.failures, task.deaths) = (0, 0);
+        (task.failures, task.deaths, task.kills) = (0, 0, 0);
+        task.told.clear();
         self.admit(task);
         true
     }

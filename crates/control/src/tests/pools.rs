@@ -57,7 +57,7 @@ impl Pools for FakeMessenger {
         known(pool, id, receiver)
     }
 
-    fn cancel(&self, pool: &str, id: &str) -> Result<TaskStatus, Fault> {
+    async fn cancel(&self, pool: &str, id: &str) -> Result<TaskStatus, Fault> {
         known(pool, id, told(id, TaskState::Cancelled))
     }
 

@@ -18,7 +18,7 @@ use super::message::Message;
 use crate::config::{AppSettings, LogPlace};
 
 /// How soon after a process has ended all it had printed is read.
-const OUTPUT_FOLLOWS: Duration = Duration::from_secs(2);
+pub(super) const OUTPUT_FOLLOWS: Duration = Duration::from_secs(2);
 /// Lines that are kept of a worker that ended as it should not.
 const LAST_LINES: usize = 20;
 

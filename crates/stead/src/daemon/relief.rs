@@ -133,6 +133,8 @@ impl AppTask {
             match message {
                 Message::Node { worker, received } => self.hear_node(worker, received),
                 Message::ScheduleBegan { schedule, child } => self.schedule_began(&schedule, child),
+                Message::ScheduleWaits { schedule, reason } => self.schedule_waits(&schedule, &reason),
+                Message::ScheduleGiven { schedule } => self.schedule_given(&schedule),
                 Message::ScheduleEnded { schedule, outcome } => self.schedule_ended(&schedule, outcome),
                 message => self.pass_on_connection(message),
             }

@@ -116,6 +116,7 @@ fn instance(keeper_pid: u32) -> String {
 
 /// Takes a task whose input is JSON, or says why not.
 pub(super) fn accept(state: &mut State, pool: &str, request: TaskRequest) -> Result<TaskId, Fault> {
+    state.check_open()?;
     if let Some(why) = state.closed {
         return Err(Fault::new("unavailable", format!("pool `{pool}` {why}")));
     }
@@ -161,6 +162,15 @@ impl Pool {
 }
 
 impl State {
+    /// Whether what is asked here can still be done here.
+    fn check_open(&self) -> Result<(), Fault> {
+        if self.left {
+            let text = format!("pool `{}` was handed over to another daemon; ask again", self.name);
+            return Err(Fault::new("unavailable", text));
+        }
+        Ok(())
+    }
+
     /// What can be done if no task can be kept on disk.
     fn keeps_nothing(&self) -> Option<&'static str> {
         match &self.book {
@@ -302,14 +312,25 @@ impl Pools for Desk {
         })
     }
 
-    fn cancel(&self, pool: &str, id: &str) -> Result<TaskStatus, Fault> {
+    async fn cancel(&self, pool: &str, id: &str) -> Result<TaskStatus, Fault> {
         let pool = self.0.pools.named(pool)?;
-        pool.with(|state| {
+        let task = pool.with(|state| {
+            state.check_open()?;
             let (task, _) = state.asked(id)?;
             state.engine.handle(Instant::now(), Input::Cancel { task });
-            Ok(())
+            Ok(task)
         })?;
-        pool.with(|state| state.asked(id)).map(|(_, status)| status)
+        let (answer, ended) = oneshot::channel();
+        pool.with(|state| {
+            // It has ended, and that is told once it is on disk.
+            if state.book.as_ref().is_some_and(|book| book.holds(task)) {
+                state.wait(task, Waiter::Answer(answer));
+            }
+        });
+        match ended.await {
+            Ok(status) => Ok(status),
+            Err(_) => pool.with(|state| state.asked(id)).map(|(_, status)| status),
+        }
     }
 
     fn dead(&self, pool: &str) -> Result<Vec<DeadTask>, Fault> {
@@ -328,6 +349,7 @@ impl Pools for Desk {
 
     fn retry_dead(&self, pool: &str, id: &str) -> Result<TaskStatus, Fault> {
         self.0.pools.named(pool)?.with(|state| {
+            state.check_open()?;
             let task = state.dead(id)?;
             state.engine.retry_set_aside(Instant::now(), task);
             if let Some(book) = &mut state.book {
@@ -339,6 +361,7 @@ impl Pools for Desk {
 
     fn drop_dead(&self, pool: &str, id: &str) -> Result<(), Fault> {
         self.0.pools.named(pool)?.with(|state| {
+            state.check_open()?;
             let task = state.dead(id)?;
             state.engine.drop_set_aside(task);
             Ok(())

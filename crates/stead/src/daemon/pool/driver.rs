@@ -87,7 +87,7 @@ pub(super) struct State {
     /// It takes no tasks: why.
     pub(super) closed: Option<&'static str>,
     /// Another daemon goes on with it.
-    left: bool,
+    pub(super) left: bool,
     app: mpsc::UnboundedSender<Message>,
     /// When the timer wakes.
     wakes: Option<Instant>,
@@ -382,10 +382,11 @@ impl State {
         self.book.as_ref().filter(|book| book.has(task)).map(Book::when_safe)
     }
 
-    /// Somebody wants to know how it ends; one that has ended is told at once.
+    /// Somebody wants to know how it ends; one that has ended is told at once. What another daemon goes on with is asked of that one.
     pub(super) fn wait(&mut self, task: TaskId, waiter: Waiter) {
         match self.status(task) {
             Some(status) if status.state.has_ended() => self.waiting.tell(task, waiter, status),
+            _ if self.left => drop(waiter),
             _ => self.waiting.add(task, waiter),
         }
     }

@@ -15,12 +15,13 @@ use stead_supervisor::{Input, WorkerId};
 
 use super::super::app::AppTask;
 use super::super::message::Message;
+use super::super::outlet::OUTPUT_FOLLOWS;
 use super::book::Say;
 use super::readiness::until_ready;
 use super::{Ear, Pool, SavedPool, Wish};
 use crate::config::AppSettings;
 
-/// How long a dead worker's channel and output may stay open, because something that it started holds them.
+/// How long a dead worker's channel may stay open, because something that it started holds it.
 const SILENCE_FOLLOWS: Duration = Duration::from_secs(1);
 
 impl AppTask {
@@ -155,6 +156,8 @@ impl AppTask {
         tokio::spawn(async move {
             tokio::time::sleep(SILENCE_FOLLOWS).await;
             pool.silent(worker, false);
+            // Somebody else tells them first, unless its output was never read.
+            tokio::time::sleep(OUTPUT_FOLLOWS).await;
             pool.last_lines(worker, Vec::new());
         });
     }

@@ -41,7 +41,7 @@ impl AppTask {
             known.alarm = None;
             match &mut known.run {
                 Some(Run::Command(job)) => job.let_go().await,
-                Some(Run::Task(given)) => given.let_go(),
+                Some(Run::Task(given)) => given.let_go().await,
                 Some(Run::Message { .. }) | None => (),
             }
         }

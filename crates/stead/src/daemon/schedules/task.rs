@@ -42,8 +42,10 @@ pub(super) struct Order {
 /// A run.
 pub(super) struct PoolTask {
     id: String,
-    /// The pool has not taken it.
+    /// The pool is known not to have taken it. Before that is known, a crash loses it rather than have it done twice.
     pub(super) waits: bool,
+    /// The pool is known to have taken it.
+    taken: bool,
     task: JoinHandle<()>,
 }
 
@@ -71,33 +73,39 @@ impl PoolTask {
             }
             order.see_through(true).await;
         });
-        Self { id, waits: false, task }
+        Self { id, waits: false, taken: false, task }
     }
 
     /// Goes on where the daemon before this one stopped. What a pool had taken is never given again.
     pub(super) fn resume(order: Order, SavedTask { id, waits }: SavedTask) -> Self {
         let order = Order { id: id.clone(), ..order };
         let task = tokio::spawn(async move { order.see_through(waits).await });
-        Self { id, waits, task }
+        Self { id, waits, taken: !waits, task }
     }
 
     pub(super) fn saved(&self) -> SavedTask {
         SavedTask { id: self.id.clone(), waits: self.waits }
     }
 
-    /// Leaves it to the next daemon. It is kept until it has been saved, and must give nothing meanwhile.
-    pub(super) fn let_go(&self) {
+    /// Leaves it to the next daemon, and has told all that it will.
+    pub(super) async fn let_go(&mut self) {
         self.task.abort();
+        drop((&mut self.task).await);
+        // Unless it has told just now that the pool took it, which is heard next, that one is to give it.
+        self.waits = !self.taken;
     }
 }
 
 impl Order {
     async fn see_through(self, give: bool) {
-        let outcome = timeout(self.limit, self.carry_out(give)).await.unwrap_or_else(|_| {
-            // One that has ended just now, or never was, need not be called off.
-            drop(self.desk.cancel(&self.pool, &self.id));
-            Err("it took longer than its `timeout`".to_owned())
-        });
+        let outcome = match timeout(self.limit, self.carry_out(give)).await {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                // One that has ended just now, or never was, need not be called off.
+                drop(self.desk.cancel(&self.pool, &self.id).await);
+                Err("it took longer than its `timeout`".to_owned())
+            }
+        };
         let schedule = self.schedule.clone();
         self.tell(Message::ScheduleEnded { schedule, outcome });
     }
@@ -119,11 +127,10 @@ impl Order {
     /// Asks until the pool takes the task, or has it.
     async fn taken(&self, give: bool) -> Result<mpsc::Receiver<TaskEvent>, String> {
         let since = Instant::now();
-        let mut waits = false;
         loop {
             let fault = match self.hand_in(give).await {
                 Ok(events) => {
-                    if waits {
+                    if give {
                         self.tell(Message::ScheduleGiven { schedule: self.schedule.clone() });
                     }
                     return Ok(events);
@@ -137,7 +144,6 @@ impl Order {
                 return Err(reason);
             }
             if give {
-                waits = true;
                 self.tell(Message::ScheduleWaits { schedule: self.schedule.clone(), reason });
             }
             sleep(RETRY_AFTER).await;
@@ -199,10 +205,10 @@ impl AppTask {
     /// The task of a schedule has got into its pool.
     pub(in super::super) fn schedule_given(&mut self, name: &str) {
         let Some(known) = self.schedules.all.get_mut(name) else { return };
-        if let (Some(Run::Task(given)), Some(last)) = (&mut known.run, &mut known.last) {
-            given.waits = false;
-            last.reason = None;
+        let Some(Run::Task(given)) = &mut known.run else { return };
+        (given.waits, given.taken) = (false, true);
+        if known.last.as_mut().and_then(|last| last.reason.take()).is_some() {
+            self.say(&format!("schedule `{name}`: its pool has taken the task"));
         }
-        self.say(&format!("schedule `{name}`: its pool has taken the task"));
     }
 }
