@@ -123,7 +123,7 @@ fn a_task_that_kills_workers_is_set_aside_and_tried_again_after_the_repair() {
     let _turn = beside();
     let stead = start(&compute("size = 2\nlogs = \"logs\""));
     let repair = stead.path().join("repaired");
-    let input = json!({"n": 3, "unless": repair});
+    let input = json!({"n": 3, "unless": repair, "child": "3"});
     let failed = task(&stead, "?id=bad", &input);
     assert_eq!((failed.status, &failed.json()["state"]), (422, &json!("poison")), "{}", failed.text());
     assert_eq!(failed.json()["attempts"], 2, "its worker died, another was given it and died too");
@@ -315,6 +315,9 @@ fn the_queue_decides_how_many_workers_there_are() {
         assert_eq!(accepted.status, 202, "{}", accepted.text());
     }
     wait_for_workers(3);
+    assert_eq!(task(&stead, "?wait=false&id=last", &json!({"forever": true})).status, 202);
+    let told = ask(&stead, "DELETE /v1/pools/sum/tasks/last", "", &Value::Null).json();
+    assert_eq!(told["state"], "cancelled", "it was still waiting, and its end is on disk: {told}");
     for number in 0..6 {
         ask(&stead, &format!("DELETE /v1/pools/sum/tasks/t{number}"), "", &Value::Null);
         assert_eq!(end_of(&stead, &format!("t{number}"))["state"], "cancelled");

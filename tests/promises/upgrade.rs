@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::support::load::{assert_nothing_failed, gets};
+use crate::support::ports::free_port;
 use crate::support::processes::{children, kill, living};
 use crate::support::status::Status;
 use crate::support::websocket::WebSocket;
@@ -98,6 +99,27 @@ fn websockets_stay_with_the_old_version_until_they_end_or_the_grace_period_does(
         living(old).is_none().then_some(())
     });
     assert!(stays.ask("too late").is_err(), "it was told to come again");
+}
+
+#[test]
+fn what_reaches_the_old_version_too_late_is_refused_and_not_lost() {
+    let _turn = beside();
+    let (plan, port) = (Stead::plan(Vec::<String>::new()), free_port());
+    let web = format!("[app.web]\ncommand = \"node {}\"\nlisten = [\"{port}\"]\n", node("websocket.js"));
+    let sum = format!("[pool.sum]\ncommand = \"node {}\"\nsize = 1\n", node("compute.js"));
+    std::fs::write(plan.directory().join("stead.toml"), web + &sum).expect("there is room for a file");
+    let stead = plan.start();
+    let old = stead.status().daemon_pid();
+    let mut stays = WebSocket::open(port, "/");
+    let mut client = Client::connect_unix(&stead.sockets().pop().expect("the instance has a socket"));
+    let asked = "POST /v1/pools/sum/tasks?wait=false&durable=false HTTP/1.1\r\nHost: stead\r\nContent-Length: 8\r\n\r\n";
+    client.send(asked.to_owned() + "{\"n\"");
+    upgrade(&stead);
+    assert_eq!(stays.ask("still there").expect("an open WebSocket"), "still there");
+    assert!(living(old).is_some(), "the old version carries it");
+    let answer = client.send(": 4}").answer();
+    assert_eq!((answer.status, &answer.json()["error"]["code"]), (503, &"unavailable".into()));
+    assert!(answer.text().contains("ask again"), "{}", answer.text());
 }
 
 #[test]

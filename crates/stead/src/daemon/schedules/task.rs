@@ -212,3 +212,19 @@ impl AppTask {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_no_pool_is_known_to_have_is_given_by_the_next_daemon_and_not_after_a_crash() {
+        for taken in [false, true] {
+            let task = tokio::spawn(std::future::pending());
+            let mut run = PoolTask { id: "shop.own.1".to_owned(), waits: false, taken, task };
+            assert!(!run.saved().waits, "as a crash leaves it");
+            run.let_go().await;
+            assert_eq!(run.saved().waits, !taken);
+        }
+    }
+}
