@@ -280,6 +280,17 @@ fn what_cannot_work_is_said_and_told_by_the_exit_code() {
     assert_eq!((quiet.code, quiet.stdout.as_str(), quiet.stderr.as_str()), (Some(0), "2\n4\n6\n", ""));
 }
 
+/// Their workers die at the same time: that shows bad tasks, and not yet a bad program.
+#[test]
+fn a_bad_task_for_each_worker_at_the_start_does_not_end_the_batch() {
+    let _turn = beside();
+    let batch = Batch::of(&format!("{}good\n", "bad\n".repeat(5)));
+    let worker = "while read -r task; do [ $task != bad ] || exit 1; echo $task; done";
+    let ended = batch.run(&["-n", "5", "--failures", "failed", "--shell", "--", worker]);
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), "good\n"), "{ended:?}");
+    assert_eq!(batch.failures("failed").len(), 5);
+}
+
 /// As the system does it when memory runs out.
 #[test]
 fn workers_that_are_killed_again_and_again_end_it_or_have_their_task_set_aside() {

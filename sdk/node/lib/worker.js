@@ -9,8 +9,14 @@ const { Channel } = require('./channel');
 const { SteadError, sendable, told } = require('./error');
 const { Lines } = require('./lines');
 
-/** Answers to a batch are kept back for so long at most, in milliseconds: as long as a task may take for which this is worth it. */
+/**
+ * After so many milliseconds the next answer takes those that were kept back along: longer tasks gain nothing from it. A task that does
+ * not let go of the process delays those before it by all its time.
+ */
 const KEPT_MAX = 1;
+
+/** Answers with more characters than this do not go out together: a message may have 64 MiB, and `stead map` kills for a longer one. */
+const KEPT_CHARS_MAX = 1 << 20;
 
 /** What a worker is told about its task. */
 class Task {
@@ -60,6 +66,7 @@ class PoolWorker {
   /** What is said in this turn of the event loop goes out together, because what was asked came so. @type {object[] | null} */
   #kept = null;
   #keptSince = 0;
+  #keptChars = 0;
 
   constructor(task, concurrency) {
     this.#task = task;
@@ -94,6 +101,7 @@ class PoolWorker {
   #release() {
     const batch = this.#kept;
     this.#kept = [];
+    this.#keptChars = 0;
     if (batch.length > 0) this.#post({ batch });
     this.#keptSince = performance.now();
   }
@@ -106,9 +114,10 @@ class PoolWorker {
 
   tell(stead, data) {
     if (this.#kept === null) return this.#post(stead, data);
-    // As it is now: the program may change the object before it is sent.
-    const copy = typeof data === 'object' || typeof data === 'bigint' ? copied(data) : data;
-    this.#kept.push({ stead, data: copy });
+    const { answer, chars } = kept(stead, data);
+    if (this.#keptChars + chars > KEPT_CHARS_MAX) this.#release();
+    this.#kept.push(answer);
+    this.#keptChars += chars;
     if (performance.now() - this.#keptSince > KEPT_MAX) this.#release();
     return undefined;
   }
@@ -163,7 +172,13 @@ class PoolWorker {
   #fail(token, error) {
     const failed = { failed: token, error: told(error) };
     if (error?.retry === false) failed.retry = false;
-    this.tell(failed);
+    try {
+      this.tell(failed);
+    } catch (cause) {
+      // The error has something in it that cannot be sent.
+      failed.error = told(cause);
+      this.tell(failed);
+    }
     this.#next(token);
   }
 
@@ -193,8 +208,16 @@ class PoolWorker {
   }
 }
 
-/** What would arrive of it. */
-const copied = (data) => sendable(() => JSON.parse(JSON.stringify(data) ?? 'null'));
+/**
+ * An answer as it is now, because the program may change its objects before it is sent, and about how long it is. What cannot be sent
+ * throws here, where it concerns nothing but itself.
+ */
+function kept(stead, data) {
+  const isPlain = stead.error === undefined && typeof data !== 'object' && typeof data !== 'bigint';
+  if (isPlain) return { answer: { stead, data }, chars: typeof data === 'string' ? data.length : 0 };
+  const text = sendable(() => JSON.stringify({ stead, data }));
+  return { answer: JSON.parse(text), chars: text.length };
+}
 
 let isWorker = false;
 

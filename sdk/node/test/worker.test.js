@@ -67,6 +67,36 @@ test('what was asked together is answered together, as it was when each task end
   assert.deepEqual(await child.envelope(), [{ done: 'a' }, { input: 3 }]);
 });
 
+test('large answers to what was asked together do not become one message', async (t) => {
+  const child = run(t, (stead) => stead.worker(([size, of]) => (of === 'text' ? 'x'.repeat(size) : ['x'.repeat(size)])));
+  await child.envelope();
+  const batch = [[1 << 20, 'text'], [1 << 20, 'list'], [1 << 20, 'text'], [1, 'list']];
+  child.send({ batch: batch.map((data, at) => ({ stead: { run: `${at}` }, data })) });
+  for (let answers = 0; answers < batch.length; ) {
+    const [{ batch }] = await child.envelope();
+    assert.ok(JSON.stringify(batch).length < 2 << 20);
+    answers += batch.length;
+  }
+});
+
+test('an error that cannot be sent fails its own task alone', async (t) => {
+  const child = run(t, (stead) => {
+    stead.worker((input) => {
+      if (input === 'bad') throw Object.assign(new Error(), { message: 1n });
+      return input;
+    });
+  });
+  await child.envelope();
+  child.send({ run: 'a' }, 'bad');
+  assert.equal((await child.envelope())[0].error.code, 'bad_message');
+  child.send({ batch: [1, 'bad', 2].map((data, at) => ({ stead: { run: `${at}` }, data })) });
+  const said = [];
+  while (said.length < 3) {
+    for (const { stead } of (await child.envelope())[0].batch) said.push(stead.done ?? `${stead.failed} ${stead.error.code}`);
+  }
+  assert.deepEqual(said, ['0', '1 bad_message', '2']);
+});
+
 test('a slow task does not keep the answers of those before it for long', async (t) => {
   const child = run(t, (stead) => {
     const { setTimeout } = require('node:timers/promises');

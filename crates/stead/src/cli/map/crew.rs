@@ -13,12 +13,12 @@ use crate::cli::Report;
 use crate::cli::exit_code::ExitCode;
 use crate::config::PoolSettings;
 
-/// So many workers in a row may die early: before they read a task, or before they had settled and answered one. Then it is given up;
-/// after one of each place at least.
+/// So many workers in a row may die early: before they read a task, or before they had settled and answered one. Then it is given up.
+/// Each was started after the one before it had died: several that die of bad tasks at the same time are no row.
 const EARLY_DEATHS_MAX: u32 = 5;
 
 /// So many workers in a row may die, of whatever, without a single answer from anybody. It ends what would never end: somebody kills
-/// each worker as it starts, as the kernel does when memory is short, or each task kills its workers.
+/// each worker as it starts, as the kernel does when memory is short, or each task kills its workers. After two of each place at least.
 const SILENT_DEATHS_MAX: u32 = 100;
 
 const KILL: i32 = Signal::KILL.number();
@@ -36,8 +36,10 @@ pub(super) struct Crew {
     places: u32,
     /// Deaths in a row since the last answer, but for those of workers that we killed or that had answered something.
     deaths: u32,
-    /// How many of them came too early.
+    /// How many of them came too early, one after another.
     early_deaths: u32,
+    /// When the last of these was.
+    early_death_at: Option<Instant>,
     /// No worker is started before.
     restart_at: Option<Instant>,
     /// Places that the pool was told of, where each task has its own process.
@@ -54,7 +56,7 @@ pub(super) enum Kind {
 
 impl Crew {
     pub(super) fn new(kind: Kind, places: u32) -> Crew {
-        Crew { kind, places, deaths: 0, early_deaths: 0, restart_at: None, told: 0 }
+        Crew { kind, places, deaths: 0, early_deaths: 0, early_death_at: None, restart_at: None, told: 0 }
     }
 
     /// The workers, if there are some that last.
@@ -179,7 +181,8 @@ impl Crew {
         };
         if let Some(gone) = gone.filter(|gone| !gone.spoke && !gone.was_killed) {
             let settled = now.saturating_duration_since(gone.since) >= PoolSettings::SETTLED_AFTER;
-            self.count_death(now, !killed && (end.unread || !settled));
+            let in_a_row = self.early_death_at.is_none_or(|at| gone.since >= at);
+            self.count_death(now, !killed && (end.unread || !settled) && in_a_row);
             if self.is_hopeless() {
                 return Err(hopeless(self.deaths, end, &gone.last_lines));
             }
@@ -191,14 +194,15 @@ impl Crew {
         self.deaths += 1;
         if early {
             self.early_deaths += 1;
+            self.early_death_at = Some(now);
             let delay = RESTART_DELAY.saturating_mul(1 << self.early_deaths.min(16)) / 2;
             self.restart_at = Some(now + delay.min(RESTART_DELAY_MAX));
         }
     }
 
     fn is_hopeless(&self) -> bool {
-        let too_many = |deaths: u32, most: u32| deaths >= most.max(self.places);
-        too_many(self.early_deaths, EARLY_DEATHS_MAX) || too_many(self.deaths, SILENT_DEATHS_MAX)
+        self.early_deaths >= EARLY_DEATHS_MAX
+            || self.deaths >= SILENT_DEATHS_MAX.max(self.places.saturating_mul(2))
     }
 }
 

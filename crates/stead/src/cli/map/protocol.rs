@@ -104,7 +104,8 @@ struct Message<'a> {
 #[derive(Deserialize)]
 struct Envelope<'a> {
     worker: Option<bool>,
-    /// Any number: one that is too large, or has a fraction, is no reason to take the whole message for a result.
+    /// Any number that a reader of JSON takes: one above the limit, or with a fraction, is no reason to take the whole message for a
+    /// result.
     concurrency: Option<f64>,
     done: Option<&'a str>,
     failed: Option<&'a str>,
@@ -112,11 +113,13 @@ struct Envelope<'a> {
     #[serde(borrow)]
     error: Option<&'a RawValue>,
     batches: Option<bool>,
+    /// Each is read alone: one that is no envelope must not take the answers beside it along.
     #[serde(borrow)]
-    batch: Option<Vec<Message<'a>>>,
+    batch: Option<Vec<&'a RawValue>>,
 }
 
-/// Lines of envelopes become one message with all of them.
+/// Lines of envelopes become one message with all of them. One alone does too: in a batch its answer is kept back for those of the same
+/// turn, and answers that come together have the next tasks given together.
 pub(super) fn gather(lines: &mut Vec<u8>) {
     // A value of JSON on a line of its own has no other line end in it.
     lines.iter_mut().filter(|byte| **byte == b'\n').for_each(|byte| *byte = b',');
@@ -130,7 +133,9 @@ pub(super) fn read(line: &Bytes, mut tell: impl FnMut(Said)) {
     let message = line.starts_with(b"{").then(|| serde_json::from_slice::<Message<'_>>(line));
     match message {
         Some(Ok(Message { stead: Envelope { batch: Some(batch), .. }, .. })) => {
-            batch.into_iter().for_each(|message| tell(said(message, line)));
+            for message in batch {
+                tell(serde_json::from_str(message.get()).map_or(Said::Else, |message| said(message, line)));
+            }
         }
         Some(Ok(message)) => tell(said(message, line)),
         Some(Err(_)) | None => tell(Said::Plain(line.clone())),
@@ -237,7 +242,11 @@ mod tests {
             ],
         );
         check_all("{\"stead\":{\"batch\":[]}}", &[]);
-        check("{\"stead\":{\"batch\":[1]}}", &Said::Plain("{\"stead\":{\"batch\":[1]}}".into()));
+        check_all(
+            "{\"stead\":{\"batch\":[1,{\"stead\":{\"done\":7}},{\"stead\":{\"done\":\"8\"},\"data\":1}]}}",
+            &[Said::Else, Said::Else, Said::Done { task: 8, result: "1".into() }],
+        );
+        check("{\"stead\":{\"batch\":1}}", &Said::Plain("{\"stead\":{\"batch\":1}}".into()));
         let mut lines = b"{\"a\":\"\\n\"}\n{}\n".to_vec();
         gather(&mut lines);
         assert_eq!(lines, b"{\"stead\":{\"batch\":[{\"a\":\"\\n\"},{}]}}\n");
