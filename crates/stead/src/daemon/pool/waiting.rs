@@ -183,4 +183,22 @@ mod tests {
         waiting.tell_end(TASK, status);
         assert!(matches!(stays.try_recv(), Ok(TaskEvent::End(_))));
     }
+
+    #[test]
+    fn parts_have_room_whatever_progress_nobody_has_read() {
+        let data: Box<RawValue> = serde_json::from_str("1").expect("it is JSON");
+        let mut waiting = Waiting::new(Register::new(1));
+        let (sender, mut events) = mpsc::channel(EVENTS_MAX);
+        waiting.add(1, Waiter::Stream(sender));
+        for _ in 0..2 * EVENTS_MAX {
+            waiting.tell_progress(1, &data);
+        }
+        for _ in 0..2 * EVENTS_MAX {
+            waiting.tell_part(1, &data);
+        }
+        let told: Vec<TaskEvent> = std::iter::from_fn(|| events.try_recv().ok()).collect();
+        let parts = told.iter().filter(|event| matches!(event, TaskEvent::Part(_))).count();
+        assert_eq!((told.len(), parts), (EVENTS_MAX, PARTS_MIN));
+        assert!(events.is_closed(), "it is let go of, and knows by its parts that some are missing");
+    }
 }
