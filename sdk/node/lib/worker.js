@@ -114,9 +114,20 @@ class PoolWorker {
 
   tell(stead, data) {
     if (this.#kept === null) return this.#post(stead, data);
-    const { answer, chars } = kept(stead, data);
+    // As it is now: the program may change its objects before they are sent. And what cannot be sent fails here, without the others.
+    let chars = typeof data === 'string' ? data.length : 0;
+    if (typeof data === 'object' || typeof data === 'bigint') {
+      const text = written(data);
+      chars += text.length;
+      data = JSON.parse(text);
+    }
+    if (stead.error !== undefined) {
+      const text = written(stead);
+      chars += text.length;
+      stead = JSON.parse(text);
+    }
     if (this.#keptChars + chars > KEPT_CHARS_MAX) this.#release();
-    this.#kept.push(answer);
+    this.#kept.push({ stead, data });
     this.#keptChars += chars;
     if (performance.now() - this.#keptSince > KEPT_MAX) this.#release();
     return undefined;
@@ -208,16 +219,8 @@ class PoolWorker {
   }
 }
 
-/**
- * An answer as it is now, because the program may change its objects before it is sent, and about how long it is. What cannot be sent
- * throws here, where it concerns nothing but itself.
- */
-function kept(stead, data) {
-  const isPlain = stead.error === undefined && typeof data !== 'object' && typeof data !== 'bigint';
-  if (isPlain) return { answer: { stead, data }, chars: typeof data === 'string' ? data.length : 0 };
-  const text = sendable(() => JSON.stringify({ stead, data }));
-  return { answer: JSON.parse(text), chars: text.length };
-}
+/** What would arrive of it. */
+const written = (value) => sendable(() => JSON.stringify(value) ?? 'null');
 
 let isWorker = false;
 
