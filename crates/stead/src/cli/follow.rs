@@ -5,7 +5,7 @@ use super::list::state;
 use super::output::Output;
 use super::{ExitCode, Report};
 use std::time::{Duration, Instant};
-use stead_control::{AppState, AppStatus, Client, ClientError, Event, Stream, WorkerState};
+use stead_control::{AppState, AppStatus, Client, ClientError, Event, ExitRecord, Stream, WorkerState};
 use tokio::time::timeout;
 
 /// What has not got ready after this time, and has not failed, is left to itself.
@@ -117,8 +117,7 @@ fn failure(app: &AppStatus) -> Report {
         Some(last) => report.cause(format!("its last worker {}", ended(&last))),
         None => report.cause("none of its workers could be started"),
     };
-    let lines = app.exits.last().map(|record| record.last_lines.as_slice()).unwrap_or_default();
-    let report = match lines {
+    let report = match last_lines(&app.exits) {
         // Who failed for an address printed nothing that says more.
         _ if report.code == ExitCode::Address => return report,
         [] => report,
@@ -133,6 +132,13 @@ fn failure(app: &AppStatus) -> Report {
         None if report.hint.is_none() => report.hint(format!("`stead logs {name}` shows what it printed")),
         None => report,
     }
+}
+
+/// What the last worker printed. That may still be read; one before it that ended in the same way has said it too.
+fn last_lines(exits: &[ExitRecord]) -> &[String] {
+    let same =
+        exits.iter().rev().take_while(|record| Some(record.exit) == exits.last().map(|last| last.exit));
+    same.map(|record| record.last_lines.as_slice()).find(|lines| !lines.is_empty()).unwrap_or_default()
 }
 
 /// `shop runs already (id 0, running, 2 of 2 workers ready): node server.js`.
