@@ -64,8 +64,8 @@ pub(super) async fn send(
         let count = aim.client.send_message(&aim.app.name, aim.slot, message.clone()).await?;
         if count == 0 {
             let message = format!("no worker of `{}` takes messages", aim.app.name);
-            let hint =
-                "only Node.js programs do, over their IPC channel; `stead signal` reaches every program";
+            let hint = "only Node.js programs do, over their IPC channel; `--topic` reaches whoever listens on STEAD_SOCKET, \
+                        `stead signal` every program";
             return Err(
                 Report::new(ExitCode::Failure, message).hint(pool_hint(&aim).unwrap_or_else(|| hint.into()))
             );
