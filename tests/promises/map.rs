@@ -336,13 +336,37 @@ fn journal_belongs_to_its_input_and_its_output() {
     fs::write(batch.path("tasks"), "1\n2\n3\n4\n").expect("there is room");
     let grown = batch.run(&arguments);
     assert_eq!((grown.code, grown.stdout.as_str()), (Some(0), "2\n4\n6\n8\n"), "{grown:?}");
-    let not_one = batch.run(&["--resume", "tasks", "--", "node", &script]);
+    let not_one = batch.run(&["--resume", "results", "--", "node", &script]);
     assert_eq!(not_one.code, Some(2), "{not_one:?}");
-    assert!(not_one.stderr.contains("`tasks` is no journal of `stead map`"), "{not_one:?}");
+    assert!(not_one.stderr.contains("`results` is no journal of `stead map`"), "{not_one:?}");
     for option in ["--resume", "--failures"] {
         let nowhere = batch.run(&[option, "missing/file", "--", "node", &script]);
         assert_eq!(nowhere.code, Some(2), "{nowhere:?}");
     }
+}
+
+#[test]
+fn files_that_are_the_same_are_refused_before_anything_is_written() {
+    let _turn = beside();
+    let batch = Batch::of("1\n2\n");
+    fs::write(batch.path("o"), "kept\n").expect("there is room");
+    for (options, names) in [
+        (&["--resume", "new", "--failures", "./new"][..], ["`--resume new`", "`--failures ./new`"]),
+        (&["--failures", "tasks"], ["standard input", "`--failures tasks`"]),
+        (&["--failures", "o"], ["standard output", "`--failures o`"]),
+        (&["--resume", "./o"], ["standard output", "`--resume ./o`"]),
+    ] {
+        let mut command = batch.command(&[options, &["--", "echo", "{}"]].concat());
+        command.stdout(OpenOptions::new().append(true).open(batch.path("o")).expect("it is there"));
+        let ended = command.stderr(Stdio::piped()).output().expect("the binary can be started");
+        let stderr = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(2), "{stderr}");
+        assert!(stderr.contains(&format!("{} and {} are the same file", names[0], names[1])), "{stderr}");
+    }
+    assert_eq!((batch.read("tasks"), batch.read("o")), ("1\n2\n".to_owned(), "kept\n".to_owned()));
+    assert!(!batch.path("new").exists());
+    let ended = batch.run(&["--resume", "j", "--failures", "f", "--", "echo", "{}"]);
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), "1\n2\n"), "{ended:?}");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `batch.rs` | the loop that drives everything |
 //! | `ended.rs` | what becomes of tasks that have ended |
+//! | `files.rs` | that input, output and what is kept are files of their own |
 //! | `input.rs`, `results.rs` | tasks in, results out, no more in memory than needed |
 //! | `crew.rs`, `workers.rs`, `each.rs` | who does the tasks: workers that last, or a process for each |
 //! | `protocol.rs` | what is said to workers and by them |
@@ -15,6 +16,7 @@ mod crew;
 mod each;
 mod ended;
 mod failures;
+mod files;
 mod input;
 mod progress;
 mod protocol;
@@ -41,6 +43,7 @@ use self::batch::{Batch, Book, State};
 use self::crew::{Crew, Kind};
 use self::each::{Each, Template};
 use self::failures::Failures;
+use self::files::Files;
 use self::input::Lines;
 use self::protocol::Format;
 use self::results::{Results, Writer};
@@ -169,6 +172,8 @@ async fn run(arguments: &MapArguments, output: &mut Output) -> Result<ExitCode, 
     let crew = crew(arguments, &tell)?;
     let stdin = duplicate(io::stdin().as_fd(), "standard input")?;
     let stdout = duplicate(io::stdout().as_fd(), "standard output")?;
+    let (journal, failures) = (arguments.resume.as_deref(), arguments.failures.as_deref());
+    Files { input: &stdin, output: &stdout, journal, failures }.are_distinct()?;
     if io::stdin().is_terminal() && !arguments.quiet {
         output.note("tasks are read from this terminal, one per line; Ctrl-D ends them");
     }
@@ -194,7 +199,7 @@ async fn run(arguments: &MapArguments, output: &mut Output) -> Result<ExitCode, 
             move |wrote| drop(tell.blocking_send(Heard::Wrote(wrote)))
         })
         .map_err(|error| failed("to write results", &error))?,
-        failures: Failures::open(arguments.failures.as_deref())?,
+        failures: Failures::open(failures)?,
         book,
         heard,
         state: State::new(Instant::now()),
