@@ -1,7 +1,7 @@
 //! The tasks: lines of standard input, read only as far as they are wanted.
 //!
 //! A thread reads whole lines in large chunks and waits until somebody takes them, so ten gigabytes of tasks take a megabyte of memory.
-//! Empty lines are no tasks.
+//! Empty lines are no tasks, and a byte order mark at the beginning is no part of the first.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -17,6 +17,9 @@ const CHUNKS_MAX: usize = 2;
 
 /// A longer line is a mistake: it would have to be in memory as a whole.
 pub(super) const LINE_BYTES_MAX: usize = 64 << 20;
+
+/// What some programs of Windows write before a text in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// One task as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,7 +92,11 @@ impl Lines {
             self.current.advance(self.current.len().min(1));
             self.number += 1;
             self.taken_bytes += end as u64 + 1;
-            let trimmed = line.trim_ascii();
+            let text = match self.number {
+                1 => line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&line),
+                _ => &line,
+            };
+            let trimmed = text.trim_ascii();
             if !trimmed.is_empty() {
                 return Some(Line { number: self.number, text: line.slice_ref(trimmed) });
             }
@@ -159,5 +166,11 @@ mod tests {
         check("\n\n", &[]);
         check("a\nb\n", &[(1, "a"), (2, "b")]);
         check("a\r\n\n  b c \nlast", &[(1, "a"), (3, "b c"), (4, "last")]);
+    }
+
+    #[test]
+    fn byte_order_mark_is_no_part_of_the_first_line() {
+        check("\u{feff}{}\n\u{feff}b\n", &[(1, "{}"), (2, "\u{feff}b")]);
+        check("\u{feff}\n\u{feff}", &[(2, "\u{feff}")]);
     }
 }
