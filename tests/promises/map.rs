@@ -458,4 +458,7 @@ fn terminal_shows_how_far_it_is() {
     assert!(screen.contains('[') && screen.contains("done"), "{screen}");
     terminal.wait("there is a sum", |screen| screen.contains("100 done in"));
     assert_eq!(batch.read("results"), "1\n".repeat(100));
+    terminal.type_line(&format!("clear; $stead map -n 2 -- node {} < tasks", node("tasks.js")));
+    let screen = terminal.wait("all is there", |screen| screen.contains("1\n100 done in"));
+    assert!(!screen.contains('%') && !screen.contains("/s,"), "no bar among results: {screen}");
 }

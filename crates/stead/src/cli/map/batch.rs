@@ -4,6 +4,7 @@
 //! who gets what, and what is tried again, is the pool's.
 
 use std::collections::{HashMap, VecDeque};
+use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -344,7 +345,9 @@ impl Batch<'_> {
 
     fn tick(&mut self) {
         let (now, tally) = (Instant::now(), self.tally());
-        if !self.quiet {
+        // A bar would stand in the middle of the results.
+        let among_results = self.output.is_live() && std::io::stdout().is_terminal();
+        if !self.quiet && !among_results {
             let line = self.state.progress.line(now, tally);
             self.output.progress(&line);
         }
