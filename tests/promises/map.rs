@@ -346,6 +346,23 @@ fn journal_belongs_to_its_input_and_its_output() {
 }
 
 #[test]
+fn journal_of_json_is_not_gone_on_with_as_text() {
+    let _turn = beside();
+    let batch = Batch::of("{}\n");
+    let upper = fixture("python/upper.py");
+    let run = |option: &'static [&str]| {
+        batch.run(&[&["--resume", "journal"], option, &["--", "python3", &upper]].concat())
+    };
+    assert_eq!(run(&[]).stdout, "{}\n");
+    let other = run(&["--lines"]);
+    assert!(other.code == Some(2) && other.stderr.contains("go on with `--json`"), "{other:?}");
+    for option in [&[][..], &["--json"]] {
+        let same = run(option);
+        assert_eq!((same.code, same.stdout.as_str()), (Some(0), "{}\n"), "{same:?}");
+    }
+}
+
+#[test]
 fn files_that_are_the_same_are_refused_before_anything_is_written() {
     let _turn = beside();
     let batch = Batch::of("1\n2\n");

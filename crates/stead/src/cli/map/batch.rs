@@ -61,7 +61,7 @@ pub(super) struct Batch<'a> {
     pub(super) lines: Lines,
     /// Bytes of the whole input, if that is known.
     pub(super) input_bytes: Option<u64>,
-    /// Found out by the first line if nothing was said.
+    /// Found out by the first line if neither an option nor the journal says it.
     pub(super) format: Option<Format>,
     pub(super) results: Results,
     pub(super) writer: Writer,
@@ -90,6 +90,8 @@ pub(super) struct Book {
     pub(super) writer: stead_jobs::journal::Writer,
     pub(super) stored: Stored,
     pub(super) resumption: Resumption,
+    /// What it tells of the lines.
+    pub(super) format: Option<Format>,
     /// Up to where tasks of earlier runs have come by.
     pub(super) cursor: usize,
     /// Ends that are not on the disk yet.
@@ -235,6 +237,11 @@ impl Batch<'_> {
 
     fn format(&mut self, line: &[u8]) -> Format {
         let format = *self.format.get_or_insert_with(|| Format::of(line));
+        if let Some(book) = &mut self.book
+            && book.format.replace(format).is_none()
+        {
+            book.writer.append(&resume::format(format));
+        }
         if let Some(workers) = self.crew.workers() {
             workers.format(format);
         }

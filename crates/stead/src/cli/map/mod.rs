@@ -177,13 +177,13 @@ async fn run(arguments: &MapArguments, output: &mut Output) -> Result<ExitCode, 
     if io::stdin().is_terminal() && !arguments.quiet {
         output.note("tasks are read from this terminal, one per line; Ctrl-D ends them");
     }
-    let book = book(arguments, &stdout, &tell)?;
     let metadata = stdin.metadata().ok().filter(std::fs::Metadata::is_file);
     let format = match (arguments.json, arguments.lines || crew.is_each()) {
         (true, _) => Some(Format::Json),
         (false, true) => Some(Format::Text),
         (false, false) => None,
     };
+    let book = book(arguments, format, &stdout, &tell)?;
     let batch = Batch {
         output,
         quiet: arguments.quiet,
@@ -191,7 +191,7 @@ async fn run(arguments: &MapArguments, output: &mut Output) -> Result<ExitCode, 
         crew,
         lines: Lines::of(stdin).map_err(|error| failed("to read tasks", &error))?,
         input_bytes: metadata.map(|metadata| metadata.len()),
-        format,
+        format: format.or_else(|| book.as_ref()?.format),
         results: Results::new(!arguments.unordered),
         writer: Writer::start(stdout, {
             let tell = tell.clone();
@@ -240,9 +240,16 @@ fn crew(arguments: &MapArguments, tell: &Sender<Heard>) -> Result<Crew, Report> 
     Ok(Crew::new(Kind::Lasting(Workers::new(program, format, tell.clone())), places))
 }
 
-fn book(arguments: &MapArguments, stdout: &File, tell: &Sender<Heard>) -> Result<Option<Book>, Report> {
+fn book(
+    arguments: &MapArguments,
+    format: Option<Format>,
+    stdout: &File,
+    tell: &Sender<Heard>,
+) -> Result<Option<Book>, Report> {
     let Some(path) = &arguments.resume else { return Ok(None) };
     let (journal, earlier) = Earlier::open(path)?;
+    earlier.is_for(format)?;
+    let format = earlier.format;
     let end = OutputEnd::of(stdout).map_err(|error| failed("to look at the output", &error))?;
     let resumption = earlier.resume(!arguments.unordered, end)?;
     let tell = tell.clone();
@@ -251,7 +258,14 @@ fn book(arguments: &MapArguments, stdout: &File, tell: &Sender<Heard>) -> Result
         .map_err(|error| failed("to write the journal", &error))?;
     writer.append(&resumption.begin_record(!arguments.unordered));
     let stored = Stored::open(path)?;
-    Ok(Some(Book { writer, stored, resumption, cursor: 0, pending: std::collections::VecDeque::new() }))
+    Ok(Some(Book {
+        writer,
+        stored,
+        resumption,
+        format,
+        cursor: 0,
+        pending: std::collections::VecDeque::new(),
+    }))
 }
 
 fn config(arguments: &MapArguments) -> PoolConfig {

@@ -13,6 +13,7 @@ use stead_jobs::Key;
 use stead_jobs::journal::{Journal, JournalError};
 
 use super::failures::Failure;
+use super::protocol::Format;
 use super::results::Piece;
 use crate::cli::Report;
 use crate::cli::exit_code::ExitCode;
@@ -26,6 +27,8 @@ const BEGUN: u8 = 1;
 const DONE: u8 = 2;
 /// A task has failed: its number, the mark of its input, 4 bytes attempts, the error.
 const FAILED: u8 = 3;
+/// What the lines are, as soon as that is known: 1 byte whether JSON.
+const FORMAT: u8 = 4;
 /// What to do where the input is not that of the journal.
 pub(super) const OTHER_INPUT: &str =
     "give the input of the run that is resumed (it may have grown at its end), or begin with another journal";
@@ -55,6 +58,8 @@ pub(super) struct Earlier {
     ended: Vec<Ended>,
     /// Of the last run.
     ordered: Option<bool>,
+    /// What the lines are.
+    pub(super) format: Option<Format>,
     base: u64,
 }
 
@@ -113,6 +118,10 @@ impl Earlier {
             self.base = number(record.get(2..10)?);
             return Some(());
         }
+        if kind == FORMAT {
+            self.format = Some(if *record.get(1)? != 0 { Format::Json } else { Format::Text });
+            return Some(());
+        }
         let (task, mark) = (number(record.get(1..9)?), number(record.get(9..HEAD_BYTES)?));
         let rest = record.get(HEAD_BYTES..)?;
         let how = match kind {
@@ -125,6 +134,18 @@ impl Earlier {
         };
         self.ended.push(Ended { task, mark, how });
         Some(())
+    }
+
+    /// Refuses what would make results of two kinds.
+    pub(super) fn is_for(&self, format: Option<Format>) -> Result<(), Report> {
+        let (kind, option) = match (self.format, format) {
+            (Some(Format::Json), Some(Format::Text)) => ("JSON", "--json"),
+            (Some(Format::Text), Some(Format::Json)) => ("text", "--lines"),
+            _ => return Ok(()),
+        };
+        let message = format!("the journal is of a run whose lines were {kind}");
+        Err(Report::new(ExitCode::Usage, message)
+            .hint(format!("go on with `{option}`, or begin with another journal")))
     }
 
     /// What is missing in an output that ends here.
@@ -214,6 +235,11 @@ impl Ended {
             How::Done { .. } => None,
         }
     }
+}
+
+/// The record of what the lines are.
+pub(super) fn format(format: Format) -> Vec<u8> {
+    vec![FORMAT, u8::from(format == Format::Json)]
 }
 
 /// The record of a task that is done with these bytes.
