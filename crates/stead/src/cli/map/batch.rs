@@ -363,7 +363,7 @@ impl Batch<'_> {
         if silent && by_lines && self.unended() > 0 && !std::mem::replace(&mut self.state.warned, true) {
             self.output.note(
                 "no worker has answered yet; a program that answers on standard output must flush after each line \
-                 (`python3 -u`, `stdbuf -oL`)",
+                 (`python3 -u`, `sed -u`, `stdbuf -oL`)",
             );
         }
     }
