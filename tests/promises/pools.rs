@@ -219,14 +219,24 @@ fn an_upgrade_takes_running_and_waiting_tasks_along() {
         assert_eq!(accepted.status, 202, "{}", accepted.text());
     }
     soon("the first one runs", || !lines(&log).is_empty());
+    let waits = stead.begin(&["pool", "run", "sum", &json!({"n": 3, "log": log}).to_string()]);
+    soon("it waits", || {
+        ask(&stead, "GET /v1/pools/sum", "", &Value::Null).json()["queued"].as_u64() == Some(3)
+    });
+    let mut stream = Client::connect_unix(&stead.sockets().pop().expect("the instance has a socket"));
+    stream.send("GET /v1/pools/sum/tasks/t2/events HTTP/1.1\r\nHost: stead\r\n\r\n");
+    assert_eq!(stream.head().status, 200);
     let binary = stead.path().join("stead-new");
     std::fs::copy(env!("CARGO_BIN_EXE_stead"), &binary).expect("there is room for a copy");
     let upgraded = stead.verb(&["upgrade", "--binary", &binary.to_string_lossy()]);
     assert_eq!(upgraded.code, Some(0), "{upgraded:?}");
+    stream.read_until(b"event: queued\ndata: {\"id\":\"t2\",").expect("it is told how far the task is");
     for n in 0..3_u64 {
         assert_eq!(end_of(&stead, &format!("t{n}"))["result"].as_u64(), Some(n * (n + 1) / 2));
     }
-    assert_eq!(lines(&log), ["0", "1", "2"], "each was begun once, by a worker that did not notice");
+    let waited = waits.finish(PATIENCE);
+    assert_eq!((waited.code, waited.stdout.as_str()), (Some(0), "6"), "{waited:?}");
+    assert_eq!(lines(&log), ["0", "1", "2", "3"], "each was begun once, by a worker that did not notice");
 }
 
 #[test]
@@ -405,7 +415,8 @@ fn a_program_that_gives_tasks_gets_each_answer_once_although_the_daemon_is_kille
 }
 
 #[test]
-fn whoever_waits_for_a_task_by_its_id_hears_its_end_although_the_daemon_is_killed() {
+fn whoever_waits_for_a_task_that_is_kept_hears_its_end_although_the_daemon_is_killed() {
+    const SHORT: &str = "{\"n\": 4, \"wait\": 700}";
     const LONG: &str = "{\"n\": 4, \"wait\": 60000}";
     let _turn = alone();
     let pool = |name: &str, more: &str| compute(more).replace("pool.sum", &format!("pool.{name}"));
@@ -415,18 +426,21 @@ fn whoever_waits_for_a_task_by_its_id_hears_its_end_although_the_daemon_is_kille
             let stead = &stead;
             scope.spawn(move || stead.verb(&[&["pool", "run"], arguments].concat()))
         };
-        let kept = run(&["sum", "--id", "mine", "{\"n\": 4, \"wait\": 700}"]);
+        let kept = [run(&["sum", "--id", "mine", SHORT]), run(&["sum", SHORT])];
         let lost = [run(&["loose", "--id", "mine", LONG]), run(&["loose", LONG])];
-        let running = |pool: &str| {
-            ask(&stead, &format!("GET /v1/pools/{pool}"), "", &Value::Null).json()["running"].as_u64()
+        let has = |pool: &str, count: u64| {
+            let pool = ask(&stead, &format!("GET /v1/pools/{pool}"), "", &Value::Null).json();
+            pool["running"].as_u64().unwrap_or(0) + pool["queued"].as_u64().unwrap_or(0) == count
         };
-        soon("all run", || running("loose") == Some(2) && see(&stead, "mine").get("state").is_some());
+        soon("all are given", || has("loose", 2) && has("sum", 2));
         kill(stead.status().daemon_pid());
-        let kept = kept.join().expect("it is printed");
-        assert_eq!((kept.code, kept.stdout.as_str()), (Some(0), "10"), "{kept:?}");
-        for (lost, hint) in lost.into_iter().zip(["durable = true", "--id"]) {
+        for kept in kept {
+            let kept = kept.join().expect("it is printed");
+            assert_eq!((kept.code, kept.stdout.as_str()), (Some(0), "10"), "{kept:?}");
+        }
+        for lost in lost {
             let lost = lost.join().expect("it is printed");
-            assert!(lost.code != Some(0) && lost.stderr.contains(hint), "{lost:?}");
+            assert!(lost.code != Some(0) && lost.stderr.contains("durable = true"), "{lost:?}");
         }
     });
 }

@@ -146,7 +146,7 @@ pub enum TaskEvent {
     Progress(Box<RawValue>),
     /// A part of its result.
     Part(Box<RawValue>),
-    /// It has ended.
+    /// It has ended; or another daemon goes on with it, which tells more.
     End(Box<TaskStatus>),
 }
 

@@ -1,10 +1,11 @@
 //! Waits for the end of a task that was given by hand, also if the daemon that has it dies or is replaced: the next one goes on with a
-//! task that is kept, and is asked for it by its id.
+//! task that is kept, and is asked for it by its id. A task without one gets one here: its number in the pool may be that of
+//! another task once a daemon has died.
 //!
 //! A result in parts is not put together from what two streams told: some may have been told in between, and a task that was begun
 //! again tells all of them again.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use stead_control::{Client, ClientError, TaskEvent, TaskRequest, TaskStream};
 use tokio::time::{Instant, sleep};
@@ -22,11 +23,13 @@ pub(super) async fn run(
     task: &TaskRequest,
     mut each: impl FnMut(&TaskEvent) -> Result<Option<ExitCode>, Report>,
 ) -> Result<ExitCode, Report> {
-    let mut events = client.run_task(pool, task).await?;
+    let id = task.id.clone().unwrap_or_else(own_id);
+    let task = TaskRequest { id: Some(id.clone()), ..task.clone() };
+    let mut events = client.run_task(pool, &task).await?;
     let (mut has_parts, mut is_torn) = (false, false);
     loop {
         match events.next().await {
-            Ok(Some(event)) => {
+            Ok(Some(event)) if !is_handed_over(&event) => {
                 has_parts |= matches!(event, TaskEvent::Part(_));
                 if has_parts && is_torn {
                     return Err(incomplete());
@@ -35,41 +38,47 @@ pub(super) async fn run(
                     return Ok(code);
                 }
             }
-            Ok(None) | Err(ClientError::Broken(_)) => {
+            Ok(_) | Err(ClientError::Broken(_)) => {
                 if has_parts {
                     return Err(incomplete());
                 }
                 is_torn = true;
-                events = again(client, pool, task.id.as_deref()).await?;
+                events = again(client, pool, &id).await?;
             }
             Err(error) => return Err(error.into()),
         }
     }
 }
 
+/// A name that no other task has.
+fn own_id() -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    format!("run-{}-{:x}", std::process::id(), now.as_nanos())
+}
+
+/// Whether the next daemon tells more.
+fn is_handed_over(event: &TaskEvent) -> bool {
+    matches!(event, TaskEvent::End(task) if !task.state.has_ended())
+}
+
 /// Half a result must not look like a whole one.
 fn incomplete() -> Report {
     let message = "parts of the result are missing: they were not read as fast as they came, or another daemon has taken over";
-    Report::new(ExitCode::Failure, message).hint("give the task again, with another `--id`")
+    Report::new(ExitCode::Failure, message).hint("give the task again, with another `--id` if it had one")
 }
 
 /// Events of the same task from the daemon that has come.
-async fn again(client: &Client, pool: &str, id: Option<&str>) -> Result<TaskStream, Report> {
-    let ended = || Report::new(ExitCode::Failure, "the daemon ended before the task");
-    let Some(id) = id else {
-        return Err(ended().hint(
-            "give it an `--id`, and `durable = true` to the pool: then it is waited for all the same",
-        ));
-    };
+async fn again(client: &Client, pool: &str, id: &str) -> Result<TaskStream, Report> {
     let deadline = Instant::now() + BACK_WITHIN;
     loop {
+        // Before the first time too: a daemon that is being replaced still answers.
+        sleep(LOOK_EVERY).await;
         match client.watch_task(pool, id).await {
-            Err(ClientError::NotRunning { .. } | ClientError::Broken(_)) if Instant::now() < deadline => {
-                sleep(LOOK_EVERY).await;
-            }
+            Err(ClientError::NotRunning { .. } | ClientError::Broken(_)) if Instant::now() < deadline => {}
             Err(ClientError::Refused(refusal)) => {
                 let hint = "with `durable = true` the pool keeps its tasks on disk; run the same command again to have it done";
-                return Err(ended().cause(refusal.message).hint(hint));
+                let report = Report::new(ExitCode::Failure, "the daemon ended before the task");
+                return Err(report.cause(refusal.message).hint(hint));
             }
             outcome => return Ok(outcome?),
         }

@@ -190,7 +190,14 @@ impl Pool {
     pub(in crate::daemon) fn hand_over(&self) -> SavedPool {
         let mut state = self.lock();
         state.left = true;
-        let senders = state.waiting.leave();
+        let mut senders = Vec::new();
+        for (task, waiter) in state.waiting.leave() {
+            match waiter {
+                // It is told by the next daemon.
+                Waiter::Worker(sender) => senders.push((task, sender)),
+                waiter => state.wait(task, waiter),
+            }
+        }
         let State { engine, hands, book, .. } = &mut *state;
         if let Some(mut book) = book.take() {
             // Dropping the journal writes what it was given.
@@ -382,10 +389,14 @@ impl State {
         self.book.as_ref().filter(|book| book.has(task)).map(Book::when_safe)
     }
 
-    /// Somebody wants to know how it ends; one that has ended is told at once. What another daemon goes on with is asked of that one.
+    /// Somebody wants to know how it ends; one that has ended is told at once. What another daemon goes on with is asked of that one:
+    /// a stream ends with how far it is.
     pub(super) fn wait(&mut self, task: TaskId, waiter: Waiter) {
+        let is_left_stream = self.left && matches!(waiter, Waiter::Stream(_));
         match self.status(task) {
-            Some(status) if status.state.has_ended() => self.waiting.tell(task, waiter, status),
+            Some(status) if status.state.has_ended() || is_left_stream => {
+                self.waiting.tell(task, waiter, status);
+            }
             _ if self.left => drop(waiter),
             _ => self.waiting.add(task, waiter),
         }

@@ -125,19 +125,13 @@ impl Waiting {
         }
     }
 
-    /// Lets go of everybody. Workers are told by the next daemon, requests hear that there is no answer yet.
-    pub(super) fn leave(&mut self) -> Vec<(TaskId, Sender)> {
+    /// Lets go of everybody.
+    pub(super) fn leave(&mut self) -> Vec<(TaskId, Waiter)> {
         let all = std::mem::take(&mut self.tasks).into_iter();
-        let workers = all.flat_map(|(task, waiting)| {
-            waiting.into_iter().filter_map(move |waiter| match waiter {
-                Waiter::Worker(sender) => Some((task, sender)),
-                Waiter::Answer(_) | Waiter::Stream(_) => None,
-            })
-        });
-        workers.collect()
+        all.flat_map(|(task, waiting)| waiting.into_iter().map(move |waiter| (task, waiter))).collect()
     }
 
-    /// Tells one who waits how a task ended.
+    /// Tells one who waits how a task ended; or a stream how far it is, if another daemon goes on with it.
     pub(super) fn tell(&mut self, task: TaskId, waiter: Waiter, status: TaskStatus) {
         match waiter {
             Waiter::Worker(sender) if self.told.insert(task) => {

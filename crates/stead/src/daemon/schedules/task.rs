@@ -114,7 +114,9 @@ impl Order {
         loop {
             let mut events = self.taken(give).await?;
             while let Some(event) = events.recv().await {
-                if let TaskEvent::End(status) = event {
+                if let TaskEvent::End(status) = event
+                    && status.state.has_ended()
+                {
                     return outcome(&status);
                 }
             }
