@@ -571,3 +571,37 @@ fn starting_a_pool_of_a_broken_program_says_what_it_printed_and_what_to_do() {
     let zero = user.verb(&["scale", "boom", "0"]);
     assert!(zero.code == Some(2) && zero.stderr.contains("`stead stop [APP]` ends all workers"), "{zero:?}");
 }
+
+#[test]
+fn whoever_waits_for_a_task_of_a_pool_that_is_deleted_is_told_at_once() {
+    let _turn = beside();
+    let pool = compute("size = 1\ndurable = true\ngrace = \"100ms\"");
+    let plan = plan(&(pool + "[app.giver]\ncommand = \"node giver.js\"\n"));
+    let program = "process.on('message', ({ stead }) => console.log(`told: ${stead.task} ${stead.state}`));\n\
+                   for (const task of [1, 2]) {\n\
+                     process.send({ stead: { pool: 'sum', task, priority: 1 }, data: { n: 1, wait: 600000 } })\n\
+                   }\n";
+    std::fs::write(plan.directory().join("giver.js"), program).expect("there is room for a file");
+    let stead = plan.launch();
+    let until_queued = |count: u64| {
+        eventually("all but one wait", PATIENCE, || {
+            let shown = stead.verb(&["pool", "show", "sum", "--json"]);
+            let pool: Value = serde_json::from_str(&shown.stdout).ok()?;
+            (pool["queued"] == count && pool["running"] == 1).then_some(())
+        });
+    };
+    until_queued(1);
+    let verbs = [&["pool", "run", "sum", "1"][..], &["pool", "run", "sum", "1", "--id", "mine"]];
+    let verbs = verbs.map(|verb| stead.begin(verb));
+    until_queued(3);
+    let deleted = stead.verb(&["delete", "sum"]);
+    let words = "deleted sum; 4 tasks that had not ended were dropped with it";
+    assert!(deleted.code == Some(0) && deleted.stderr.contains(words), "{deleted:?}");
+    for verb in verbs {
+        let told = verb.finish(PATIENCE);
+        assert!(told.code == Some(1) && told.stderr.contains("ended as cancelled"), "{told:?}");
+    }
+    for told in ["told: 1 cancelled", "told: 2 cancelled"] {
+        stead.output.wait_for(told, PATIENCE, |line| line.contains(told).then_some(()));
+    }
+}

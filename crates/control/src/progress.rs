@@ -103,8 +103,13 @@ pub enum Event {
     #[expect(missing_docs, reason = "the field says what it is")]
     AppStopped { app: String },
     /// The app is no longer there.
-    #[expect(missing_docs, reason = "the field says what it is")]
-    AppDeleted { app: String },
+    AppDeleted {
+        /// Which app.
+        app: String,
+        /// Tasks of a pool that had not ended, and were cancelled.
+        #[serde(default)]
+        tasks: u64,
+    },
 }
 
 impl Event {

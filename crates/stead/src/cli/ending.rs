@@ -27,12 +27,22 @@ impl Ending {
         }
     }
 
-    /// The app whose end an event tells.
-    fn of(self, event: Event) -> Option<String> {
+    /// The app whose end an event tells, and how many tasks were dropped with it.
+    fn of(self, event: Event) -> Option<(String, u64)> {
         match (self, event) {
-            (Ending::Stop, Event::AppStopped { app }) | (_, Event::AppDeleted { app }) => Some(app),
+            (Ending::Stop, Event::AppStopped { app }) => Some((app, 0)),
+            (_, Event::AppDeleted { app, tasks }) => Some((app, tasks)),
             _ => None,
         }
+    }
+}
+
+/// Behind the words that a pool is deleted: how many of its tasks had not ended.
+pub(super) fn with_tasks(dropped: u64) -> String {
+    match dropped {
+        0 => String::new(),
+        1 => "; 1 task that had not ended was dropped with it".to_owned(),
+        _ => format!("; {dropped} tasks that had not ended were dropped with it"),
     }
 }
 
@@ -48,10 +58,10 @@ pub(super) async fn wait_for_apps(
         output.progress(&format!("{doing} {}", apps.join(", ")));
         match events.next().await {
             Ok(Some(event)) => {
-                let Some(ended) = ending.of(event) else { continue };
+                let Some((ended, tasks)) = ending.of(event) else { continue };
                 if apps.contains(&ended) {
                     apps.retain(|app| *app != ended);
-                    output.words(&format!("{done} {ended}"));
+                    output.words(&format!("{done} {ended}{}", with_tasks(tasks)));
                 }
             }
             // A newer daemon may tell of things this version does not know.

@@ -319,7 +319,7 @@ impl Operator for FakeOperator {
     async fn delete(&self, app: &str) -> Result<(), Refusal> {
         self.ask(format!("delete {app}"));
         self.check(app)?;
-        self.tell(&Event::AppDeleted { app: app.to_owned() });
+        self.tell(&Event::AppDeleted { app: app.to_owned(), tasks: 0 });
         Ok(())
     }
 

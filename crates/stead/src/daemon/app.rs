@@ -146,13 +146,11 @@ pub(super) async fn run(mut task: AppTask, mut messages: mpsc::UnboundedReceiver
     if task.leaving {
         task.schedules.forget(&task.settings.name).await;
     }
-    if let Some(pool) = &task.pool {
-        pool.forget();
-    }
+    let tasks = task.pool.as_ref().map_or(0, Pool::forget);
     task.shared.keeper.release(&held::state(task.id));
     task.shared.registry.remove(task.id);
     task.shared.convoy.leave(&task.settings.name);
-    task.hear_all(&Heard::AppDeleted { app: task.settings.name.clone() });
+    task.hear_all(&Heard::AppDeleted { app: task.settings.name.clone(), tasks });
 }
 
 /// Falls together with that of all other apps: the process wakes once for all of them.

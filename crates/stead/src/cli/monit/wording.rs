@@ -1,5 +1,6 @@
 //! An event in one line, for people. Pure.
 
+use super::super::ending::with_tasks;
 use super::super::format::{age, exit};
 use stead_control::{Event, Progress};
 
@@ -35,7 +36,9 @@ pub(super) fn event(event: &Event) -> (Option<String>, String, bool) {
             (about(&request.app), text, true)
         }
         Event::AppStopped { app } => (about(app), format!("{app} is stopped"), false),
-        Event::AppDeleted { app } => (about(app), format!("{app} is deleted"), false),
+        Event::AppDeleted { app, tasks } => {
+            (about(app), format!("{app} is deleted{}", with_tasks(*tasks)), false)
+        }
     }
 }
 

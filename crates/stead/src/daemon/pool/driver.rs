@@ -177,13 +177,13 @@ impl Pool {
         });
     }
 
-    /// Nothing of it is wanted any more.
-    pub(in crate::daemon) fn forget(&self) {
-        let book = self.with(|state| state.book.take());
-        if let Some(book) = book {
-            let ends = book.remove();
-            self.with(|state| ends.into_iter().for_each(|finish| state.finished(finish)));
-        }
+    /// Nothing of it is wanted any more: what has not ended is cancelled, and whoever waits is told. Tells how many tasks that were.
+    pub(in crate::daemon) fn forget(&self) -> u64 {
+        let ends = self.with(|state| state.book.take()).map(Book::remove);
+        self.with(|state| {
+            ends.into_iter().flatten().for_each(|finish| state.finished(finish));
+            state.give_up()
+        })
     }
 
     /// Another daemon goes on with it: writes down everything, and acts no more.
@@ -400,6 +400,19 @@ impl State {
             _ if self.left => drop(waiter),
             _ => self.waiting.add(task, waiter),
         }
+    }
+
+    /// Cancels all tasks, of which no worker has to say anything more, and takes no others. Tells how many had not ended.
+    fn give_up(&mut self) -> u64 {
+        self.closed = Some("is deleted");
+        let open = self.engine.tasks().filter(|task| matches!(task.phase, Phase::Queued | Phase::Given(_)));
+        let open: Vec<TaskId> = open.map(|task| task.id).collect();
+        let now = Instant::now();
+        open.iter().for_each(|task| self.engine.handle(now, Input::Cancel { task: *task }));
+        for worker in std::mem::take(&mut self.hands).into_keys() {
+            self.engine.handle(now, Input::Gone { worker, death: Death::Outside });
+        }
+        open.len() as u64
     }
 
     pub(super) fn tell_ready(&mut self, worker: WorkerId) {
