@@ -143,8 +143,9 @@ fn a_task_that_kills_workers_is_set_aside_and_tried_again_after_the_repair() {
         assert_eq!(death["last_lines"].as_array().map(Vec::len), Some(1), "its own: {death}");
     }
     std::fs::write(&repair, "").expect("there is room for a file");
-    let retried = stead.verb(&["pool", "dead", "retry", "sum", "bad"]);
-    assert_eq!(retried.code, Some(0), "{retried:?}");
+    let retried = stead.verb(&["pool", "dead", "retry", "sum", "nope", "bad"]);
+    assert_eq!(retried.code, Some(6), "one is not there: {retried:?}");
+    assert!(retried.stderr.contains("1 task is tried again\nerror: no task `nope`"), "{retried:?}");
     assert_eq!(end_of(&stead, "bad")["result"], 6);
     assert_eq!(stead.verb(&["pool", "dead", "list", "sum", "--json"]).stdout.trim(), "[]");
 }

@@ -11,7 +11,8 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use std::time::{Duration, SystemTime};
 use stead_control::{
-    AppStatus, Client, DeadTask, RuntimeDirectory, TaskCounts, TaskEvent, TaskRequest, TaskState, TaskStatus,
+    AppStatus, Client, ClientError, DeadTask, RuntimeDirectory, TaskCounts, TaskEvent, TaskRequest,
+    TaskState, TaskStatus,
 };
 
 /// What can follow `stead pool`.
@@ -361,17 +362,13 @@ async fn dead(
         }
         DeadCommand::Retry(arguments) => {
             let (aim, app, ids) = meant(arguments, directory, output).await?;
-            for id in &ids {
-                aim.client.retry_dead_task(&app, id).await?;
-            }
-            output.words(&format!("{} tried again", tasks(ids.len())));
+            let retry = async |id: &str| aim.client.retry_dead_task(&app, id).await;
+            for_each(&ids, retry, "tried again", output).await?;
         }
         DeadCommand::Drop(arguments) => {
             let (aim, app, ids) = meant(arguments, directory, output).await?;
-            for id in &ids {
-                aim.client.drop_dead_task(&app, id).await?;
-            }
-            output.words(&format!("{} forgotten", tasks(ids.len())));
+            let forget = async |id: &str| aim.client.drop_dead_task(&app, id).await;
+            for_each(&ids, forget, "forgotten", output).await?;
         }
     }
     Ok(ExitCode::Ok)
@@ -429,6 +426,29 @@ async fn meant(
         false => arguments.ids.clone(),
     };
     Ok((aim, app.name, ids))
+}
+
+/// Does something with each task. One that is refused keeps no other from it; how many are `done` is told, and what was refused.
+async fn for_each(
+    ids: &[String],
+    act: impl AsyncFn(&str) -> Result<(), ClientError>,
+    done: &str,
+    output: &mut Output,
+) -> Result<(), Report> {
+    let mut refused = Vec::new();
+    for id in ids {
+        match act(id).await {
+            Err(ClientError::Refused(refusal)) => refused.push(Report::from(refusal)),
+            outcome => outcome?,
+        }
+    }
+    let count = ids.len() - refused.len();
+    if count > 0 || refused.is_empty() {
+        output.words(&format!("{} {done}", tasks(count)));
+    }
+    let Some(last) = refused.pop() else { return Ok(()) };
+    refused.iter().for_each(|report| output.report(report));
+    Err(last)
 }
 
 fn tasks(count: usize) -> String {
