@@ -557,9 +557,10 @@ fn a_pool_of_a_broken_program_does_not_start_and_replaces_no_worker() {
 }
 
 #[test]
-fn starting_a_pool_of_a_broken_program_says_what_it_printed_and_what_to_do() {
+fn starting_a_pool_says_what_is_broken_of_it_and_what_to_do() {
     let _turn = beside();
     let user = Background::new();
+    std::fs::create_dir_all(user.home().join("pools/boom.journal")).expect("there is room for a folder");
     user.write("boom.sh", "echo 'no such thing' >&2; exit 7\n");
     let quickly = "backoff_first = \"10ms\"\nbackoff_max = \"10ms\"\n";
     user.write("stead.toml", &format!("[pool.boom]\ncommand = \"sh boom.sh\"\nsize = 1\n{quickly}"));
@@ -569,6 +570,7 @@ fn starting_a_pool_of_a_broken_program_says_what_it_printed_and_what_to_do() {
     {
         assert!(failed.stderr.contains(part), "{part}: {failed:?}");
     }
+    assert!(failed.stderr.contains("note: pool `boom` cannot keep tasks on disk"), "{failed:?}");
     let zero = user.verb(&["scale", "boom", "0"]);
     assert!(zero.code == Some(2) && zero.stderr.contains("`stead stop [APP]` ends all workers"), "{zero:?}");
 }

@@ -53,6 +53,7 @@ pub(super) async fn start(shared: &Arc<Shared>, request: StartRequest) -> Result
     if !answer.started.is_empty() || request.redefine {
         answer.notes = notes;
     }
+    answer.notes.extend(answer.started.iter().filter_map(|name| shared.pools.note_of(name)));
     Ok(answer)
 }
 

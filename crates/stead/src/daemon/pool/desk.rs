@@ -79,6 +79,14 @@ impl Register {
         self.lock().remove(name);
     }
 
+    /// What whoever starts a pool should know of it.
+    pub(in crate::daemon) fn note_of(&self, name: &str) -> Option<String> {
+        let pool = self.lock().get(name).cloned()?;
+        pool.with(|state| state.book.is_none()).then(|| {
+            format!("pool `{name}` cannot keep tasks on disk, and refuses those that must be; `stead logs {name}` says why")
+        })
+    }
+
     fn all(&self) -> Vec<(String, Pool)> {
         self.lock().iter().map(|(name, pool)| (name.clone(), pool.clone())).collect()
     }
