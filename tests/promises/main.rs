@@ -47,6 +47,7 @@ mod outliers;
 mod overload;
 mod poison;
 mod pools;
+mod pools_go_on;
 mod procfile;
 mod raw_tcp;
 mod recycling;
