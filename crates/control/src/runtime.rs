@@ -166,7 +166,7 @@ impl RuntimeDirectory {
         let new = self.path.join(format!("background.pid.{keeper_pid}"));
         let written = std::fs::write(&new, text).and_then(|()| std::fs::rename(&new, self.background_pid()));
         written.map_err(|source| {
-            // Half of it is of no use to anybody.
+            // Half of it is of no use to anybody. If it stays, what is told below is still the reason.
             let _ = std::fs::remove_file(&new);
             self.refused(source)
         })
